@@ -1,0 +1,2 @@
+//! Runs one agent's policy image.
+#![no_std]

@@ -1,0 +1,1 @@
+//! Learns a joint policy for a team and anneals it into one marginal network per agent.

@@ -1,2 +1,70 @@
-//! Runs one agent's policy image.
+//! Runs one agent's policy from one image: `no_std`, no allocation, the same bits on every machine.
+//!
+//! A trained team leaves the workstation as one *image* per agent. This crate owns both sides of that image: the trainer
+//! [emits](ImageRepr::emit) it, and the agent [checks](Image::new_checked) it once and then [acts](Policy::act_greedy) from it,
+//! reading the weights where they lie (flash, usually) and computing in memory the caller lends. The byte layout and the
+//! arithmetic are specified in `docs/image.md`; both are part of the format, so an image gives the same actions, and the same
+//! logits to the last bit, on every target with IEEE 754 arithmetic.
+//!
+//! ```
+//! use consort_runtime::{Activation, AlignedBytes, DenseRepr, Head, Image, ImageRepr, Policy, TeamId};
+//!
+//! // On the workstation: agent 0 of 2, observing two numbers and choosing between two actions.
+//! let layers = [DenseRepr {
+//!     inputs: 2,
+//!     outputs: 2,
+//!     activation: Activation::Identity,
+//!     weights: &[1.0, 0.0, 0.0, 1.0], // [outputs][inputs]
+//!     biases: &[0.0, 0.5],            // [outputs]
+//! }];
+//! let repr = ImageRepr {
+//!     team: TeamId([7; 16]),
+//!     agent: 0,
+//!     agents: 2,
+//!     revision: 1,
+//!     period_us: 0,
+//!     head: Head::Categorical { actions: 2 },
+//!     layers: &layers,
+//! };
+//! let mut buffer = AlignedBytes([0; 256]);
+//! let length = repr.emit(&mut buffer.0)?;
+//!
+//! // On the device: check once, then act.
+//! let image = Image::new_checked(&buffer.0[..length])?;
+//! assert_eq!(image.memory_len(), 2);
+//! let policy = Policy::new(image);
+//! let mut memory = [0.0; 2];
+//! assert_eq!(policy.act_greedy(&[1.0, 0.0], &mut memory)?, 0); // logits 1.0, 0.5
+//! assert_eq!(policy.act_greedy(&[0.0, 0.0], &mut memory)?, 1); // logits 0.0, 0.5
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Panics
+//!
+//! Nothing in this crate panics, whatever bytes, observations or memory it is given.
 #![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(not(target_endian = "little"))]
+compile_error!(
+    "weights are used where they lie, as little-endian numbers: consort-runtime needs a little-endian target"
+);
+
+mod align;
+mod emit;
+mod error;
+mod format;
+pub mod head;
+mod image;
+pub mod layer;
+pub mod math;
+mod policy;
+
+pub use align::AlignedBytes;
+pub use emit::{DenseRepr, ImageRepr};
+pub use error::{EmitError, ImageError, ShapeError, StepError};
+pub use format::{FORMAT_VERSION, MAX_LAYERS, SIGNATURE_LEN, TeamId};
+pub use head::Head;
+pub use image::{Image, LayerInfo, LayerKind};
+pub use layer::Activation;
+pub use policy::Policy;

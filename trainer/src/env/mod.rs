@@ -5,11 +5,17 @@
 
 pub mod builtin;
 pub mod game;
+mod game_environment;
 pub mod game_file;
+pub mod game_text;
+mod game_value;
+pub mod joint;
 pub mod solve;
+pub mod suggest;
 mod task;
 
 pub use game::Game;
+pub use game_environment::GameEnvironment;
 pub use task::{Task, TaskError};
 
 use crate::rng::Stream;
@@ -36,6 +42,18 @@ impl TeamSpec {
     /// Σ of the observation lengths: the length of a joint observation.
     pub fn joint_observation(&self) -> usize {
         self.agents.iter().map(|agent| agent.observation).sum()
+    }
+
+    /// D: the longest observation of any agent.
+    pub fn widest_observation(&self) -> usize {
+        let lengths = self.agents.iter().map(|agent| agent.observation);
+        lengths.max().unwrap_or(0)
+    }
+
+    /// A: the largest action set of any agent.
+    pub fn widest_actions(&self) -> usize {
+        let sizes = self.agents.iter().map(|agent| agent.actions);
+        sizes.max().unwrap_or(0)
     }
 }
 

@@ -1,0 +1,64 @@
+//! A one-shot game, played: one draw of the observations, one joint action, one reward.
+
+use std::sync::Arc;
+
+use super::{Environment, Game, TeamSpec, Transition};
+use crate::rng::Stream;
+
+/// Episodes of one step in a [`Game`]. Many of them can share one table.
+pub struct GameEnvironment {
+    game: Arc<Game>,
+    spec: TeamSpec,
+    /// The joint observation of the episode under way.
+    drawn: Option<usize>,
+}
+
+impl GameEnvironment {
+    /// Episodes in `game`.
+    pub fn new(game: Arc<Game>) -> Self {
+        let spec = game.spec();
+        Self {
+            game,
+            spec,
+            drawn: None,
+        }
+    }
+}
+
+impl Environment for GameEnvironment {
+    fn spec(&self) -> &TeamSpec {
+        &self.spec
+    }
+
+    /// Draws o ~ P and shows each agent its own part, one-hot.
+    fn reset(&mut self, rng: &mut Stream, mut observations: &mut [f32]) {
+        let drawn = rng.categorical(self.game.probability());
+        for (agent, observation) in self.game.observations().split(drawn).enumerate() {
+            let (vector, rest) = observations.split_at_mut(self.spec.agents[agent].observation);
+            self.game.encode_observation(agent, observation, vector);
+            observations = rest;
+        }
+        self.drawn = Some(drawn);
+    }
+
+    /// Pays R(o, a) and ends the episode.
+    ///
+    /// # Panics
+    /// When no episode is under way: each step takes a reset before it.
+    fn step(&mut self, actions: &[u32], _: &mut Stream, observations: &mut [f32]) -> Transition {
+        let drawn = self
+            .drawn
+            .take()
+            .expect("a reset before every step of a one-shot game");
+        observations.fill(0.0);
+        let joint = self
+            .game
+            .actions()
+            .join(actions.iter().map(|&action| action as usize));
+        Transition {
+            reward: self.game.payoff(drawn, joint) as f32,
+            terminated: true,
+            truncated: false,
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Tasks by name: what a command line or a saved run calls for.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use super::builtin::{BUILTINS, Builtin, RANDOM_FAMILIES, RandomFamily};
+use super::game_file::{self, GameFileError};
+use super::solve::solve;
+use super::suggest::nearest;
+use super::{Environment, Game, GameEnvironment, TeamSpec};
+
+/// The solver's budget for an optimum that is only shown beside a result: well under a second.
+const OPTIMUM_BUDGET: u64 = 100_000_000;
+
+/// Something a team can be trained on.
+#[derive(Clone, Debug)]
+pub struct Task {
+    description: String,
+    kind: Kind,
+    /// The best decentralised value, once someone has asked.
+    optimum: OnceLock<Option<f64>>,
+}
+
+/// What there is to train on.
+#[derive(Clone, Debug)]
+enum Kind {
+    Game(Arc<Game>),
+}
+
+/// Why no task has the name asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// Neither a built-in task nor a file.
+    #[error(
+        "unknown task `{name}`{}; expected one of {}, or a path to a game in TOML",
+        suggestion.map(|known| format!(" (did you mean `{known}`?)")).unwrap_or_default(),
+        known_names().join(", ")
+    )]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The known name it resembles.
+        suggestion: Option<&'static str>,
+    },
+    /// A family of random games without a number.
+    #[error("task `{name}`: expected `{family}-` and a whole number, as in `{family}-7`")]
+    Seed {
+        /// The name asked for.
+        name: String,
+        /// The family it begins with.
+        family: &'static str,
+    },
+    /// A file that is not a game.
+    #[error(transparent)]
+    File(#[from] GameFileError),
+}
+
+impl Task {
+    /// The task called `name`: a built-in one, `<family>-<seed>` of a random family, or the path
+    /// of a game in TOML (it ends in `.toml`, has a separator, or exists).
+    pub fn find(name: &str) -> Result<Self, TaskError> {
+        if let Some(builtin) = BUILTINS.iter().find(|builtin| builtin.name == name) {
+            return Ok(Self::builtin(builtin));
+        }
+        let path = Path::new(name);
+        let is_path = name.contains(std::path::is_separator) || name.ends_with(".toml");
+        if !is_path && let Some(family) = family_of(name) {
+            return Self::random(family, name);
+        }
+        if is_path || path.exists() {
+            return Ok(Self::from_game(game_file::read(path)?));
+        }
+        Err(TaskError::Unknown {
+            name: name.to_owned(),
+            suggestion: nearest(name, BUILTINS.iter().map(|builtin| builtin.name)),
+        })
+    }
+
+    /// A task of one's own: `game`.
+    pub fn from_game(game: Game) -> Self {
+        let agents = game.agents();
+        Self::new(game, format!("a game of one's own for {agents} agents"))
+    }
+
+    /// Every built-in task.
+    pub fn all_builtin() -> Vec<Self> {
+        BUILTINS.iter().map(Self::builtin).collect()
+    }
+
+    fn builtin(builtin: &Builtin) -> Self {
+        Self::new(builtin.game(), builtin.description.to_owned())
+    }
+
+    fn random(family: &RandomFamily, name: &str) -> Result<Self, TaskError> {
+        let seed = name[family.name.len()..].strip_prefix('-');
+        match seed.and_then(|seed| seed.parse().ok()) {
+            Some(seed) => Ok(Self::new(family.game(seed), family.description.to_owned())),
+            None => Err(TaskError::Seed {
+                name: name.to_owned(),
+                family: family.name,
+            }),
+        }
+    }
+
+    fn new(game: Game, description: String) -> Self {
+        Self {
+            description,
+            kind: Kind::Game(Arc::new(game)),
+            optimum: OnceLock::new(),
+        }
+    }
+
+    /// What the task is called.
+    pub fn name(&self) -> &str {
+        match &self.kind {
+            Kind::Game(game) => game.name(),
+        }
+    }
+
+    /// What it asks of a team, in one line.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Agents, spaces and horizon.
+    pub fn spec(&self) -> TeamSpec {
+        match &self.kind {
+            Kind::Game(game) => game.spec(),
+        }
+    }
+
+    /// A fresh environment to act in; many can be made.
+    pub fn make_environment(&self) -> Box<dyn Environment> {
+        match &self.kind {
+            Kind::Game(game) => Box::new(GameEnvironment::new(Arc::clone(game))),
+        }
+    }
+
+    /// The game, where the task is a one-shot game with a table to enumerate.
+    pub fn game(&self) -> Option<&Arc<Game>> {
+        match &self.kind {
+            Kind::Game(game) => Some(game),
+        }
+    }
+
+    /// The best value that agents who act apart can reach, where it can be had in a moment; the
+    /// first call computes it. `None` says that it is unknown.
+    pub fn optimum(&self) -> Option<f64> {
+        *self.optimum.get_or_init(|| match &self.kind {
+            Kind::Game(game) => solve(game, OPTIMUM_BUDGET)
+                .ok()
+                .map(|solution| solution.value),
+        })
+    }
+}
+
+/// The random family whose name `name` begins with.
+fn family_of(name: &str) -> Option<&'static RandomFamily> {
+    RANDOM_FAMILIES
+        .iter()
+        .find(|family| name.starts_with(family.name))
+}
+
+/// The names that [`Task::find`] knows, for its error.
+fn known_names() -> Vec<String> {
+    let builtins = BUILTINS.iter().map(|builtin| builtin.name.to_owned());
+    let families = RANDOM_FAMILIES
+        .iter()
+        .map(|family| format!("{}-<seed>", family.name));
+    builtins.chain(families).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    /// Every task that can be named, with a random game of each family.
+    fn tasks() -> Vec<Task> {
+        let random = RANDOM_FAMILIES
+            .iter()
+            .map(|family| format!("{}-3", family.name));
+        let random = random.map(|name| Task::find(&name).unwrap());
+        Task::all_builtin().into_iter().chain(random).collect()
+    }
+
+    /// What one environment does under random play: observations, actions, transitions.
+    fn play(task: &Task, seed: u64, episodes: usize) -> Vec<(Vec<f32>, Vec<u32>, f32)> {
+        let spec = task.spec();
+        let mut environment = task.make_environment();
+        let mut stream = Stream::new(seed, "play", 0);
+        let mut record = Vec::new();
+        for _ in 0..episodes {
+            let mut observations = vec![f32::NAN; spec.joint_observation()];
+            environment.reset(&mut stream, &mut observations);
+            for step in 1..=spec.horizon {
+                let actions: Vec<u32> = spec
+                    .agents
+                    .iter()
+                    .map(|agent| (stream.uniform() * agent.actions as f64) as u32)
+                    .collect();
+                let before = observations.clone();
+                let transition = environment.step(&actions, &mut stream, &mut observations);
+                record.push((before, actions, transition.reward));
+                if transition.terminated || transition.truncated {
+                    assert!(observations.iter().all(|&value| value == 0.0));
+                    break;
+                }
+                assert!(
+                    step < spec.horizon,
+                    "{}: an episode outlasts its horizon",
+                    task.name()
+                );
+            }
+        }
+        record
+    }
+
+    #[test]
+    fn every_task_keeps_the_contract_of_an_environment() {
+        for task in tasks() {
+            let spec = task.spec();
+            assert_eq!(task.make_environment().spec(), &spec);
+            assert!(!spec.agents.is_empty() && spec.horizon > 0);
+            assert!(
+                spec.agents
+                    .iter()
+                    .all(|agent| agent.observation > 0 && agent.actions > 0)
+            );
+            assert!(!task.description().is_empty() && task.description().len() < 90);
+            assert_eq!(Task::find(task.name()).unwrap().name(), task.name());
+
+            let record = play(&task, 1, 50);
+            assert_eq!(
+                record,
+                play(&task, 1, 50),
+                "{}: same seed, same play",
+                task.name()
+            );
+            assert_ne!(
+                record,
+                play(&task, 2, 50),
+                "{}: the seed is ignored",
+                task.name()
+            );
+        }
+    }
+
+    #[test]
+    fn games_show_one_hot_observations_and_pay_their_table() {
+        for task in tasks() {
+            let game = task.game().unwrap();
+            let (episodes, joint) = (5_000, game.observations().count());
+            let mut drawn = vec![0_u32; joint];
+            let record = play(&task, 1, episodes);
+            assert_eq!(record.len(), episodes, "one step an episode");
+            for (observations, actions, reward) in record {
+                let mut rest = &observations[..];
+                let mut seen = Vec::new();
+                for &size in game.observations().sizes() {
+                    let (vector, others) = rest.split_at(size);
+                    seen.push(vector.iter().position(|&value| value == 1.0).unwrap());
+                    assert_eq!(vector.iter().sum::<f32>(), 1.0);
+                    assert!(vector.iter().all(|&value| value == 0.0 || value == 1.0));
+                    rest = others;
+                }
+                let o = game.observations().join(seen);
+                let a = game
+                    .actions()
+                    .join(actions.iter().map(|&action| action as usize));
+                assert_eq!(reward, game.payoff(o, a) as f32);
+                drawn[o] += 1;
+            }
+            for (&count, &p) in drawn.iter().zip(game.probability()) {
+                // Five standard deviations of a binomial count.
+                let mean = p * episodes as f64;
+                let limit = 5.0 * (mean * (1.0 - p)).sqrt() + 1e-9;
+                assert!(
+                    (f64::from(count) - mean).abs() <= limit,
+                    "{}: {drawn:?}",
+                    task.name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a reset before every step")]
+    fn a_second_step_needs_a_reset() {
+        let mut environment = Task::find("assurance").unwrap().make_environment();
+        let (mut stream, mut observations) = (Stream::new(0, "play", 0), [0.0; 2]);
+        environment.reset(&mut stream, &mut observations);
+        environment.step(&[0, 1], &mut stream, &mut observations);
+        environment.step(&[0, 1], &mut stream, &mut observations);
+    }
+
+    #[test]
+    fn optima_are_known_where_they_are_cheap() {
+        assert_eq!(Task::find("xor-safe").unwrap().optimum(), Some(3.0));
+        let joint = vec![1.0 / 4096.0; 4096];
+        let mut stream = Stream::new(0, "test", 0);
+        let hard = Game::from_fn("hard", &[2; 3], &[16; 3], joint, |_, _| stream.normal());
+        assert_eq!(Task::from_game(hard.unwrap()).optimum(), None);
+    }
+
+    #[test]
+    fn names_that_are_none_say_what_would_be() {
+        let message = |name| Task::find(name).unwrap_err().to_string();
+        let cases = [
+            (
+                "climbin",
+                "unknown task `climbin` (did you mean `climbing`?); expected one of assu",
+            ),
+            ("tiger", "unknown task `tiger`; expected"),
+            ("tiger", "random-heavy-<seed>, random-normal-<seed>"),
+            (
+                "random-heavy",
+                "`random-heavy-` and a whole number, as in `random-heavy-7`",
+            ),
+            (
+                "random-normal-x",
+                "task `random-normal-x`: expected `random-normal-`",
+            ),
+            ("random-normal--1", "task `random-normal--1`"),
+            ("absent.toml", "absent.toml: no such file"),
+            ("absent/game", "no such file"),
+            (".", "found a directory"),
+        ];
+        for (name, expected) in cases {
+            let message = message(name);
+            assert!(message.contains(expected), "{message:?} lacks {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_read_as_a_game() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine");
+        std::fs::write(
+            &path,
+            "name = 'mine'\nactions = [2, 2]\npayoff = [[0, -5], [-5, 9]]",
+        )
+        .unwrap();
+        let task = Task::find(path.to_str().unwrap()).unwrap();
+        assert_eq!((task.name(), task.optimum()), ("mine", Some(9.0)));
+    }
+}

@@ -1,2 +1,140 @@
-//! Tasks of the workspace.
-fn main() {}
+//! `cargo xtask <task>`: everything the project runs besides its main job.
+//!
+//! A task is a list of named steps. Each says how long it took and what came of it; the first that fails ends the task
+//! with its name and a non-zero exit. What the machine lacks (embedded targets, QEMU) is installed on the way.
+
+mod bench;
+mod check;
+mod elf;
+mod packages;
+mod process;
+mod protocol;
+mod qemu;
+mod report;
+mod team;
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use report::Report;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Tests, lints, cross builds, emulated runs, studies and benches",
+    version
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+    /// Build `core` from source instead of using rustup's targets (needs apt: rustc-web and rust-web-src)
+    #[arg(long, global = true)]
+    build_std: bool,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything: lint, host tests, cross builds, emulated runs
+    Test,
+    /// Formatting, clippy and rustdoc, in both workspaces
+    Lint,
+    /// Build consort-runtime for every supported microcontroller target
+    Cross,
+    /// Run every agent of every team in its own emulator and compare each bit with the host
+    Qemu {
+        /// Folder of the teams
+        #[arg(long, default_value_os_t = models())]
+        models: PathBuf,
+    },
+    /// Run a study: `study one-shot [--json] …`
+    Study {
+        /// The study's name
+        name: String,
+        /// Given to the study as they are
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run a bench
+    Bench {
+        /// The bench's name
+        name: bench::Bench,
+        /// End stdout with the figures as one JSON object
+        #[arg(long)]
+        json: bool,
+        /// Folder of the teams
+        #[arg(long, default_value_os_t = models())]
+        models: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut report = Report::default();
+    let done = execute(&cli, &mut report);
+    report.print();
+    match done {
+        // After the report: with --json the object is the last line of stdout.
+        Ok(line) => {
+            line.iter().for_each(|line| println!("{line}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the task; the line that ends stdout, if the task has one.
+fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
+    let prepare = |report: &mut Report| check::toolchain(report, cli.build_std);
+    match &cli.task {
+        Task::Test => {
+            let toolchain = prepare(report)?;
+            check::lint(report, &toolchain)?;
+            check::host_tests(report)?;
+            check::cross(report, &toolchain)?;
+            qemu::run_teams(report, &toolchain, &models())?;
+        }
+        Task::Lint => {
+            let toolchain = prepare(report)?;
+            check::lint(report, &toolchain)?;
+        }
+        Task::Cross => {
+            let toolchain = prepare(report)?;
+            check::cross(report, &toolchain)?;
+        }
+        Task::Qemu { models } => {
+            let toolchain = prepare(report)?;
+            qemu::run_teams(report, &toolchain, models)?;
+        }
+        Task::Study { name, args } => {
+            let mut study = process::cargo(root(), "run");
+            study
+                .args(["--release", "--package", "consort-studies", "--", name])
+                .args(args);
+            process::run(&mut study)?;
+        }
+        Task::Bench { name, json, models } => {
+            let toolchain = prepare(report)?;
+            return bench::run(*name, *json, &toolchain, models, report);
+        }
+    }
+    Ok(None)
+}
+
+/// The workspace's folder.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask is a folder of the workspace")
+}
+
+/// The committed teams.
+fn models() -> PathBuf {
+    root().join("models")
+}

@@ -1,0 +1,25 @@
+//! What `policy` is without Consort: start-up, the image's bytes, the lent memory. Subtracted from it to give text size.
+
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+use core::panic::PanicInfo;
+
+use consort_replay::embedded;
+use cortex_m_rt::entry;
+
+#[entry]
+fn main() -> ! {
+    let mut memory = [0.0; 4096];
+    loop {
+        black_box(embedded::IMAGE);
+        black_box(embedded::OBSERVATIONS);
+        black_box(&mut memory);
+    }
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo) -> ! {
+    loop {}
+}

@@ -21,7 +21,8 @@ pub(crate) struct Agent {
 
 /// A golden sequence, as `consort export` writes it; every `f32` by its bits.
 #[derive(Deserialize)]
-pub(crate) struct Golden {
+struct Golden {
+    command: String,
     agent: u16,
     observation_len: usize,
     output_len: usize,
@@ -103,6 +104,7 @@ impl Agent {
             observation_len,
             output_len,
             steps,
+            command: _,
         } = &self.golden;
         ensure!(
             image.agent() == self.index,
@@ -138,6 +140,11 @@ impl Agent {
     /// The image, checked.
     pub(crate) fn view(&self) -> Result<Image<'_>> {
         Image::new_checked(self.image()).with_context(|| format!("{self}"))
+    }
+
+    /// The command that made the golden sequence.
+    pub(crate) fn command(&self) -> &str {
+        &self.golden.command
     }
 
     /// What the golden sequence says the agent does.

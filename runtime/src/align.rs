@@ -1,27 +1,28 @@
 //! Bytes placed so that an image's weights can be used where they lie.
 
-/// `N` bytes aligned to 16, for images in a `static`, on the stack or in a linker section.
+/// `N` bytes aligned to 16, for an image in a `static` or on the stack.
 ///
-/// A plain `include_bytes!` or `Vec<u8>` promises no alignment, and [`Image::new_checked`](crate::Image::new_checked) refuses an
-/// image whose weights would be read misaligned.
+/// A plain `include_bytes!` or `Vec<u8>` promises no alignment, and
+/// [`Image::new_checked`](crate::Image::new_checked) refuses weights it would have to read
+/// misaligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(16))]
-pub struct AlignedBytes<const N: usize>(pub [u8; N]);
+pub struct AlignedBytes<const N: usize>(
+    /// The bytes.
+    pub [u8; N],
+);
 
-/// Includes a file as a `&'static [u8]` aligned for [`Image::new_checked`](crate::Image::new_checked): `include_bytes!`, aligned.
+/// Includes a file as a `&'static [u8]` aligned for an image: `include_bytes!`, aligned.
 ///
-/// The path is relative to the file that names it.
+/// ```
+/// use consort_runtime::{Image, include_image};
 ///
-/// ```ignore
-/// use consort_runtime::{Image, ImageError, include_image};
+/// // The path is relative to the file that names it.
+/// static IMAGE: &[u8] = include_image!("../tests/example.image");
 ///
-/// static IMAGE: &[u8] = include_image!("../models/assurance/agent-0.image");
-///
-/// fn main() -> Result<(), ImageError> {
-///     let image = Image::new_checked(IMAGE)?;
-///     # let _ = image;
-///     Ok(())
-/// }
+/// let image = Image::new_checked(IMAGE)?;
+/// assert_eq!(image.agent(), 1);
+/// # Ok::<(), consort_runtime::ImageError>(())
 /// ```
 #[macro_export]
 macro_rules! include_image {
@@ -37,13 +38,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_are_aligned() {
-        let odd = [0u8; 3];
-        let stack = AlignedBytes([1u8; 5]);
+    fn bytes_are_aligned_wherever_they_lie() {
         static INCLUDED: &[u8] = include_image!("align.rs");
-        assert_eq!(stack.0.as_ptr().addr() % 16, 0);
+        let on_the_stack = (0u8, AlignedBytes([1u8; 5]));
         assert_eq!(INCLUDED.as_ptr().addr() % 16, 0);
         assert!(INCLUDED.starts_with(b"//! Bytes placed"));
-        assert_eq!(odd.len(), 3);
+        assert_eq!(on_the_stack.1.0.as_ptr().addr() % 16, 0);
     }
 }

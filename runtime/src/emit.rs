@@ -1,12 +1,14 @@
 //! What an image means, and its bytes.
 
+use serde::Serialize;
+
 use crate::error::EmitError;
 use crate::format::{
-    CRC_LEN, Chain, DenseRecord, Header, KIND_DENSE, MAX_HEADER_LEN, PREFIX_LEN, Prefix,
-    SIGNATURE_LEN, TeamId, crc32, padding_len,
+    CRC_LEN, Chain, DenseRecord, Header, MAX_HEADER_LEN, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId,
+    WEIGHTS_ALIGN, crc32, padding_len,
 };
 use crate::head::Head;
-use crate::layer::{Activation, PANEL};
+use crate::layer::{Activation, PANEL_WIDTHS};
 
 /// The meaning of an image: what the trainer knows, before it is bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,13 +45,14 @@ pub struct DenseRepr<'a> {
 }
 
 impl ImageRepr<'_> {
-    /// Bytes that [`emit`](Self::emit) writes. A signature adds [`SIGNATURE_LEN`].
+    /// Bytes that [`emit`](Self::emit) writes; a signature adds [`SIGNATURE_LEN`].
     ///
     /// # Errors
     ///
     /// Every [`EmitError`] but `Buffer`.
     pub fn emitted_len(&self) -> Result<usize, EmitError> {
-        Ok(self.encode()?.prefix(0)?.total_len as usize)
+        let prefix = self.encode_header()?.prefix(false)?;
+        Ok(prefix.total_len as usize)
     }
 
     /// Writes the image at the start of `buffer` and returns its length in bytes.
@@ -61,7 +64,7 @@ impl ImageRepr<'_> {
         self.write(buffer, None::<fn(&[u8]) -> [u8; SIGNATURE_LEN]>)
     }
 
-    /// Like [`emit`](Self::emit), with the signature that `sign` gives for the bytes it is shown: all those before it.
+    /// Like [`emit`](Self::emit), with the signature that `sign` gives for all bytes before it.
     ///
     /// # Errors
     ///
@@ -79,32 +82,32 @@ impl ImageRepr<'_> {
         buffer: &mut [u8],
         sign: Option<impl FnOnce(&[u8]) -> [u8; SIGNATURE_LEN]>,
     ) -> Result<usize, EmitError> {
-        let encoded = self.encode()?;
-        let prefix = encoded.prefix(if sign.is_some() { SIGNATURE_LEN } else { 0 })?;
+        let header = self.encode_header()?;
+        let prefix = header.prefix(sign.is_some())?;
         let (expected, found) = (prefix.total_len as usize, buffer.len());
-        let mut writer = Writer {
-            buffer: buffer
-                .get_mut(..expected)
-                .ok_or(EmitError::Buffer { expected, found })?,
-            len: 0,
-        };
+        let buffer = buffer
+            .get_mut(..expected)
+            .ok_or(EmitError::Buffer { expected, found })?;
+
+        let mut writer = Writer { buffer, len: 0 };
         writer.put(&prefix.to_bytes());
-        writer.put(encoded.header());
-        for _ in 0..padding_len(writer.len) {
-            writer.put(&[0]);
-        }
-        for layer in self.layers {
-            layer.emit(&mut writer);
-        }
+        writer.put(header.bytes());
+        let padding = padding_len(writer.len);
+        writer.put([0; WEIGHTS_ALIGN].get(..padding).unwrap_or_default());
+        self.layers
+            .iter()
+            .for_each(|layer| layer.write(&mut writer));
         if let Some(sign) = sign {
-            writer.put(&sign(writer.written()));
+            let signature = sign(writer.written());
+            writer.put(&signature);
         }
-        writer.put(&crc32(writer.written()).to_le_bytes());
+        let crc = crc32(writer.written());
+        writer.put(&crc.to_le_bytes());
         Ok(writer.len)
     }
 
-    /// Checks everything and encodes the header.
-    fn encode(&self) -> Result<Encoded, EmitError> {
+    /// Checks everything the image says, and encodes its header.
+    fn encode_header(&self) -> Result<EncodedHeader, EmitError> {
         let observations = self.layers.first().map_or(0, |layer| layer.inputs);
         let mut chain = Chain::new(self.agent, self.agents, self.layers.len(), observations)?;
         let mut parameters = 0usize;
@@ -114,13 +117,14 @@ impl ImageRepr<'_> {
             parameters = parameters.checked_add(own).ok_or(EmitError::TooLong)?;
         }
         let [even, odd] = chain.finish(self.head)?;
-        let mut encoded = Encoded {
-            bytes: [0; MAX_HEADER_LEN],
+
+        // The chain has bounded every size to 16 bits, so no cast below loses anything.
+        let mut encoded = EncodedHeader {
+            buffer: [0; MAX_HEADER_LEN],
             len: 0,
             parameters,
         };
-        // Chain has bounded every size to 16 bits, so no cast below can lose anything.
-        encoded.push(&Header {
+        encoded.put(&Header {
             team: self.team,
             agent: self.agent,
             agents: self.agents,
@@ -132,16 +136,14 @@ impl ImageRepr<'_> {
             head_size: self.head.inputs() as u16,
             layers: self.layers.len() as u8,
         });
-        for layer in self.layers {
-            let (inputs, outputs) = (layer.inputs as u16, layer.outputs as u16);
-            encoded.push(&(
-                KIND_DENSE,
-                DenseRecord {
-                    inputs,
-                    outputs,
-                    activation: layer.activation.tag(),
-                },
-            ));
+        for &DenseRepr {
+            inputs,
+            outputs,
+            activation,
+            ..
+        } in self.layers
+        {
+            encoded.put(&DenseRecord::new(inputs as u16, outputs as u16, activation));
         }
         Ok(encoded)
     }
@@ -158,17 +160,19 @@ impl DenseRepr<'_> {
             });
         }
         if self.biases.len() != self.outputs {
+            let (expected, found) = (self.outputs, self.biases.len());
             return Err(EmitError::Biases {
                 layer,
-                expected: self.outputs,
-                found: self.biases.len(),
+                expected,
+                found,
             });
         }
         if let Some(index) = self.weights.iter().position(|weight| !weight.is_finite()) {
+            let (output, input) = (index / self.inputs, index % self.inputs);
             return Err(EmitError::NonFiniteWeight {
                 layer,
-                output: index / self.inputs,
-                input: index % self.inputs,
+                output,
+                input,
             });
         }
         if let Some(output) = self.biases.iter().position(|bias| !bias.is_finite()) {
@@ -177,55 +181,57 @@ impl DenseRepr<'_> {
         Ok(())
     }
 
-    /// Writes the parameters panel by panel, in the order [`dense`](crate::layer::dense) reads them.
-    fn emit(&self, writer: &mut Writer<'_>) {
-        for (biases, rows) in self
-            .biases
-            .chunks(PANEL)
-            .zip(self.weights.chunks(PANEL * self.inputs))
-        {
-            for bias in biases {
-                writer.put(&bias.to_le_bytes());
-            }
-            for input in 0..self.inputs {
-                for weight in rows.iter().skip(input).step_by(self.inputs) {
-                    writer.put(&weight.to_le_bytes());
+    /// Writes the parameters in the order [`dense`](crate::layer::dense) reads them.
+    fn write(&self, writer: &mut Writer<'_>) {
+        let (mut biases, mut rows) = (self.biases, self.weights);
+        for width in PANEL_WIDTHS {
+            while let Some((panel, others)) = biases.split_at_checked(width) {
+                let (own, other_rows) = rows.split_at(width * self.inputs);
+                (biases, rows) = (others, other_rows);
+                panel
+                    .iter()
+                    .for_each(|bias| writer.put(&bias.to_le_bytes()));
+                for input in 0..self.inputs {
+                    let column = own.iter().skip(input).step_by(self.inputs);
+                    column.for_each(|weight| writer.put(&weight.to_le_bytes()));
                 }
             }
         }
     }
 }
 
-/// A header and what must be known to frame it.
-struct Encoded {
-    bytes: [u8; MAX_HEADER_LEN],
+/// A header, and what must be known to frame it.
+struct EncodedHeader {
+    buffer: [u8; MAX_HEADER_LEN],
     len: usize,
+    /// Weights and biases of all layers.
     parameters: usize,
 }
 
-impl Encoded {
-    fn push(&mut self, part: &impl serde::Serialize) {
-        // MAX_HEADER_LEN is the longest header there is (a test holds it to that), so there is always room.
-        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+impl EncodedHeader {
+    fn put(&mut self, part: &impl Serialize) {
+        // A test holds MAX_HEADER_LEN to the longest header there is, so there always is room.
+        let room = self.buffer.get_mut(self.len..).unwrap_or_default();
         self.len += postcard::to_slice(part, room).map_or(0, |written| written.len());
     }
 
-    fn header(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+    fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
     }
 
-    fn prefix(&self, signature_len: usize) -> Result<Prefix, EmitError> {
-        let weights_start = PREFIX_LEN + self.len + padding_len(PREFIX_LEN + self.len);
-        let weights = self.parameters.checked_mul(size_of::<f32>());
-        let total = weights
-            .and_then(|weights| weights.checked_add(weights_start + signature_len + CRC_LEN));
-        let total_len = total
+    fn prefix(&self, signature: bool) -> Result<Prefix, EmitError> {
+        let header_end = PREFIX_LEN + self.len;
+        let tail = CRC_LEN + if signature { SIGNATURE_LEN } else { 0 };
+        let total_len = self
+            .parameters
+            .checked_mul(size_of::<f32>())
+            .and_then(|weights| weights.checked_add(header_end + padding_len(header_end) + tail))
             .and_then(|total| u32::try_from(total).ok())
             .ok_or(EmitError::TooLong)?;
         Ok(Prefix {
             header_len: self.len as u16,
             total_len,
-            signature_len: signature_len as u16,
+            signature,
         })
     }
 }
@@ -238,10 +244,8 @@ struct Writer<'b> {
 
 impl Writer<'_> {
     fn put(&mut self, bytes: &[u8]) {
-        let room = self.buffer.get_mut(self.len..).unwrap_or_default();
-        room.iter_mut()
-            .zip(bytes)
-            .for_each(|(slot, &byte)| *slot = byte);
+        let room = self.buffer.iter_mut().skip(self.len);
+        room.zip(bytes).for_each(|(slot, &byte)| *slot = byte);
         self.len += bytes.len();
     }
 

@@ -137,12 +137,12 @@ pub enum ImageError {
         /// The checksum of its bytes.
         computed: u32,
     },
-    /// The declared parts are longer than the image.
+    /// The image ends within the parts its prefix declares: prefix, header, padding and signature.
     HeaderLength {
         /// The header length declared.
         found: u16,
-        /// The most there is room for.
-        limit: usize,
+        /// Bytes there are for all of them.
+        body: usize,
     },
     /// The header ends, or holds a number out of range, before its fields are complete.
     Header {
@@ -186,8 +186,6 @@ pub enum ImageError {
     Padding {
         /// Its offset in the image.
         offset: usize,
-        /// What it holds.
-        found: u8,
     },
     /// A layer's weights reach beyond the image. In `f32` values, from the layer's first.
     MissingWeights {
@@ -205,7 +203,7 @@ pub enum ImageError {
     },
     /// The weights do not lie at a multiple of four bytes in memory.
     Misaligned {
-        /// The image's address modulo 16.
+        /// The address of its weights modulo 16.
         found: usize,
     },
     /// A weight or bias is infinite or not a number.
@@ -249,8 +247,11 @@ impl fmt::Display for ImageError {
                     "damaged: the image carries CRC-32 {stored:08x}, its bytes give {computed:08x}"
                 )
             }
-            Self::HeaderLength { found, limit } => {
-                write!(f, "header of {found} bytes: the image has room for {limit}")
+            Self::HeaderLength { found, body } => {
+                write!(
+                    f,
+                    "a header of {found} bytes does not fit an image of {body} before its CRC"
+                )
             }
             Self::Header { layer: None } => {
                 f.write_str("header: incomplete, or a number out of range, before the layer table")
@@ -284,10 +285,9 @@ impl fmt::Display for ImageError {
                 f,
                 "header asks for {found} values of memory: its layers need {expected}"
             ),
-            Self::Padding { offset, found } => write!(
-                f,
-                "padding at offset {offset} holds {found:#04x}: it must be zero"
-            ),
+            Self::Padding { offset } => {
+                write!(f, "the padding byte at offset {offset} is not zero")
+            }
             Self::MissingWeights {
                 layer,
                 expected,
@@ -302,12 +302,10 @@ impl fmt::Display for ImageError {
                 f,
                 "{found} bytes after the last layer's weights, there must be none"
             ),
-            Self::Misaligned { found } => {
-                write!(
-                    f,
-                    "the image lies at an address {found} mod 16: its weights can be used from multiples of 4 only"
-                )
-            }
+            Self::Misaligned { found } => write!(
+                f,
+                "weights lie {found} bytes beyond a multiple of 16: they must lie at a multiple of 4"
+            ),
             Self::NonFiniteWeight { layer, offset } => write!(
                 f,
                 "layer {layer}: the weight at offset {offset} is not finite"

@@ -23,14 +23,12 @@ pub const SIGNATURE_LEN: usize = 64;
 pub(crate) const MAGIC: [u8; 4] = *b"CNSI";
 pub(crate) const PREFIX_LEN: usize = 16;
 pub(crate) const CRC_LEN: usize = 4;
-/// Weights start at a multiple of this many bytes, so that wide loads and flash lines are met whole.
+/// Weights start at a multiple of this many bytes: whole words, whole vectors, whole flash lines.
 pub(crate) const WEIGHTS_ALIGN: usize = 16;
 /// The longest header: every varint at its longest, [`MAX_LAYERS`] layers.
 pub(crate) const MAX_HEADER_LEN: usize = 16 + 3 + 3 + 5 + 5 + 3 + 5 + 1 + 3 + 1 + MAX_LAYERS * 8;
 
-pub(crate) const KIND_DENSE: u8 = 1;
-
-/// Names a team: the images of one training run carry the same identifier. Shown as 32 hexadecimal digits.
+/// Names a team: its images carry the same identifier. Shown as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TeamId(
     /// The identifier's bytes, in the order they are stored and shown.
@@ -48,38 +46,38 @@ impl fmt::Display for TeamId {
 pub(crate) struct Prefix {
     pub(crate) header_len: u16,
     pub(crate) total_len: u32,
-    pub(crate) signature_len: u16,
+    /// Whether the image has a signature.
+    pub(crate) signature: bool,
 }
 
 impl Prefix {
     /// Reads the prefix of `bytes` and checks that it describes exactly `bytes.len()` bytes.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, ImageError> {
-        let Some(
-            &[
-                m0,
-                m1,
-                m2,
-                m3,
-                v0,
-                v1,
-                h0,
-                h1,
-                t0,
-                t1,
-                t2,
-                t3,
-                s0,
-                s1,
-                r0,
-                r1,
-            ],
-        ) = bytes.first_chunk()
-        else {
+        let found = bytes.len();
+        let Some(prefix) = bytes.first_chunk::<PREFIX_LEN>() else {
             return Err(ImageError::Truncated {
-                expected: PREFIX_LEN,
-                found: bytes.len(),
+                expected: PREFIX_LEN + CRC_LEN,
+                found,
             });
         };
+        let &[
+            m0,
+            m1,
+            m2,
+            m3,
+            v0,
+            v1,
+            h0,
+            h1,
+            t0,
+            t1,
+            t2,
+            t3,
+            s0,
+            s1,
+            r0,
+            r1,
+        ] = prefix;
         let magic = [m0, m1, m2, m3];
         if magic != MAGIC {
             return Err(ImageError::Magic { found: magic });
@@ -88,47 +86,47 @@ impl Prefix {
         if version != FORMAT_VERSION {
             return Err(ImageError::Version { found: version });
         }
-        let prefix = Prefix {
-            header_len: u16::from_le_bytes([h0, h1]),
-            total_len: u32::from_le_bytes([t0, t1, t2, t3]),
-            signature_len: u16::from_le_bytes([s0, s1]),
+        let total_len = u32::from_le_bytes([t0, t1, t2, t3]);
+        let expected = total_len as usize;
+        if found < expected {
+            return Err(ImageError::Truncated { expected, found });
+        }
+        if found > expected {
+            return Err(ImageError::TrailingBytes { expected, found });
+        }
+        let signature = match u16::from_le_bytes([s0, s1]) {
+            0 => false,
+            len if usize::from(len) == SIGNATURE_LEN => true,
+            found => return Err(ImageError::SignatureLength { found }),
         };
-        let expected = prefix.total_len as usize;
-        if bytes.len() < expected {
-            return Err(ImageError::Truncated {
-                expected,
-                found: bytes.len(),
-            });
-        }
-        if bytes.len() > expected {
-            return Err(ImageError::TrailingBytes {
-                expected,
-                found: bytes.len(),
-            });
-        }
         let reserved = u16::from_le_bytes([r0, r1]);
         if reserved != 0 {
             return Err(ImageError::Reserved { found: reserved });
         }
-        if prefix.signature_len != 0 && usize::from(prefix.signature_len) != SIGNATURE_LEN {
-            return Err(ImageError::SignatureLength {
-                found: prefix.signature_len,
-            });
-        }
-        Ok(prefix)
+        Ok(Prefix {
+            header_len: u16::from_le_bytes([h0, h1]),
+            total_len,
+            signature,
+        })
     }
 
     pub(crate) fn to_bytes(self) -> [u8; PREFIX_LEN] {
+        let signature_len = if self.signature {
+            SIGNATURE_LEN as u16
+        } else {
+            0
+        };
         let [m0, m1, m2, m3] = MAGIC;
         let [v0, v1] = FORMAT_VERSION.to_le_bytes();
         let [h0, h1] = self.header_len.to_le_bytes();
         let [t0, t1, t2, t3] = self.total_len.to_le_bytes();
-        let [s0, s1] = self.signature_len.to_le_bytes();
+        let [s0, s1] = signature_len.to_le_bytes();
         [m0, m1, m2, m3, v0, v1, h0, h1, t0, t1, t2, t3, s0, s1, 0, 0]
     }
 }
 
-/// The postcard header; `layers` layer records follow it, still in postcard and within the header's length.
+/// The postcard header. As many layer records as `layers` says follow it, in postcard too and
+/// within the header's length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) team: TeamId,
@@ -143,12 +141,38 @@ pub(crate) struct Header {
     pub(crate) layers: u8,
 }
 
-/// A dense layer's record, after its kind's tag. Tags are raw bytes, not postcard enums, so that an unknown one can be named.
+/// A dense layer's record. Tags are bytes, not postcard enums, so that an unknown one can be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DenseRecord {
+    kind: u8,
     pub(crate) inputs: u16,
     pub(crate) outputs: u16,
     pub(crate) activation: u8,
+}
+
+impl DenseRecord {
+    const KIND: u8 = 1;
+
+    pub(crate) fn new(inputs: u16, outputs: u16, activation: Activation) -> Self {
+        DenseRecord {
+            kind: Self::KIND,
+            inputs,
+            outputs,
+            activation: activation.tag(),
+        }
+    }
+
+    /// Reads the record of layer `layer` and returns what follows it.
+    pub(crate) fn read(layer: usize, records: &[u8]) -> Result<(Self, &[u8]), ImageError> {
+        let malformed = ImageError::Header { layer: Some(layer) };
+        // Before the rest, as another kind's record may have another shape.
+        match records.first() {
+            Some(&Self::KIND) => {}
+            Some(&found) => return Err(ImageError::LayerTag { layer, found }),
+            None => return Err(malformed),
+        }
+        postcard::take_from_bytes(records).map_err(|_| malformed)
+    }
 }
 
 impl Activation {
@@ -161,9 +185,12 @@ impl Activation {
     }
 
     pub(crate) fn from_tag(tag: u8) -> Option<Self> {
-        [Activation::Identity, Activation::Relu, Activation::Tanh]
-            .into_iter()
-            .find(|activation| activation.tag() == tag)
+        match tag {
+            1 => Some(Activation::Identity),
+            2 => Some(Activation::Relu),
+            3 => Some(Activation::Tanh),
+            _ => None,
+        }
     }
 }
 
@@ -175,18 +202,22 @@ impl Head {
     }
 
     pub(crate) fn from_tag(tag: u8, size: usize) -> Option<Self> {
-        let head = Head::Categorical { actions: size };
-        (head.tag() == tag).then_some(head)
+        match tag {
+            1 => Some(Head::Categorical { actions: size }),
+            _ => None,
+        }
     }
 }
 
-/// Follows the chain of layers: what every image satisfies, parsed or emitted.
+/// Follows the chain of layers: what every image satisfies, whether parsed or emitted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chain {
+    /// Values that reach the next layer.
     width: usize,
-    layers: usize,
-    /// The longest output of the layers 0, 2, 4, … and of the layers 1, 3, 5, …
-    pub(crate) memory: [usize; 2],
+    /// Layers so far.
+    len: usize,
+    /// The most outputs of the layers 0, 2, 4, … and of the layers 1, 3, 5, …
+    regions: [usize; 2],
 }
 
 impl Chain {
@@ -204,14 +235,14 @@ impl Chain {
         }
         Ok(Chain {
             width: observations,
-            layers: 0,
-            memory: [0; 2],
+            len: 0,
+            regions: [0; 2],
         })
     }
 
-    /// Adds a layer and returns how many parameters it has: `outputs * (inputs + 1)`.
+    /// Adds a layer and returns how many parameters it has. That fits 32 bits: each side fits 16.
     pub(crate) fn push(&mut self, inputs: usize, outputs: usize) -> Result<usize, ShapeError> {
-        let layer = self.layers;
+        let layer = self.len;
         if inputs != self.width {
             return Err(ShapeError::Inputs {
                 layer,
@@ -219,29 +250,23 @@ impl Chain {
                 found: inputs,
             });
         }
-        let limit = usize::from(u16::MAX);
-        if inputs == 0 || outputs == 0 || inputs > limit || outputs > limit {
+        let sizes = 1..=usize::from(u16::MAX);
+        if !sizes.contains(&inputs) || !sizes.contains(&outputs) {
             return Err(ShapeError::Size {
                 layer,
                 inputs,
                 outputs,
             });
         }
-        let parameters = inputs
-            .checked_add(1)
-            .and_then(|rows| rows.checked_mul(outputs));
-        let [even, odd] = &mut self.memory;
+        let [even, odd] = &mut self.regions;
         let region = if layer.is_multiple_of(2) { even } else { odd };
         *region = outputs.max(*region);
         self.width = outputs;
-        self.layers += 1;
-        parameters.ok_or(ShapeError::Size {
-            layer,
-            inputs,
-            outputs,
-        })
+        self.len += 1;
+        Ok(outputs * (inputs + 1))
     }
 
+    /// Ends the chain and returns the sizes of the two regions of memory it computes in.
     pub(crate) fn finish(self, head: Head) -> Result<[usize; 2], ShapeError> {
         if self.width != head.inputs() {
             return Err(ShapeError::Head {
@@ -249,7 +274,7 @@ impl Chain {
                 found: self.width,
             });
         }
-        Ok(self.memory)
+        Ok(self.regions)
     }
 }
 
@@ -294,10 +319,21 @@ mod tests {
         };
         let mut buffer = [0; MAX_HEADER_LEN];
         let fixed = postcard::to_slice(&header, &mut buffer).unwrap().len();
-        let layer = postcard::to_slice(&(KIND_DENSE, record), &mut buffer)
-            .unwrap()
-            .len();
+        let layer = postcard::to_slice(&record, &mut buffer).unwrap().len();
         assert_eq!(fixed + MAX_LAYERS * layer, MAX_HEADER_LEN);
+    }
+
+    #[test]
+    fn tags_name_what_they_were_made_from() {
+        for tag in 0..=u8::MAX {
+            assert!(Activation::from_tag(tag).is_none_or(|activation| activation.tag() == tag));
+            assert!(Head::from_tag(tag, 3).is_none_or(|head| head.tag() == tag));
+        }
+        for activation in [Activation::Identity, Activation::Relu, Activation::Tanh] {
+            assert_eq!(Activation::from_tag(activation.tag()), Some(activation));
+        }
+        let head = Head::Categorical { actions: 3 };
+        assert_eq!(Head::from_tag(head.tag(), 3), Some(head));
     }
 
     #[test]

@@ -2,13 +2,15 @@
 
 use crate::error::ImageError;
 use crate::format::{
-    CRC_LEN, Chain, DenseRecord, Header, KIND_DENSE, MAX_LAYERS, PREFIX_LEN, Prefix, SIGNATURE_LEN,
-    TeamId, crc32, padding_len,
+    CRC_LEN, Chain, DenseRecord, Header, MAX_LAYERS, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId,
+    WEIGHTS_ALIGN, crc32, padding_len,
 };
 use crate::head::Head;
 use crate::layer::{Activation, Dense};
 
-/// One agent's policy, borrowed from its image. Every check is made by [`Image::new_checked`]; nothing fails on shapes after it.
+/// One agent's policy, borrowed from its image.
+///
+/// [`Image::new_checked`] makes every check there is; nothing fails on shapes after it.
 #[derive(Debug, Clone, Copy)]
 pub struct Image<'a> {
     bytes: &'a [u8],
@@ -16,7 +18,6 @@ pub struct Image<'a> {
     signature: Option<&'a [u8; SIGNATURE_LEN]>,
     header: Header,
     head: Head,
-    /// Sizes of the two regions that the outputs of even and odd layers use in turn.
     regions: [usize; 2],
     /// The first `header.layers` are the policy's, the rest are empty.
     layers: [Dense<'a>; MAX_LAYERS],
@@ -45,61 +46,28 @@ pub enum LayerKind {
 }
 
 impl<'a> Image<'a> {
-    /// Checks that `bytes` are exactly one whole, undamaged, well-formed image whose weights can be used where they lie.
+    /// Checks that `bytes` are exactly one whole, undamaged, well-formed image whose weights can be
+    /// used where they lie.
     ///
-    /// Reads every byte once for the checksum and every weight once more: some milliseconds on a microcontroller, at boot.
+    /// Reads every byte for the checksum and every weight once more: milliseconds on a
+    /// microcontroller, once, at boot.
     ///
     /// # Errors
     ///
-    /// The first [`ImageError`] met, in the order of `docs/image.md`, section "Checks".
+    /// An [`ImageError`]: the first of the checks in `docs/image.md` that fails.
     pub fn new_checked(bytes: &'a [u8]) -> Result<Self, ImageError> {
         let prefix = Prefix::read(bytes)?;
-        let too_short = ImageError::Truncated {
-            expected: PREFIX_LEN + CRC_LEN,
-            found: bytes.len(),
-        };
-        let (body, stored) = bytes.split_last_chunk().ok_or(too_short)?;
-        let crc = u32::from_le_bytes(*stored);
-        let computed = crc32(body);
-        if computed != crc {
-            return Err(ImageError::Checksum {
-                stored: crc,
-                computed,
-            });
-        }
-        let body = body.get(PREFIX_LEN..).ok_or(too_short)?;
-        let (body, signature) = match prefix.signature_len {
-            0 => (body, None),
-            found => body
-                .split_last_chunk()
-                .map(|(body, signature)| (body, Some(signature)))
-                .ok_or(ImageError::SignatureLength { found })?,
-        };
-        let header_len = usize::from(prefix.header_len);
-        let no_room = ImageError::HeaderLength {
-            found: prefix.header_len,
-            limit: body.len(),
-        };
-        let (header, body) = body.split_at_checked(header_len).ok_or(no_room)?;
-        let (padding, weights) = body
-            .split_at_checked(padding_len(PREFIX_LEN + header_len))
-            .ok_or(no_room)?;
-        if let Some((index, &found)) = padding.iter().enumerate().find(|&(_, &byte)| byte != 0) {
-            return Err(ImageError::Padding {
-                offset: PREFIX_LEN + header_len + index,
-                found,
-            });
-        }
-
-        let (header, records) = postcard::take_from_bytes::<Header>(header)
+        let (body, crc) = check_crc(bytes)?;
+        let parts = Parts::cut(body, prefix)?;
+        let (header, records) = postcard::take_from_bytes::<Header>(parts.header)
             .map_err(|_| ImageError::Header { layer: None })?;
         let head = Head::from_tag(header.head, usize::from(header.head_size))
             .ok_or(ImageError::HeadTag { found: header.head })?;
-        let (layers, regions) = read_layers(&header, head, records, bytes, weights)?;
+        let (layers, regions) = read_layers(&header, head, records, &parts)?;
         Ok(Image {
             bytes,
             crc,
-            signature,
+            signature: parts.signature,
             header,
             head,
             regions,
@@ -159,8 +127,8 @@ impl<'a> Image<'a> {
     }
 
     /// The layers, in order.
-    pub fn layers(&self) -> impl Iterator<Item = LayerInfo> + use<'a> {
-        self.dense_layers().map(|layer| LayerInfo {
+    pub fn layers(&self) -> impl Iterator<Item = LayerInfo> {
+        self.dense_layers().iter().map(|layer| LayerInfo {
             kind: LayerKind::Dense,
             inputs: layer.inputs,
             outputs: layer.outputs,
@@ -176,12 +144,13 @@ impl<'a> Image<'a> {
             .sum()
     }
 
-    /// The signature, where the image has one. It covers [`Image::signed_bytes`]; checking it is the caller's business.
+    /// The signature, where the image has one. It covers [`Image::signed_bytes`]; checking it is the
+    /// caller's business.
     pub fn signature(&self) -> Option<&'a [u8; SIGNATURE_LEN]> {
         self.signature
     }
 
-    /// What a signature covers: every byte before it, or before the checksum in an image without one.
+    /// What a signature covers: every byte before it, or before the checksum where there is none.
     pub fn signed_bytes(&self) -> &'a [u8] {
         let tail = CRC_LEN + self.signature.map_or(0, |signature| signature.len());
         self.bytes
@@ -189,7 +158,7 @@ impl<'a> Image<'a> {
             .unwrap_or_default()
     }
 
-    /// The CRC-32 of the image: tells images apart, protects against nothing but accidents.
+    /// The checksum the image carries. It tells images apart; it protects against accidents only.
     pub fn crc(&self) -> u32 {
         self.crc
     }
@@ -199,58 +168,107 @@ impl<'a> Image<'a> {
         self.bytes
     }
 
+    /// Sizes of the two regions of memory that the outputs of even and odd layers use in turn.
     pub(crate) fn regions(&self) -> [usize; 2] {
         self.regions
     }
 
-    pub(crate) fn dense_layers(&self) -> impl Iterator<Item = Dense<'a>> + use<'a> {
+    pub(crate) fn dense_layers(&self) -> &[Dense<'a>] {
         self.layers
-            .into_iter()
-            .take(usize::from(self.header.layers))
+            .get(..usize::from(self.header.layers))
+            .unwrap_or_default()
+    }
+}
+
+/// Checks the CRC at the end of the image; returns what lies before it, and the CRC.
+fn check_crc(bytes: &[u8]) -> Result<(&[u8], u32), ImageError> {
+    let expected = PREFIX_LEN + CRC_LEN;
+    let Some((body, stored)) = bytes.split_last_chunk() else {
+        return Err(ImageError::Truncated {
+            expected,
+            found: bytes.len(),
+        });
+    };
+    let (stored, computed) = (u32::from_le_bytes(*stored), crc32(body));
+    if stored != computed {
+        return Err(ImageError::Checksum { stored, computed });
+    }
+    Ok((body, stored))
+}
+
+/// The image's parts whose lengths the prefix declares.
+struct Parts<'a> {
+    header: &'a [u8],
+    weights: &'a [u8],
+    /// Where the weights start in the image.
+    weights_offset: usize,
+    signature: Option<&'a [u8; SIGNATURE_LEN]>,
+}
+
+impl<'a> Parts<'a> {
+    /// Cuts everything but the checksum into parts.
+    fn cut(body: &'a [u8], prefix: Prefix) -> Result<Self, ImageError> {
+        let header_len = usize::from(prefix.header_len);
+        let header_end = PREFIX_LEN + header_len;
+        let weights_offset = header_end + padding_len(header_end);
+        let no_room = ImageError::HeaderLength {
+            found: prefix.header_len,
+            body: body.len(),
+        };
+
+        let (body, signature) = match prefix.signature {
+            false => (body, None),
+            true => {
+                let (body, signature) = body.split_last_chunk().ok_or(no_room)?;
+                (body, Some(signature))
+            }
+        };
+        let header = body.get(PREFIX_LEN..header_end).ok_or(no_room)?;
+        let padding = body.get(header_end..weights_offset).ok_or(no_room)?;
+        let weights = body.get(weights_offset..).ok_or(no_room)?;
+        if let Some(index) = padding.iter().position(|&byte| byte != 0) {
+            return Err(ImageError::Padding {
+                offset: header_end + index,
+            });
+        }
+        Ok(Parts {
+            header,
+            weights,
+            weights_offset,
+            signature,
+        })
     }
 }
 
 type Layers<'a> = [Dense<'a>; MAX_LAYERS];
 
-/// Reads the layer table in `records` and gives every layer its part of `weights`, both parts of `image`.
+/// Reads the layer table in `records` and gives every layer its share of the weights. Also returns
+/// the sizes of the two regions of memory.
 fn read_layers<'a>(
     header: &Header,
     head: Head,
     mut records: &[u8],
-    image: &'a [u8],
-    weights: &'a [u8],
+    parts: &Parts<'a>,
 ) -> Result<(Layers<'a>, [usize; 2]), ImageError> {
-    let (whole, rest) = weights.as_chunks::<4>();
+    let (weights, stray) = parts.weights.as_chunks::<4>();
     let mut parameters: &[f32] =
-        bytemuck::try_cast_slice(whole).map_err(|_| ImageError::Misaligned {
-            found: image.as_ptr().addr() % 16,
+        bytemuck::try_cast_slice(weights).map_err(|_| ImageError::Misaligned {
+            found: weights.as_ptr().addr() % WEIGHTS_ALIGN,
         })?;
-    let mut offset = image.as_ptr().addr();
-    offset = weights.as_ptr().addr().wrapping_sub(offset);
-
-    let mut layers = [Dense::EMPTY; MAX_LAYERS];
+    let mut offset = parts.weights_offset;
     let count = usize::from(header.layers);
-    let mut chain = Chain::new(
-        header.agent,
-        header.agents,
-        count,
-        usize::from(header.observations),
-    )?;
+    let observations = usize::from(header.observations);
+    let mut chain = Chain::new(header.agent, header.agents, count, observations)?;
+    let mut layers = [Dense::EMPTY; MAX_LAYERS];
     for (layer, slot) in layers.iter_mut().enumerate().take(count) {
-        let malformed = ImageError::Header { layer: Some(layer) };
-        let (&tag, record) = records.split_first().ok_or(malformed)?;
-        if tag != KIND_DENSE {
-            return Err(ImageError::LayerTag { layer, found: tag });
-        }
-        let (record, rest) =
-            postcard::take_from_bytes::<DenseRecord>(record).map_err(|_| malformed)?;
+        let (record, rest) = DenseRecord::read(layer, records)?;
         records = rest;
+        let (inputs, outputs) = (usize::from(record.inputs), usize::from(record.outputs));
         let activation =
             Activation::from_tag(record.activation).ok_or(ImageError::ActivationTag {
                 layer,
                 found: record.activation,
             })?;
-        let (inputs, outputs) = (usize::from(record.inputs), usize::from(record.outputs));
         let expected = chain.push(inputs, outputs)?;
         let missing = ImageError::MissingWeights {
             layer,
@@ -264,7 +282,7 @@ fn read_layers<'a>(
                 offset: offset + 4 * index,
             });
         }
-        offset += size_of_val(own);
+        offset += 4 * expected;
         parameters = rest;
         *slot = Dense {
             inputs,
@@ -273,17 +291,17 @@ fn read_layers<'a>(
             parameters: own,
         };
     }
-    let regions = chain.finish(head)?;
+    let regions @ [even, odd] = chain.finish(head)?;
     if !records.is_empty() {
         return Err(ImageError::HeaderTrailing {
             found: records.len(),
         });
     }
-    let trailing = size_of_val(parameters) + rest.len();
-    if trailing != 0 {
-        return Err(ImageError::TrailingWeights { found: trailing });
+    if !parameters.is_empty() || !stray.is_empty() {
+        return Err(ImageError::TrailingWeights {
+            found: 4 * parameters.len() + stray.len(),
+        });
     }
-    let [even, odd] = regions;
     if header.memory as usize != even + odd {
         return Err(ImageError::Memory {
             expected: even + odd,

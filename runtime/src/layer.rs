@@ -1,21 +1,24 @@
 //! Layers: slices in, slices out.
 //!
-//! A dense layer computes `y_j = activation(b_j + Σ_k w_jk x_k)`, the sum taken from left to right over ascending `k`, every
-//! product and every sum rounded to `f32` (never fused). Its parameters are stored in *panels* of [`PANEL`] outputs (the last one
-//! narrower): the panel's biases, then for every input the panel's weights. One pointer walks through flash from the first
-//! parameter to the last, and a panel's sums stay in registers.
+//! A dense layer computes `y_j = activation(b_j + Σ_k w_jk x_k)`, the sum taken from left to right
+//! over ascending `k`, every product and every sum rounded to `f32` (never fused).
+//!
+//! Its outputs are cut into *panels*: as many of 8 as fit, and the rest into at most one each of 4,
+//! of 2 and of 1. A panel's parameters are its biases, then for every input the weights from it to
+//! the panel's outputs. So one pointer walks through flash from the first parameter to the last,
+//! while a panel's sums stay in registers.
 
 use crate::math;
 
-/// Outputs computed together: eight sums, eight weights and an input leave registers to spare on a Cortex-M4F, and fill one AVX register.
-pub const PANEL: usize = 8;
+/// The widths a layer's outputs are cut into, each taken as often as it fits.
+pub(crate) const PANEL_WIDTHS: [usize; 4] = [8, 4, 2, 1];
 
 /// What a layer's outputs go through, element by element. NaN stays NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// y = x
     Identity,
-    /// y = max(x, 0)
+    /// y = 0 where x < 0, else x
     Relu,
     /// y = tanh x, as [`math::tanh`] computes it
     Tanh,
@@ -26,15 +29,17 @@ impl Activation {
     pub fn apply(self, values: &mut [f32]) {
         match self {
             Activation::Identity => {}
-            // Not `max`, which would turn NaN into a respectable zero.
-            Activation::Relu => values
-                .iter_mut()
-                .for_each(|value| *value = if *value < 0.0 { 0.0 } else { *value }),
+            Activation::Relu => values.iter_mut().for_each(|value| *value = relu(*value)),
             Activation::Tanh => values
                 .iter_mut()
                 .for_each(|value| *value = math::tanh(*value)),
         }
     }
+}
+
+/// Not `max(x, 0)`, which would turn NaN into a respectable zero.
+fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
 }
 
 /// A dense layer of a checked image: `parameters.len() == outputs * (inputs + 1)`.
@@ -57,47 +62,108 @@ impl Dense<'_> {
 
 /// The affine part of a dense layer: `output_j = b_j + Σ_k w_jk input_k`, without the activation.
 ///
-/// `parameters` are in panels (see the [module](self)), `output.len() * (input.len() + 1)` of them. With another number of
-/// parameters, outputs whose panel is missing are left as they were.
+/// `parameters` are in panels (see the [module](self)), `output.len() * (input.len() + 1)` of them;
+/// outputs whose parameters are missing are left as they were.
 pub fn dense(parameters: &[f32], input: &[f32], output: &mut [f32]) {
-    let (panels, tail) = output.as_chunks_mut::<PANEL>();
-    let mut parameters = parameters.chunks(PANEL * (input.len() + 1));
-    for (sums, parameters) in panels.iter_mut().zip(&mut parameters) {
-        panel(parameters, input, sums);
-    }
-    if let Some(parameters) = parameters.next() {
-        narrow_panel(parameters, input, tail);
-    }
+    let (parameters, output) = panels_of_8(parameters, input, output);
+    let (parameters, output) = panels_of_4(parameters, input, output);
+    let (parameters, output) = panels_of_2(parameters, input, output);
+    panels_of_1(parameters, input, output);
 }
 
-fn panel<const WIDTH: usize>(parameters: &[f32], input: &[f32], output: &mut [f32; WIDTH]) {
-    let (rows, _) = parameters.as_chunks::<WIDTH>();
-    let Some((biases, columns)) = rows.split_first() else {
-        return;
+/// Defines a function that computes as many panels of one width as `output` holds, and returns the
+/// parameters and the outputs that are left.
+///
+/// The lanes are spelled out because a compiler told to save space does not unroll a loop over
+/// them, and would then keep the sums in memory: three times the instructions.
+macro_rules! panels {
+    ($name:ident, $width:literal, $($sum:ident += $weight:ident),+) => {
+        fn $name<'p, 'o>(
+            mut parameters: &'p [f32],
+            input: &[f32],
+            output: &'o mut [f32],
+        ) -> (&'p [f32], &'o mut [f32]) {
+            let (panels, rest) = output.as_chunks_mut::<$width>();
+            let panel_len = $width * (input.len() + 1);
+            for panel in panels {
+                let Some((own, others)) = parameters.split_at_checked(panel_len) else { break };
+                parameters = others;
+                let (rows, _) = own.as_chunks::<$width>();
+                let Some((&[$(mut $sum),+], columns)) = rows.split_first() else { break };
+                for (&[$($weight),+], &x) in columns.iter().zip(input) {
+                    $($sum += $weight * x;)+
+                }
+                *panel = [$($sum),+];
+            }
+            (parameters, rest)
+        }
     };
-    let mut sums = *biases;
-    for (column, &x) in columns.iter().zip(input) {
-        for (sum, &weight) in sums.iter_mut().zip(column) {
-            *sum += weight * x;
-        }
-    }
-    *output = sums;
 }
 
-/// The last panel of a layer whose outputs are no multiple of [`PANEL`], with its own code for every width.
-fn narrow_panel(parameters: &[f32], input: &[f32], output: &mut [f32]) {
-    fn at<const WIDTH: usize>(parameters: &[f32], input: &[f32], output: &mut [f32]) {
-        if let Some(output) = output.first_chunk_mut::<WIDTH>() {
-            panel(parameters, input, output);
-        }
+panels!(
+    panels_of_8,
+    8,
+    y0 += w0,
+    y1 += w1,
+    y2 += w2,
+    y3 += w3,
+    y4 += w4,
+    y5 += w5,
+    y6 += w6,
+    y7 += w7
+);
+panels!(panels_of_4, 4, y0 += w0, y1 += w1, y2 += w2, y3 += w3);
+panels!(panels_of_2, 2, y0 += w0, y1 += w1);
+panels!(panels_of_1, 1, y0 += w0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_outputs_are_a_panel_of_two_and_one_of_one() {
+        // Outputs 0 and 1: biases 1, 2; weights from input 0: 3, 4; from input 1: 5, 6. Output 2: 7, 8, 9.
+        let parameters = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+        let mut output = [0.0; 3];
+        dense(&parameters, &[10.0, 100.0], &mut output);
+        assert_eq!(
+            output,
+            [1.0 + 30.0 + 500.0, 2.0 + 40.0 + 600.0, 7.0 + 80.0 + 900.0]
+        );
     }
-    match output.len() {
-        1 => at::<1>(parameters, input, output),
-        2 => at::<2>(parameters, input, output),
-        3 => at::<3>(parameters, input, output),
-        4 => at::<4>(parameters, input, output),
-        5 => at::<5>(parameters, input, output),
-        6 => at::<6>(parameters, input, output),
-        _ => at::<7>(parameters, input, output),
+
+    #[test]
+    fn sums_run_upwards_from_the_bias_and_are_not_fused() {
+        // From left to right 2²⁴ swallows each 1; in any other order the ones add up first.
+        let mut output = [0.0];
+        dense(
+            &[16_777_216.0, 1.0, 1.0, -1.0],
+            &[1.0, 1.0, 16_777_216.0],
+            &mut output,
+        );
+        assert_eq!(output, [0.0]);
+        // (1 + 2⁻¹²)² = 1 + 2⁻¹¹ + 2⁻²⁴: rounding the product drops the last term, fusing keeps it.
+        let near_one = 1.0 + 1.0 / 4096.0;
+        dense(&[-1.0 - 1.0 / 2048.0, near_one], &[near_one], &mut output);
+        assert_eq!(output, [0.0]);
+    }
+
+    #[test]
+    fn missing_parameters_touch_nothing() {
+        let mut output = [9.0; 9];
+        dense(&[1.0; 17], &[1.0], &mut output);
+        assert_eq!(output, [2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 9.0]);
+    }
+
+    #[test]
+    fn activations_keep_nan_and_zero() {
+        for activation in [Activation::Identity, Activation::Relu, Activation::Tanh] {
+            let mut values = [f32::NAN, 0.0];
+            activation.apply(&mut values);
+            assert!(values[0].is_nan() && values[1] == 0.0, "{activation:?}");
+        }
+        let mut values = [-2.0, 3.0];
+        Activation::Relu.apply(&mut values);
+        assert_eq!(values, [0.0, 3.0]);
     }
 }

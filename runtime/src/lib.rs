@@ -1,13 +1,16 @@
 //! Runs one agent's policy from one image: `no_std`, no allocation, the same bits on every machine.
 //!
-//! A trained team leaves the workstation as one *image* per agent. This crate owns both sides of that image: the trainer
-//! [emits](ImageRepr::emit) it, and the agent [checks](Image::new_checked) it once and then [acts](Policy::act_greedy) from it,
-//! reading the weights where they lie (flash, usually) and computing in memory the caller lends. The byte layout and the
-//! arithmetic are specified in `docs/image.md`; both are part of the format, so an image gives the same actions, and the same
+//! A trained team leaves the workstation as one *image* per agent. This crate owns both sides of
+//! that image: the trainer [emits](ImageRepr::emit) it; the agent [checks](Image::new_checked) it
+//! once and then [acts](Policy::act_greedy) from it, reading the weights where they lie (flash,
+//! usually) and computing in memory the caller lends. The byte layout and the arithmetic are
+//! specified in `docs/image.md`. Both are the format: an image gives the same actions, and the same
 //! logits to the last bit, on every target with IEEE 754 arithmetic.
 //!
 //! ```
-//! use consort_runtime::{Activation, AlignedBytes, DenseRepr, Head, Image, ImageRepr, Policy, TeamId};
+//! use consort_runtime::{
+//!     Activation, AlignedBytes, DenseRepr, Head, Image, ImageRepr, Policy, TeamId,
+//! };
 //!
 //! // On the workstation: agent 0 of 2, observing two numbers and choosing between two actions.
 //! let layers = [DenseRepr {
@@ -26,14 +29,14 @@
 //!     head: Head::Categorical { actions: 2 },
 //!     layers: &layers,
 //! };
-//! let mut buffer = AlignedBytes([0; 256]);
+//! let mut buffer = AlignedBytes([0; 128]);
 //! let length = repr.emit(&mut buffer.0)?;
 //!
 //! // On the device: check once, then act.
 //! let image = Image::new_checked(&buffer.0[..length])?;
-//! assert_eq!(image.memory_len(), 2);
 //! let policy = Policy::new(image);
 //! let mut memory = [0.0; 2];
+//! assert_eq!(memory.len(), image.memory_len());
 //! assert_eq!(policy.act_greedy(&[1.0, 0.0], &mut memory)?, 0); // logits 1.0, 0.5
 //! assert_eq!(policy.act_greedy(&[0.0, 0.0], &mut memory)?, 1); // logits 0.0, 0.5
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -46,9 +49,9 @@
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_endian = "little"))]
-compile_error!(
-    "weights are used where they lie, as little-endian numbers: consort-runtime needs a little-endian target"
-);
+compile_error!("weights are used where they lie: consort-runtime needs a little-endian target");
+#[cfg(target_pointer_width = "16")]
+compile_error!("an image's lengths have 32 bits: consort-runtime needs 32-bit addresses or wider");
 
 mod align;
 mod emit;

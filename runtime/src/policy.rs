@@ -7,8 +7,10 @@ use crate::head;
 use crate::image::Image;
 use crate::layer::dense;
 
-/// A policy ready to act. All methods take the observation (`[O]`, finite, `O` = [`Image::observation_len`]) and memory lent for the
-/// step (at least [`Image::memory_len`] values, whatever they hold).
+/// A policy ready to act.
+///
+/// Every step takes an observation (`[O]`, finite, O = [`Image::observation_len`]) and lent memory
+/// (at least [`Image::memory_len`] values, whatever they hold).
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'a> {
     image: Image<'a>,
@@ -35,7 +37,7 @@ impl<'a> Policy<'a> {
             .map(|logits| head::greedy(logits))
     }
 
-    /// An action drawn with the probabilities the policy gives, by [`head::sample`]: one `u32` from `rng`.
+    /// An action drawn with the policy's probabilities by [`head::sample`]: one `u32` from `rng`.
     ///
     /// # Errors
     ///
@@ -54,8 +56,8 @@ impl<'a> Policy<'a> {
     ///
     /// # Errors
     ///
-    /// A [`StepError`] when the observation has the wrong length or a value that is not finite, when `memory` is too short, or when
-    /// a logit overflows.
+    /// A [`StepError`] when the observation has the wrong length or a value that is not finite, when
+    /// `memory` is too short, or when a logit overflows: a bad number never becomes an action.
     pub fn logits<'m>(
         &self,
         observation: &[f32],
@@ -80,7 +82,7 @@ impl<'a> Policy<'a> {
         let (mut target, source) = memory.split_at_mut_checked(even).ok_or(short)?;
         let mut source = source.get_mut(..odd).ok_or(short)?;
         let mut len = 0;
-        for (index, layer) in self.image.dense_layers().enumerate() {
+        for (index, layer) in self.image.dense_layers().iter().enumerate() {
             let output = target.get_mut(..layer.outputs).ok_or(short)?;
             let input = if index == 0 {
                 observation

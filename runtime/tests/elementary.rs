@@ -1,0 +1,101 @@
+//! The errors that `math` states, measured against f64. The ignored tests look at every f32:
+//!
+//!     cargo test --release -p consort-runtime --test elementary -- --ignored --nocapture
+
+use consort_runtime::math::{exp, tanh};
+
+/// Every `stride`-th f32 from 0 up to `limit`, in order, and the limit.
+fn positive(limit: f32, stride: usize) -> impl Iterator<Item = f32> {
+    (0..limit.to_bits())
+        .step_by(stride)
+        .map(f32::from_bits)
+        .chain([limit])
+}
+
+fn check_tanh(stride: usize) {
+    let (mut absolute, mut relative, mut ripple, mut highest) = (0f64, 0f64, 0f32, 0f32);
+    for x in positive(f32::MAX, stride) {
+        let y = tanh(x);
+        assert_eq!(tanh(-x).to_bits(), (-y).to_bits(), "odd at {x}");
+        assert!((0.0..=1.0).contains(&y), "tanh {x} = {y}");
+        let exact = f64::from(x).tanh();
+        let error = (f64::from(y) - exact).abs();
+        absolute = absolute.max(error);
+        if x.is_normal() {
+            relative = relative.max(error / exact);
+        }
+        ripple = ripple.max(highest - y);
+        highest = highest.max(y);
+    }
+    println!("tanh: absolute {absolute:.2e}, relative {relative:.2e}, ripple {ripple:.2e}");
+    assert!(absolute < 6e-7 && relative < 6e-7 && ripple < 6e-7);
+}
+
+fn check_exp(stride: usize) {
+    let mut relative = 0f64;
+    for x in positive(87.0, stride)
+        .map(|x| -x)
+        .chain(positive(88.0, stride))
+    {
+        let exact = f64::from(x).exp();
+        relative = relative.max((f64::from(exp(x)) - exact).abs() / exact);
+    }
+    println!("exp: relative {relative:.2e}");
+    assert!(relative < 1e-7);
+}
+
+#[test]
+fn tanh_is_as_close_as_it_says() {
+    check_tanh(4_099);
+}
+
+#[test]
+fn exp_is_as_close_as_it_says() {
+    check_exp(4_099);
+}
+
+#[test]
+#[ignore = "half a minute: every f32"]
+fn tanh_is_as_close_as_it_says_everywhere() {
+    check_tanh(1);
+}
+
+#[test]
+#[ignore = "half a minute: every f32"]
+fn exp_is_as_close_as_it_says_everywhere() {
+    check_exp(1);
+}
+
+#[test]
+fn special_values() {
+    assert_eq!(tanh(0.0).to_bits(), 0.0f32.to_bits());
+    assert_eq!(tanh(-0.0).to_bits(), (-0.0f32).to_bits());
+    assert_eq!(tanh(f32::INFINITY), tanh(7.9));
+    assert!(tanh(f32::NAN).is_nan());
+    assert_eq!(exp(0.0), 1.0);
+    assert_eq!(exp(-0.0), 1.0);
+    assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+    assert_eq!(exp(-87.000_01), 0.0);
+    assert_eq!(exp(f32::INFINITY), exp(88.0));
+    assert!(exp(f32::NAN).is_nan());
+}
+
+/// The vectors of `docs/image.md`: the arithmetic is part of the format, so these bits never change
+/// within a format version.
+#[test]
+fn specified_bits() {
+    let tanh_bits = [0.1, 0.5, 1.0, 2.0, 4.0, 8.0].map(|x| tanh(x).to_bits());
+    let exp_bits = [-80.0, -10.0, -1.0, -0.1, 0.5, 10.0].map(|x| exp(x).to_bits());
+    assert_eq!(
+        tanh_bits,
+        [
+            0x3dcc1ebb, 0x3eec9aa0, 0x3f42f7d7, 0x3f76ca80, 0x3f7fd408, 0x3f7ffff7
+        ]
+    );
+    assert_eq!(
+        exp_bits,
+        [
+            0x05bfecba, 0x383e6bce, 0x3ebc5ab2, 0x3f67a36d, 0x3fd3094c, 0x46ac14ee
+        ]
+    );
+}

@@ -312,11 +312,7 @@ mod tests {
             head_size: u16::MAX,
             layers: u8::MAX,
         };
-        let record = DenseRecord {
-            inputs: u16::MAX,
-            outputs: u16::MAX,
-            activation: u8::MAX,
-        };
+        let record = DenseRecord::new(u16::MAX, u16::MAX, Activation::Tanh);
         let mut buffer = [0; MAX_HEADER_LEN];
         let fixed = postcard::to_slice(&header, &mut buffer).unwrap().len();
         let layer = postcard::to_slice(&record, &mut buffer).unwrap().len();

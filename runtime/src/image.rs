@@ -180,15 +180,13 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Checks the CRC at the end of the image; returns what lies before it, and the CRC.
+/// Checks the CRC that ends the image; returns what lies before it, and the CRC.
 fn check_crc(bytes: &[u8]) -> Result<(&[u8], u32), ImageError> {
-    let expected = PREFIX_LEN + CRC_LEN;
-    let Some((body, stored)) = bytes.split_last_chunk() else {
-        return Err(ImageError::Truncated {
-            expected,
-            found: bytes.len(),
-        });
+    let too_short = ImageError::Truncated {
+        expected: PREFIX_LEN + CRC_LEN,
+        found: bytes.len(),
     };
+    let (body, stored) = bytes.split_last_chunk().ok_or(too_short)?;
     let (stored, computed) = (u32::from_le_bytes(*stored), crc32(body));
     if stored != computed {
         return Err(ImageError::Checksum { stored, computed });

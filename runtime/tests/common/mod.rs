@@ -47,7 +47,11 @@ impl Aligned {
         let start = blocks.as_ptr().addr().wrapping_neg() % 16 + offset;
         let view: &mut [u8] = bytemuck::cast_slice_mut(&mut blocks);
         view[start..start + bytes.len()].copy_from_slice(bytes);
-        Aligned { blocks, start, len: bytes.len() }
+        Aligned {
+            blocks,
+            start,
+            len: bytes.len(),
+        }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -73,7 +77,11 @@ pub(crate) fn seal(image: &mut [u8]) {
     for &byte in &image[..body] {
         crc ^= u32::from(byte);
         for _ in 0..8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0xedb8_8320
+            } else {
+                crc >> 1
+            };
         }
     }
     image[body..].copy_from_slice(&(!crc).to_le_bytes());

@@ -1,0 +1,81 @@
+//! `docs/image.md` is normative, so its numbers are tested.
+
+mod common;
+
+use common::{EXAMPLE, emit};
+use consort_runtime::{Image, Policy, include_image, math};
+
+fn document() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/image.md");
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn worked_example() {
+    let document = document();
+    let (_, example) = document.split_once("```hex\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let digits = example
+        .lines()
+        .flat_map(|line| line.split('#').next().unwrap().split(' '));
+    let bytes: Vec<u8> = digits
+        .filter(|digits| !digits.is_empty())
+        .map(|digits| u8::from_str_radix(digits, 16).unwrap())
+        .collect();
+    assert_eq!(emit(&EXAMPLE).bytes(), bytes);
+    assert_eq!(include_image!("example.image"), bytes);
+
+    let policy = Policy::new(Image::new_checked(include_image!("example.image")).unwrap());
+    let mut memory = [f32::NAN; 4];
+    assert_eq!(
+        policy.logits(&[1.0, 0.25], &mut memory),
+        Ok(&mut [1.0, 1.0, 3.0][..])
+    );
+    assert_eq!(policy.act_greedy(&[1.0, 0.25], &mut memory), Ok(2));
+}
+
+/// Every decimal that is followed by its bits, such as 962.67664 `4470ab4e`.
+#[test]
+fn constants_have_the_bits_beside_them() {
+    let document = document().replace('−', "-");
+    let mut texts = document.split('`');
+    let mut found = 0;
+    while let (Some(text), Some(code)) = (texts.next(), texts.next()) {
+        let number = text
+            .split_whitespace()
+            .last()
+            .and_then(|word| word.parse::<f32>().ok());
+        if let (Some(number), 8, Ok(bits)) = (number, code.len(), u32::from_str_radix(code, 16)) {
+            assert_eq!(number.to_bits(), bits, "{number}");
+            found += 1;
+        }
+    }
+    assert_eq!(found, 16, "8 for tanh, 8 for exp");
+}
+
+#[test]
+fn table_of_functions() {
+    let document = document().replace('−', "-");
+    let mut rows = 0;
+    for line in document.lines() {
+        let cells: Vec<&str> = line
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        let [_, x, y, bits, _, exp_x, exp_y, exp_bits, _] = cells[..] else {
+            continue;
+        };
+        let (Ok(x), Ok(exp_x)) = (x.parse(), exp_x.parse()) else {
+            continue;
+        };
+        for (y, decimal, bits) in [
+            (math::tanh(x), y, bits),
+            (math::exp(exp_x), exp_y, exp_bits),
+        ] {
+            assert_eq!(format!("{:08x}", y.to_bits()), bits);
+            assert_eq!(decimal.parse(), Ok(y));
+        }
+        rows += 1;
+    }
+    assert_eq!(rows, 6);
+}

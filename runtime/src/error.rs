@@ -1,14 +1,165 @@
-//! What can be wrong with an image, with what it is made from, and with a step: where, and what would be right.
+//! What can be wrong with an image, with what it is made from, and with a step: what, where, and
+//! what would be right.
 
-use core::error::Error;
-use core::fmt;
+use thiserror::Error;
 
 use crate::format::{FORMAT_VERSION, MAGIC, MAX_LAYERS, SIGNATURE_LEN};
 
-/// A policy that no image may describe, whether parsed or emitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why [`Image::new_checked`](crate::Image::new_checked) refuses some bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ImageError {
+    /// The bytes do not start like an image.
+    #[error("not a policy image: starts with {found:02x?}, not {MAGIC:02x?}")]
+    Magic {
+        /// The first four bytes.
+        found: [u8; 4],
+    },
+    /// An image of another format version.
+    #[error("format version {found}: this runtime reads version {FORMAT_VERSION}")]
+    Version {
+        /// The version declared.
+        found: u16,
+    },
+    /// Bytes are missing at the end.
+    #[error("truncated: {found} bytes of {expected}")]
+    Truncated {
+        /// Bytes the image says it has, or the least any image has.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// There are bytes after the image.
+    #[error("trailing bytes: the image has {expected}, {found} were given")]
+    TrailingBytes {
+        /// Bytes the image says it has.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// The signature is neither absent nor 64 bytes.
+    #[error("a signature of {found} bytes: must be 0 or {SIGNATURE_LEN}")]
+    SignatureLength {
+        /// The length declared, in bytes.
+        found: u16,
+    },
+    /// The prefix's reserved bytes are not zero.
+    #[error("the reserved bytes at offset 14 hold {found:#06x}: must be 0")]
+    Reserved {
+        /// What they hold.
+        found: u16,
+    },
+    /// The image was damaged.
+    #[error("damaged: the image carries CRC-32 {stored:08x}, its bytes give {computed:08x}")]
+    Checksum {
+        /// The CRC-32 the image carries.
+        stored: u32,
+        /// The CRC-32 of its bytes.
+        computed: u32,
+    },
+    /// Prefix, header, padding and signature are longer than the image.
+    #[error("a header of {found} bytes does not fit the {body} bytes before the CRC")]
+    HeaderLength {
+        /// The header's length declared, in bytes.
+        found: u16,
+        /// Bytes before the CRC.
+        body: usize,
+    },
+    /// A byte between header and weights is not zero.
+    #[error("the padding at offset {offset} is not 0")]
+    Padding {
+        /// Its offset in the image, in bytes.
+        offset: usize,
+    },
+    /// The header ends before the layer table, or holds a number out of range there.
+    #[error("the header ends, or holds a number out of range, before its layer table")]
+    Header,
+    /// The header ends within a layer's record, or holds a number out of range there.
+    #[error("the header ends, or holds a number out of range, in the record of layer {layer}")]
+    LayerRecord {
+        /// Index of the layer.
+        layer: usize,
+    },
+    /// There are bytes between the layer table and the end of the header.
+    #[error("{found} bytes between the layer table and the end of the header: must be none")]
+    HeaderTrailing {
+        /// How many bytes.
+        found: usize,
+    },
+    /// A head this version does not know.
+    #[error("unknown head, tag {found}: version {FORMAT_VERSION} has 1 (categorical)")]
+    HeadTag {
+        /// The tag found.
+        found: u8,
+    },
+    /// A kind of layer this version does not know.
+    #[error(
+        "layer {layer} is of unknown kind, tag {found}: version {FORMAT_VERSION} has 1 (dense)"
+    )]
+    LayerTag {
+        /// Index of the layer.
+        layer: usize,
+        /// The tag found.
+        found: u8,
+    },
+    /// An activation this version does not know.
+    #[error(
+        "layer {layer} has an unknown activation, tag {found}: \
+         version {FORMAT_VERSION} has 1 (identity), 2 (relu), 3 (tanh)"
+    )]
+    ActivationTag {
+        /// Index of the layer.
+        layer: usize,
+        /// The tag found.
+        found: u8,
+    },
+    /// A policy that no image may describe.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// The memory declared is not what the layers need.
+    #[error("the header declares {found} values of memory: its layers need {expected}")]
+    Memory {
+        /// `f32` values the layers need.
+        expected: usize,
+        /// `f32` values declared.
+        found: u32,
+    },
+    /// The weights do not lie at a multiple of four bytes in memory.
+    #[error("the weights lie {found} bytes after a multiple of 16: must lie at a multiple of 4")]
+    Misaligned {
+        /// Their address modulo 16.
+        found: usize,
+    },
+    /// The image ends before a layer's weights do.
+    #[error("layer {layer} has {expected} weights and biases: the image has {found} left")]
+    MissingWeights {
+        /// Index of the layer.
+        layer: usize,
+        /// `f32` values the layer has.
+        expected: usize,
+        /// `f32` values left in the image.
+        found: usize,
+    },
+    /// There are bytes after the last layer's weights.
+    #[error("{found} bytes after the last layer's weights: must be none")]
+    TrailingWeights {
+        /// How many bytes.
+        found: usize,
+    },
+    /// A weight or bias is infinite or not a number.
+    #[error("layer {layer}: the weight at offset {offset} is not finite")]
+    NonFiniteWeight {
+        /// Index of the layer.
+        layer: usize,
+        /// Its offset in the image, in bytes.
+        offset: usize,
+    },
+}
+
+/// Why a policy can be no image's, whether parsed or emitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ShapeError {
     /// The agent's index is not below the number of agents.
+    #[error("agent {agent} of {agents}: the index must be below the number of agents")]
     Agent {
         /// The agent's index.
         agent: u16,
@@ -16,20 +167,13 @@ pub enum ShapeError {
         agents: u16,
     },
     /// No layers, or more than [`MAX_LAYERS`].
+    #[error("{found} layers: must be 1 to {MAX_LAYERS}")]
     Layers {
-        /// Layers found.
+        /// How many layers.
         found: usize,
     },
-    /// A layer with a side of zero or of more than 65,535.
-    Size {
-        /// Index of the layer.
-        layer: usize,
-        /// Its inputs.
-        inputs: usize,
-        /// Its outputs.
-        outputs: usize,
-    },
-    /// A layer whose inputs are not the observation (layer 0) or the outputs of the layer before it.
+    /// A layer's inputs are not the observation (layer 0) or the outputs of the layer before it.
+    #[error("layer {layer} takes {found} values but {} gives {expected}", before(*layer))]
     Inputs {
         /// Index of the layer.
         layer: usize,
@@ -38,7 +182,18 @@ pub enum ShapeError {
         /// What it says it takes.
         found: usize,
     },
+    /// A layer's inputs or outputs are none, or more than 65,535.
+    #[error("layer {layer} is {inputs} to {outputs} wide: each must be 1 to 65535")]
+    Size {
+        /// Index of the layer.
+        layer: usize,
+        /// Its inputs.
+        inputs: usize,
+        /// Its outputs.
+        outputs: usize,
+    },
     /// The last layer's outputs are not what the head takes.
+    #[error("the head takes {expected} values but the last layer gives {found}")]
     Head {
         /// What the head takes.
         expected: usize,
@@ -47,427 +202,100 @@ pub enum ShapeError {
     },
 }
 
-impl fmt::Display for ShapeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Agent { agent, agents } => write!(
-                f,
-                "agent {agent} of a team of {agents}: the index must be below the number of agents"
-            ),
-            Self::Layers { found } => write!(f, "{found} layers: a policy has 1 to {MAX_LAYERS}"),
-            Self::Size {
-                layer,
-                inputs,
-                outputs,
-            } => {
-                write!(
-                    f,
-                    "layer {layer} has {inputs} inputs and {outputs} outputs: each must be 1 to 65535"
-                )
-            }
-            Self::Inputs {
-                layer: 0,
-                expected,
-                found,
-            } => write!(
-                f,
-                "layer 0 takes {found} inputs but the observation has {expected}"
-            ),
-            Self::Inputs {
-                layer,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "layer {layer} takes {found} inputs but the layer before it gives {expected}"
-                )
-            }
-            Self::Head { expected, found } => write!(
-                f,
-                "the last layer gives {found} outputs but the head takes {expected}"
-            ),
-        }
-    }
-}
-
-impl Error for ShapeError {}
-
-/// Why [`Image::new_checked`](crate::Image::new_checked) refuses some bytes. Offsets and lengths are in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImageError {
-    /// The bytes do not start like an image.
-    Magic {
-        /// The first four bytes.
-        found: [u8; 4],
-    },
-    /// An image of another format version.
-    Version {
-        /// The version found.
-        found: u16,
-    },
-    /// Bytes are missing at the end.
-    Truncated {
-        /// Bytes the image says it has, or the least any image has.
-        expected: usize,
-        /// Bytes given.
-        found: usize,
-    },
-    /// There are bytes after the image.
-    TrailingBytes {
-        /// Bytes the image says it has.
-        expected: usize,
-        /// Bytes given.
-        found: usize,
-    },
-    /// The prefix's reserved bytes are not zero.
-    Reserved {
-        /// What they hold.
-        found: u16,
-    },
-    /// The signature is neither absent nor 64 bytes.
-    SignatureLength {
-        /// The length declared.
-        found: u16,
-    },
-    /// The CRC-32 does not match: the image was damaged.
-    Checksum {
-        /// The checksum the image carries.
-        stored: u32,
-        /// The checksum of its bytes.
-        computed: u32,
-    },
-    /// The image ends within the parts its prefix declares: prefix, header, padding and signature.
-    HeaderLength {
-        /// The header length declared.
-        found: u16,
-        /// Bytes there are for all of them.
-        body: usize,
-    },
-    /// The header ends, or holds a number out of range, before its fields are complete.
-    Header {
-        /// The layer whose record is malformed; `None` for the fields before the layer table.
-        layer: Option<usize>,
-    },
-    /// There are bytes between the layer table and the end of the header.
-    HeaderTrailing {
-        /// How many.
-        found: usize,
-    },
-    /// A policy no image may describe.
-    Shape(ShapeError),
-    /// A head this version does not know.
-    HeadTag {
-        /// The tag found.
-        found: u8,
-    },
-    /// A kind of layer this version does not know.
-    LayerTag {
-        /// Index of the layer.
-        layer: usize,
-        /// The tag found.
-        found: u8,
-    },
-    /// An activation this version does not know.
-    ActivationTag {
-        /// Index of the layer.
-        layer: usize,
-        /// The tag found.
-        found: u8,
-    },
-    /// The memory the header asks for is not what its layers need. In `f32` values.
-    Memory {
-        /// What the layers need.
-        expected: usize,
-        /// What the header declares.
-        found: u32,
-    },
-    /// A byte between header and weights is not zero.
-    Padding {
-        /// Its offset in the image.
-        offset: usize,
-    },
-    /// A layer's weights reach beyond the image. In `f32` values, from the layer's first.
-    MissingWeights {
-        /// Index of the layer.
-        layer: usize,
-        /// What the layer needs.
-        expected: usize,
-        /// What is left in the image.
-        found: usize,
-    },
-    /// There are bytes between the last layer's weights and the end of the image's body.
-    TrailingWeights {
-        /// How many.
-        found: usize,
-    },
-    /// The weights do not lie at a multiple of four bytes in memory.
-    Misaligned {
-        /// The address of its weights modulo 16.
-        found: usize,
-    },
-    /// A weight or bias is infinite or not a number.
-    NonFiniteWeight {
-        /// Index of the layer.
-        layer: usize,
-        /// Offset in the image.
-        offset: usize,
-    },
-}
-
-impl fmt::Display for ImageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Magic { found } => write!(
-                f,
-                "not a policy image: starts with {found:02x?}, not {MAGIC:02x?}"
-            ),
-            Self::Version { found } => write!(
-                f,
-                "format version {found}: this runtime reads version {FORMAT_VERSION}"
-            ),
-            Self::Truncated { expected, found } => {
-                write!(f, "truncated: {found} bytes of {expected}")
-            }
-            Self::TrailingBytes { expected, found } => write!(
-                f,
-                "trailing bytes: the image has {expected}, {found} were given"
-            ),
-            Self::Reserved { found } => write!(
-                f,
-                "reserved bytes at offset 14 hold {found:#06x}: they must be zero"
-            ),
-            Self::SignatureLength { found } => write!(
-                f,
-                "signature of {found} bytes: must be 0 or {SIGNATURE_LEN}"
-            ),
-            Self::Checksum { stored, computed } => {
-                write!(
-                    f,
-                    "damaged: the image carries CRC-32 {stored:08x}, its bytes give {computed:08x}"
-                )
-            }
-            Self::HeaderLength { found, body } => {
-                write!(
-                    f,
-                    "a header of {found} bytes does not fit an image of {body} before its CRC"
-                )
-            }
-            Self::Header { layer: None } => {
-                f.write_str("header: incomplete, or a number out of range, before the layer table")
-            }
-            Self::Header { layer: Some(layer) } => write!(
-                f,
-                "header: incomplete, or a number out of range, in layer {layer}"
-            ),
-            Self::HeaderTrailing { found } => write!(
-                f,
-                "header: {found} bytes after the layer table, there must be none"
-            ),
-            Self::Shape(ref error) => error.fmt(f),
-            Self::HeadTag { found } => write!(
-                f,
-                "unknown head, tag {found}: format version {FORMAT_VERSION} knows 1 (categorical)"
-            ),
-            Self::LayerTag { layer, found } => {
-                write!(
-                    f,
-                    "layer {layer}: unknown kind, tag {found}: format version {FORMAT_VERSION} knows 1 (dense)"
-                )
-            }
-            Self::ActivationTag { layer, found } => {
-                write!(
-                    f,
-                    "layer {layer}: unknown activation, tag {found}: known are 1 (identity), 2 (relu), 3 (tanh)"
-                )
-            }
-            Self::Memory { expected, found } => write!(
-                f,
-                "header asks for {found} values of memory: its layers need {expected}"
-            ),
-            Self::Padding { offset } => {
-                write!(f, "the padding byte at offset {offset} is not zero")
-            }
-            Self::MissingWeights {
-                layer,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "layer {layer} needs {expected} weights and biases: {found} are left in the image"
-                )
-            }
-            Self::TrailingWeights { found } => write!(
-                f,
-                "{found} bytes after the last layer's weights, there must be none"
-            ),
-            Self::Misaligned { found } => write!(
-                f,
-                "weights lie {found} bytes beyond a multiple of 16: they must lie at a multiple of 4"
-            ),
-            Self::NonFiniteWeight { layer, offset } => write!(
-                f,
-                "layer {layer}: the weight at offset {offset} is not finite"
-            ),
-        }
-    }
-}
-
-impl Error for ImageError {}
-
-impl From<ShapeError> for ImageError {
-    fn from(error: ShapeError) -> Self {
-        Self::Shape(error)
+fn before(layer: usize) -> &'static str {
+    if layer == 0 {
+        "the observation"
+    } else {
+        "the layer before it"
     }
 }
 
 /// Why [`ImageRepr::emit`](crate::ImageRepr::emit) writes no image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum EmitError {
-    /// A policy no image may describe.
-    Shape(ShapeError),
-    /// `weights` is not `outputs * inputs` long.
+    /// A policy that no image may describe.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// A layer with too few or too many weights.
+    #[error("layer {layer} has {found} weights: inputs × outputs is {expected}")]
     Weights {
         /// Index of the layer.
         layer: usize,
-        /// `outputs * inputs`.
+        /// Inputs × outputs.
         expected: usize,
-        /// Values given.
+        /// Weights given.
         found: usize,
     },
-    /// `biases` is not `outputs` long.
+    /// A layer with too few or too many biases.
+    #[error("layer {layer} has {found} biases for {expected} outputs")]
     Biases {
         /// Index of the layer.
         layer: usize,
-        /// `outputs`.
+        /// Its outputs.
         expected: usize,
-        /// Values given.
+        /// Biases given.
         found: usize,
     },
     /// A weight is infinite or not a number.
+    #[error("layer {layer}: the weight from input {input} to output {output} is not finite")]
     NonFiniteWeight {
         /// Index of the layer.
         layer: usize,
         /// The output it leads to.
         output: usize,
-        /// The input it comes from.
+        /// The input it leads from.
         input: usize,
     },
     /// A bias is infinite or not a number.
+    #[error("layer {layer}: the bias of output {output} is not finite")]
     NonFiniteBias {
         /// Index of the layer.
         layer: usize,
         /// The output it belongs to.
         output: usize,
     },
-    /// The image would be longer than a `u32` can say.
+    /// The image's length would not fit 32 bits.
+    #[error("the image would be 4 GiB or longer")]
     TooLong,
-    /// The buffer is shorter than the image. In bytes.
+    /// The buffer is too short.
+    #[error("the image has {expected} bytes, the buffer {found}")]
     Buffer {
-        /// The image's length.
+        /// The image's length, in bytes.
         expected: usize,
-        /// The buffer's length.
+        /// The buffer's length, in bytes.
         found: usize,
     },
 }
 
-impl fmt::Display for EmitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Shape(ref error) => error.fmt(f),
-            Self::Weights {
-                layer,
-                expected,
-                found,
-            } => write!(
-                f,
-                "layer {layer}: {found} weights, outputs × inputs is {expected}"
-            ),
-            Self::Biases {
-                layer,
-                expected,
-                found,
-            } => write!(f, "layer {layer}: {found} biases for {expected} outputs"),
-            Self::NonFiniteWeight {
-                layer,
-                output,
-                input,
-            } => {
-                write!(
-                    f,
-                    "layer {layer}: the weight from input {input} to output {output} is not finite"
-                )
-            }
-            Self::NonFiniteBias { layer, output } => write!(
-                f,
-                "layer {layer}: the bias of output {output} is not finite"
-            ),
-            Self::TooLong => f.write_str("the image would be longer than 4 GiB"),
-            Self::Buffer { expected, found } => write!(
-                f,
-                "the image takes {expected} bytes, the buffer has {found}"
-            ),
-        }
-    }
-}
-
-impl Error for EmitError {}
-
-impl From<ShapeError> for EmitError {
-    fn from(error: ShapeError) -> Self {
-        Self::Shape(error)
-    }
-}
-
 /// Why a step gives no action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum StepError {
     /// The observation has the wrong length.
+    #[error("the observation has {found} values: the policy takes {expected}")]
     ObservationLength {
-        /// What the image takes.
+        /// Values the policy takes.
         expected: usize,
         /// Values given.
         found: usize,
     },
-    /// The lent memory is shorter than [`Image::memory_len`](crate::Image::memory_len). In `f32` values.
-    Memory {
-        /// What the image needs.
-        expected: usize,
-        /// What was lent.
-        found: usize,
-    },
     /// A value of the observation is infinite or not a number.
+    #[error("the observation's value {index} is not finite")]
     NonFiniteObservation {
         /// Its index.
         index: usize,
     },
-    /// The observation is so large that a logit overflowed.
+    /// The memory is shorter than [`Image::memory_len`](crate::Image::memory_len).
+    #[error("the memory lent has {found} values: the policy needs {expected}")]
+    Memory {
+        /// `f32` values the policy needs.
+        expected: usize,
+        /// `f32` values lent.
+        found: usize,
+    },
+    /// A logit is infinite or not a number, as sums of products overflowed.
+    #[error("logit {index} overflowed: the observation is out of all proportion")]
     NonFiniteLogit {
         /// The first such action.
         index: usize,
     },
 }
-
-impl fmt::Display for StepError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::ObservationLength { expected, found } => {
-                write!(
-                    f,
-                    "observation of {found} values: the policy takes {expected}"
-                )
-            }
-            Self::Memory { expected, found } => {
-                write!(f, "{found} values of memory: the policy needs {expected}")
-            }
-            Self::NonFiniteObservation { index } => write!(f, "observation[{index}] is not finite"),
-            Self::NonFiniteLogit { index } => write!(
-                f,
-                "logit {index} overflowed: the observation is far too large"
-            ),
-        }
-    }
-}
-
-impl Error for StepError {}

@@ -1,7 +1,7 @@
 //! The byte layout of `docs/image.md`, written once for the parser and the emitter.
 //!
 //! ```text
-//! prefix 16 B │ header, postcard │ zeros to 16 B │ weights, f32 LE │ signature, 0 or 64 B │ CRC-32
+//! prefix 16 B │ header │ zeros to 16 B │ weights │ signature, 0 or 64 B │ CRC-32
 //! ```
 
 use core::fmt;
@@ -164,7 +164,7 @@ impl DenseRecord {
 
     /// Reads the record of layer `layer` and returns what follows it.
     pub(crate) fn read(layer: usize, records: &[u8]) -> Result<(Self, &[u8]), ImageError> {
-        let malformed = ImageError::Header { layer: Some(layer) };
+        let malformed = ImageError::LayerRecord { layer };
         // Before the rest, as another kind's record may have another shape.
         match records.first() {
             Some(&Self::KIND) => {}

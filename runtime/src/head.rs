@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn equal_logits_cut_the_generators_range_into_equal_parts() {
-        // Weights are exactly 1, the total 4: u = (2r + 1) / 2²⁴ crosses 1/4 between r = 2²¹ − 1 and 2²¹,
-        // that is at the number 2³⁰.
+        // Weights are exactly 1 and their total 4, so u = (2r + 1) / 2²⁴ passes 1/4 from r = 2²¹ − 1
+        // to 2²¹: at the number 2³⁰.
         let draw = |number| sample(&[5.0; 4], &mut Fixed(number));
         let edges = [
             0,

@@ -59,8 +59,8 @@ impl<'a> Image<'a> {
         let prefix = Prefix::read(bytes)?;
         let (body, crc) = check_crc(bytes)?;
         let parts = Parts::cut(body, prefix)?;
-        let (header, records) = postcard::take_from_bytes::<Header>(parts.header)
-            .map_err(|_| ImageError::Header { layer: None })?;
+        let (header, records) =
+            postcard::take_from_bytes::<Header>(parts.header).map_err(|_| ImageError::Header)?;
         let head = Head::from_tag(header.head, usize::from(header.head_size))
             .ok_or(ImageError::HeadTag { found: header.head })?;
         let (layers, regions) = read_layers(&header, head, records, &parts)?;
@@ -90,12 +90,14 @@ impl<'a> Image<'a> {
         self.header.agents
     }
 
-    /// Counts up with every image released for a team; a device that remembers it can refuse to go back.
+    /// Counts up with every image released for a team; a device that remembers it can refuse to go
+    /// back.
     pub fn revision(&self) -> u32 {
         self.header.revision
     }
 
-    /// The time between two steps in training, in µs; 0 when the task is not periodic (a one-shot game).
+    /// The time between two steps in training, in µs; 0 when the task is not periodic (a one-shot
+    /// game).
     pub fn period_us(&self) -> u32 {
         self.header.period_us
     }
@@ -116,7 +118,8 @@ impl<'a> Image<'a> {
         even + odd
     }
 
-    /// How many values of that memory must be kept from one step to the next: none, as no layer of this version is recurrent.
+    /// How many of those values must be kept from one step to the next: none, as no layer of this
+    /// format version is recurrent.
     pub fn state_len(&self) -> usize {
         0
     }

@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn three_outputs_are_a_panel_of_two_and_one_of_one() {
-        // Outputs 0 and 1: biases 1, 2; weights from input 0: 3, 4; from input 1: 5, 6. Output 2: 7, 8, 9.
+        // Outputs 0 and 1 have biases 1, 2 and weights 3, 4 from input 0 and 5, 6 from input 1;
+        // output 2 has bias 7 and weights 8, 9.
         let parameters = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
         let mut output = [0.0; 3];
         dense(&parameters, &[10.0, 100.0], &mut output);

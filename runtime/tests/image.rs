@@ -194,7 +194,7 @@ fn every_refusal_says_what_and_where() {
     );
     assert_eq!(forged(6, &[20]), E::Padding { offset: 36 });
     assert_eq!(forged(PADDING + 12, &[1]), E::Padding { offset: 63 });
-    assert_eq!(forged(AGENT, &[0x80; 4]), E::Header { layer: None });
+    assert_eq!(forged(AGENT, &[0x80; 4]), E::Header);
     assert_eq!(forged(HEAD, &[9]), E::HeadTag { found: 9 });
     assert_eq!(
         forged(AGENT, &[2, 2]),
@@ -206,11 +206,8 @@ fn every_refusal_says_what_and_where() {
     assert_eq!(forged(LAYERS, &[0]), E::Shape(S::Layers { found: 0 }));
     assert_eq!(forged(LAYERS, &[9]), E::Shape(S::Layers { found: 9 }));
     assert_eq!(forged(LAYER_1, &[7]), E::LayerTag { layer: 1, found: 7 });
-    assert_eq!(forged(LAYERS, &[3]), E::Header { layer: Some(2) });
-    assert_eq!(
-        forged(LAYER_1 + 1, &[0xff; 3]),
-        E::Header { layer: Some(1) }
-    );
+    assert_eq!(forged(LAYERS, &[3]), E::LayerRecord { layer: 2 });
+    assert_eq!(forged(LAYER_1 + 1, &[0xff; 3]), E::LayerRecord { layer: 1 });
     assert_eq!(
         forged(LAYER_0 + 3, &[0]),
         E::ActivationTag { layer: 0, found: 0 }
@@ -479,7 +476,7 @@ fn messages_read_well() {
     let error = forged(LAYER_0 + 1, &[3]);
     assert_eq!(
         error.to_string(),
-        "layer 0 takes 3 inputs but the observation has 2"
+        "layer 0 takes 3 values but the observation gives 2"
     );
     let error = forged(4, &[2]);
     assert_eq!(
@@ -487,8 +484,5 @@ fn messages_read_well() {
         "format version 2: this runtime reads version 1"
     );
     let error = EXAMPLE.emit(&mut []).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the image takes 104 bytes, the buffer has 0"
-    );
+    assert_eq!(error.to_string(), "the image has 104 bytes, the buffer 0");
 }

@@ -55,13 +55,13 @@ fn exp_is_as_close_as_it_says() {
 }
 
 #[test]
-#[ignore = "half a minute: every f32"]
+#[ignore = "a minute: every f32"]
 fn tanh_is_as_close_as_it_says_everywhere() {
     check_tanh(1);
 }
 
 #[test]
-#[ignore = "half a minute: every f32"]
+#[ignore = "a minute: every f32"]
 fn exp_is_as_close_as_it_says_everywhere() {
     check_exp(1);
 }

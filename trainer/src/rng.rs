@@ -8,7 +8,6 @@ use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 /// A seeded source of randomness for one purpose.
-#[derive(Clone)]
 pub struct Stream(ChaCha8Rng);
 
 impl Stream {
@@ -19,6 +18,12 @@ impl Stream {
         key[8..16].copy_from_slice(&fnv1a(name).to_le_bytes());
         key[16..24].copy_from_slice(&index.to_le_bytes());
         Self(ChaCha8Rng::from_seed(key))
+    }
+
+    /// A stream of its own for part `index` of this stream's work.
+    pub fn fork(&mut self, index: u64) -> Self {
+        let seed = self.0.next_u64();
+        Self::new(seed, "fork", index)
     }
 
     /// Uniform in [0, 1) with 53 bits.

@@ -1,0 +1,18 @@
+//! Networks: the marginals that will leave the workstation, the joint policy and the critic
+//! that will not.
+//!
+//! Every network here is *grouped*: `G` independent networks of one shape go through each
+//! operation as a batch (`G` = replicas, or replicas × agents). Small networks are bound by
+//! the cost of launching operations, so a hundred seeds cost little more than one; and since
+//! no operation mixes groups, a replica's numbers do not depend on its neighbours.
+
+pub mod activation;
+pub mod critic;
+pub mod joint;
+pub mod marginal;
+pub mod mlp;
+
+pub use critic::Critic;
+pub use joint::{EnumeratedJoint, JointEvaluation, JointPolicy};
+pub use marginal::{MarginalOutput, Marginals};
+pub use mlp::{DenseWeights, GroupedMlp, MlpShape};

@@ -1,0 +1,155 @@
+//! How the weights of the annealed loss move in time, one schedule a replica.
+//!
+//! The ramp x rises from 0 to 1 once the *gate* has opened; β = x; λ is geometric in x; the
+//! temperature τ first decays with the clock and then follows the measured information gap.
+
+use serde::{Deserialize, Serialize};
+
+/// Times are fractions of the arm's updates, rewards are in units of the return range.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnnealSchedule {
+    /// Earliest time the gate may open.
+    pub warmup: f64,
+    /// Latest time the gate opens, plateau or not.
+    pub warmup_limit: f64,
+    /// Length of the window over which the joint return is averaged to find its plateau.
+    pub plateau_window: f64,
+    /// The joint return is on a plateau when a window improves on the best before it by less.
+    pub plateau_gain: f64,
+    /// Time the ramp takes from 0 to 1.
+    pub ramp: f64,
+    /// λ when the ramp starts.
+    pub lambda_start: f64,
+    /// λ when the ramp ends.
+    pub lambda_end: f64,
+    /// w_IG: weight of the information gap.
+    pub information_gap: f64,
+    /// w_TC: weight of the total correlation.
+    pub total_correlation: f64,
+    /// τ at the start, falling linearly to 0 over `warmup`.
+    pub temperature_start: f64,
+    /// Part of τ that lasts until the ramp's end (times 1 − x).
+    pub temperature_floor: f64,
+    /// τ gained for each nat of information gap.
+    pub temperature_per_gap: f64,
+    /// Largest value of floor and gap part together.
+    pub temperature_limit: f64,
+    /// Decay of the moving average of the information gap, an update.
+    pub gap_decay: f64,
+}
+
+impl Default for AnnealSchedule {
+    fn default() -> Self {
+        Self {
+            warmup: 0.2,
+            warmup_limit: 0.3,
+            plateau_window: 0.02,
+            plateau_gain: 0.01,
+            ramp: 0.6,
+            lambda_start: 0.01,
+            lambda_end: 10.0,
+            information_gap: 1.0,
+            total_correlation: 0.01,
+            temperature_start: 0.15,
+            temperature_floor: 0.02,
+            temperature_per_gap: 0.1,
+            temperature_limit: 0.15,
+            gap_decay: 0.95,
+        }
+    }
+}
+
+/// Weights of the loss terms at one update.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Coefficients {
+    /// Share of the product in the mixture.
+    pub beta: f64,
+    /// Weight of the divergence in the joint policy's loss.
+    pub lambda: f64,
+    /// Weight of the marginals' fit to the joint.
+    pub fit: f64,
+    /// Entropy temperature.
+    pub tau: f64,
+}
+
+/// The schedule of one replica, moved by what that replica measures.
+#[derive(Clone, Debug)]
+pub struct Anneal {
+    config: AnnealSchedule,
+    /// When the gate opened.
+    gate: Option<f64>,
+    window_sum: f64,
+    window_count: u32,
+    window_end: f64,
+    best_window: f64,
+    gap: f64,
+}
+
+impl Anneal {
+    /// A schedule at its start.
+    pub fn new(config: &AnnealSchedule) -> Self {
+        Self {
+            gate: None,
+            window_sum: 0.0,
+            window_count: 0,
+            window_end: config.plateau_window,
+            best_window: f64::NEG_INFINITY,
+            gap: 0.0,
+            config: config.clone(),
+        }
+    }
+
+    /// The ramp x at `time`.
+    pub fn ramp(&self, time: f64) -> f64 {
+        self.gate.map_or(0.0, |gate| {
+            ((time - gate) / self.config.ramp).clamp(0.0, 1.0)
+        })
+    }
+
+    /// The weights at `time`.
+    pub fn coefficients(&self, time: f64) -> Coefficients {
+        let c = &self.config;
+        let x = self.ramp(time);
+        let start = c.temperature_start * (1.0 - time / c.warmup).max(0.0);
+        let gap = (c.temperature_floor + c.temperature_per_gap * self.gap).min(c.temperature_limit);
+        Coefficients {
+            beta: x,
+            lambda: if x > 0.0 {
+                c.lambda_start * (c.lambda_end / c.lambda_start).powf(x)
+            } else {
+                0.0
+            },
+            fit: 1.0 - x,
+            tau: start + gap * (1.0 - x),
+        }
+    }
+
+    /// (w_IG, w_TC).
+    pub fn divergence_weights(&self) -> (f64, f64) {
+        (self.config.information_gap, self.config.total_correlation)
+    }
+
+    /// Takes in what update `time` measured: the joint policy's mean return (in units of the
+    /// return range) and the mean information gap in nats.
+    pub fn observe(&mut self, time: f64, joint_return: f64, gap: f64) {
+        let c = &self.config;
+        self.gap = c.gap_decay * self.gap + (1.0 - c.gap_decay) * gap;
+        if self.gate.is_some() {
+            return;
+        }
+        self.window_sum += joint_return;
+        self.window_count += 1;
+        if time >= c.warmup_limit {
+            self.gate = Some(time);
+        } else if time >= self.window_end {
+            let mean = self.window_sum / f64::from(self.window_count);
+            if time >= c.warmup && mean < self.best_window + c.plateau_gain {
+                self.gate = Some(time);
+            }
+            self.best_window = self.best_window.max(mean);
+            (self.window_sum, self.window_count) = (0.0, 0);
+            self.window_end += c.plateau_window;
+        }
+    }
+}

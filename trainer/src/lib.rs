@@ -1,1 +1,20 @@
 //! Learns a joint policy for a team and anneals it into one marginal network per agent.
+
+pub mod algo;
+pub mod atomic;
+pub mod config;
+pub mod env;
+pub mod error;
+pub mod eval;
+pub mod export;
+pub mod net;
+pub mod report;
+pub mod rng;
+pub mod rollout;
+pub mod run;
+pub mod run_folder;
+pub mod schedule;
+pub mod select;
+pub mod target;
+pub mod team;
+pub mod train;

@@ -1,0 +1,41 @@
+//! `consort export`: a run's team once more, from its weights.
+
+use std::path::PathBuf;
+
+use consort_trainer::error::Error;
+use consort_trainer::export::export_run;
+use consort_trainer::report::number;
+use serde_json::json;
+
+use super::Page;
+
+/// Write the team of a finished run to a folder, anew from its weights
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// A finished run's folder
+    run: PathBuf,
+    /// Where to: a new or an empty folder
+    #[arg(long)]
+    out: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<Page, Error> {
+    let team = export_run(&args.run, &args.out)?;
+    let manifest = &team.manifest;
+    Ok(Page {
+        text: format!(
+            "{}, team {}: {} images, return {}: {}\n",
+            manifest.task,
+            manifest.team,
+            manifest.agents.len(),
+            number(Some(manifest.returns.exported)),
+            args.out.display()
+        ),
+        json: json!({
+            "task": manifest.task,
+            "team": args.out,
+            "team_id": manifest.team,
+            "return_exported": manifest.returns.exported,
+        }),
+    })
+}

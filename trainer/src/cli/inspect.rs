@@ -1,0 +1,147 @@
+//! `consort inspect`: what an image is and costs.
+
+use std::path::PathBuf;
+
+use consort_runtime::{Activation, Head, Image, LayerInfo, LayerKind};
+use consort_trainer::error::Error;
+use consort_trainer::report::count;
+use consort_trainer::report::table::{Align, Table};
+use consort_trainer::team::{Team, read_image};
+use serde_json::{Value, json};
+
+use super::Page;
+
+/// Show an image's header, layers and costs, or those of every image of a team
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// An image, a team's folder or a finished run's
+    path: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<Page, Error> {
+    if args.path.is_file() {
+        let image = read_image(&args.path)?;
+        let image = image.view();
+        return Ok(Page {
+            text: text(&args.path.display().to_string(), &image),
+            json: object(&image),
+        });
+    }
+    let team = Team::load(&args.path)?;
+    let manifest = &team.manifest;
+    let mut pages = vec![format!(
+        "{} by {}, seed {}: team {}\n",
+        manifest.task, manifest.method, manifest.seed, manifest.team
+    )];
+    let mut agents = Vec::new();
+    for (entry, image) in manifest.agents.iter().zip(team.actors.images()) {
+        pages.push(text(&entry.image, &image.view()));
+        agents.push(object(&image.view()));
+    }
+    Ok(Page {
+        text: pages.join("\n"),
+        json: json!({
+            "task": manifest.task,
+            "team": team.folder,
+            "team_id": manifest.team,
+            "agents": agents,
+        }),
+    })
+}
+
+fn text(name: &str, image: &Image<'_>) -> String {
+    let mut header = Table::new([(name, Align::Left), ("", Align::Left)]);
+    let mut line = |what: &str, value: String| header.row([what.to_owned(), value]);
+    line("team", image.team().to_string());
+    line("agent", format!("{} of {}", image.agent(), image.agents()));
+    line("revision", image.revision().to_string());
+    line(
+        "period",
+        match image.period_us() {
+            0 => "none: the task is not periodic".to_owned(),
+            period => format!("{} µs", count(u64::from(period))),
+        },
+    );
+    line("observation", format!("{} × f32", image.observation_len()));
+    let Head::Categorical { actions } = image.head();
+    line("head", format!("categorical, {actions} actions"));
+    line(
+        "flash",
+        format!("{} bytes", count(image.as_bytes().len() as u64)),
+    );
+    line("memory", format!("{} bytes", count(memory_bytes(image))));
+    line("multiply-adds", count(image.multiply_adds()));
+    line("CRC-32", format!("{:08x}", image.crc()));
+    let signature = if image.signature().is_some() {
+        "64 bytes, not checked"
+    } else {
+        "none"
+    };
+    line("signature", signature.to_owned());
+
+    let mut layers = Table::new([
+        ("layer", Align::Left),
+        ("inputs", Align::Right),
+        ("outputs", Align::Right),
+        ("activation", Align::Left),
+        ("bytes", Align::Right),
+    ]);
+    for (index, layer) in image.layers().enumerate() {
+        layers.row([
+            format!("{index} {}", kind(&layer)),
+            layer.inputs.to_string(),
+            layer.outputs.to_string(),
+            activation(&layer).to_owned(),
+            count(layer.weight_bytes as u64),
+        ]);
+    }
+    format!("{}\n{}", header.render(), layers.render())
+}
+
+fn object(image: &Image<'_>) -> Value {
+    let layer = |layer: LayerInfo| {
+        json!({
+            "kind": kind(&layer),
+            "inputs": layer.inputs,
+            "outputs": layer.outputs,
+            "activation": activation(&layer),
+            "bytes": layer.weight_bytes,
+        })
+    };
+    let Head::Categorical { actions } = image.head();
+    json!({
+        "team_id": image.team().to_string(),
+        "agent": image.agent(),
+        "agents": image.agents(),
+        "revision": image.revision(),
+        "period_us": image.period_us(),
+        "observation_len": image.observation_len(),
+        "output_len": image.output_len(),
+        "head": { "kind": "categorical", "actions": actions },
+        "flash_bytes": image.as_bytes().len(),
+        "ram_bytes": memory_bytes(image),
+        "multiply_adds": image.multiply_adds(),
+        "crc": format!("{:08x}", image.crc()),
+        "signed": image.signature().is_some(),
+        "layers": image.layers().map(layer).collect::<Vec<_>>(),
+    })
+}
+
+/// What a caller lends a step.
+fn memory_bytes(image: &Image<'_>) -> u64 {
+    (image.memory_len() * size_of::<f32>()) as u64
+}
+
+fn kind(layer: &LayerInfo) -> &'static str {
+    match layer.kind {
+        LayerKind::Dense => "dense",
+    }
+}
+
+fn activation(layer: &LayerInfo) -> &'static str {
+    match layer.activation {
+        Activation::Identity => "identity",
+        Activation::Relu => "relu",
+        Activation::Tanh => "tanh",
+    }
+}

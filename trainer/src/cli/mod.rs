@@ -1,0 +1,89 @@
+//! The command line: parse arguments, call the library, print a page.
+
+mod eval;
+mod export;
+mod inspect;
+mod methods;
+mod progress;
+mod solve;
+mod tasks;
+mod train;
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use consort_trainer::error::Error;
+
+/// Teams learn together on a workstation; each agent then acts apart, on its own microcontroller.
+#[derive(Parser)]
+#[command(name = "consort", version, about, disable_help_subcommand = true)]
+struct Cli {
+    /// Print one JSON object instead of a page
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Args),
+    Eval(eval::Args),
+    Export(export::Args),
+    Inspect(inspect::Args),
+    Solve(solve::Args),
+    /// List the tasks there are
+    Tasks,
+    /// List the methods there are
+    Methods,
+}
+
+/// What a command has to say, for people and for programs.
+struct Page {
+    text: String,
+    json: serde_json::Value,
+}
+
+/// Runs the command that the arguments ask for.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let page = match cli.command {
+        Command::Train(args) => train::run(&args, cli.json),
+        Command::Eval(args) => eval::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Solve(args) => solve::run(&args),
+        Command::Tasks => Ok(tasks::run()),
+        Command::Methods => Ok(methods::run()),
+    };
+    match page {
+        Ok(page) if cli.json => print(&format!("{}\n", page.json)),
+        Ok(page) => print(&page.text),
+        Err(error) => fail(&error),
+    }
+}
+
+/// Prints to stdout. A reader that has gone away (`consort tasks | head -1`) has read enough.
+fn print(text: &str) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "error: stdout: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Says what went wrong in one line.
+fn fail(error: &Error) -> ExitCode {
+    let message = error.to_string();
+    // candle appends backtraces to its errors.
+    let line = message.lines().next().unwrap_or_default();
+    let _ = writeln!(io::stderr(), "error: {line}");
+    ExitCode::from(error.exit_code())
+}

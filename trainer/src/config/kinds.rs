@@ -1,0 +1,168 @@
+//! What may stand in a configuration, key by key.
+//!
+//! The defaults, as a table, say which keys there are and of what kind. Only what they cannot
+//! say is written here: the words that text may be, and the keys that go with a temperature's
+//! shape.
+
+use toml::{Table, Value};
+
+use super::{ArmName, ConfigError, Method};
+use crate::env::suggest::nearest;
+
+/// A temperature's shapes and the keys of each.
+const SHAPES: [(&str, &[&str]); 3] = [
+    ("none", &[]),
+    ("geometric", &["start", "end", "until"]),
+    ("linear", &["start", "hold", "until"]),
+];
+
+/// Checks that every key of `layer` is known and has a value of its kind.
+pub(super) fn check_layer(layer: &Table, known: &Table) -> Result<(), ConfigError> {
+    check_keys("", layer, known)
+}
+
+/// Checks what can only be checked with all layers merged into `table`.
+pub(super) fn check_words(table: &Table) -> Result<(), ConfigError> {
+    let methods = Method::ALL.map(Method::name);
+    let arms = ArmName::ALL.map(ArmName::name);
+    check_word("method", table.get("method"), &methods)?;
+    let portfolio = subtable(table, "portfolio");
+    let names = portfolio.and_then(|portfolio| portfolio.get("arms"));
+    for (index, name) in names
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
+        check_word(&format!("portfolio.arms[{index}]"), Some(name), &arms)?;
+    }
+    check_temperature("factored", subtable(table, "factored"))?;
+    for arm in [ArmName::ExploreStrong, ArmName::ExploreMild] {
+        let settings = portfolio.and_then(|portfolio| subtable(portfolio, arm.name()));
+        check_temperature(&format!("portfolio.{arm}"), settings)?;
+    }
+    Ok(())
+}
+
+fn check_keys(path: &str, layer: &Table, known: &Table) -> Result<(), ConfigError> {
+    for (key, value) in layer {
+        let at = format!("{path}{key}");
+        // Its own type reads it, and refuses in the same words as for a file.
+        if at == "game" {
+            continue;
+        }
+        let Some(expected) = known.get(key) else {
+            return Err(unknown_key(
+                path,
+                key,
+                known.keys().map(String::as_str).collect(),
+            ));
+        };
+        match (value, expected) {
+            (Value::Table(_), Value::Table(known)) if known.contains_key("shape") => {}
+            (Value::Table(layer), Value::Table(known)) => {
+                check_keys(&format!("{at}."), layer, known)?;
+            }
+            (Value::Array(values), Value::Array(known)) => {
+                for (index, value) in values.iter().enumerate() {
+                    if let Some(expected) = known.first() {
+                        check_kind(&format!("{at}[{index}]"), value, expected)?;
+                    }
+                }
+            }
+            _ => check_kind(&at, value, expected)?,
+        }
+    }
+    Ok(())
+}
+
+fn check_kind(at: &str, value: &Value, expected: &Value) -> Result<(), ConfigError> {
+    let expected = match (value, expected) {
+        (Value::Integer(number), Value::Integer(_)) if *number < 0 => "a whole number, at least 0",
+        (Value::Integer(_), Value::Float(_)) => return Ok(()),
+        _ if value.same_type(expected) => return Ok(()),
+        (_, Value::String(_)) => "text in quotes",
+        (_, Value::Integer(_)) => "a whole number",
+        (_, Value::Float(_)) => "a number",
+        (_, Value::Boolean(_)) => "true or false",
+        (_, Value::Array(_)) => "a list",
+        (_, Value::Table(_)) => "a table",
+        (_, Value::Datetime(_)) => "a date",
+    };
+    Err(kind(at, in_words(value), expected))
+}
+
+fn check_word(at: &str, value: Option<&Value>, known: &[&str]) -> Result<(), ConfigError> {
+    match value.and_then(Value::as_str) {
+        Some(word) if !known.contains(&word) => {
+            let hint = nearest(word, known.iter().copied());
+            let hint = hint.map(|known| format!(" (did you mean `{known}`?)"));
+            Err(ConfigError::Range {
+                at: at.to_owned(),
+                found: format!("`{word}`{}", hint.unwrap_or_default()),
+                expected: format!("one of {}", known.join(", ")),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The temperature in `settings`: its shape, and that shape's keys, no more and no fewer.
+fn check_temperature(path: &str, settings: Option<&Table>) -> Result<(), ConfigError> {
+    let Some(table) = settings.and_then(|settings| subtable(settings, "temperature")) else {
+        return Ok(());
+    };
+    let path = format!("{path}.temperature.");
+    let at = format!("{path}shape");
+    check_word(&at, table.get("shape"), &SHAPES.map(|(shape, _)| shape))?;
+    let shape = table.get("shape").and_then(Value::as_str);
+    let Some((_, keys)) = SHAPES.iter().find(|(known, _)| Some(*known) == shape) else {
+        return Err(kind(&at, "nothing or no text".to_owned(), "text in quotes"));
+    };
+    for (key, value) in table.iter().filter(|(key, _)| *key != "shape") {
+        if !keys.contains(&key.as_str()) {
+            return Err(unknown_key(&path, key, [&["shape"], *keys].concat()));
+        }
+        check_kind(&format!("{path}{key}"), value, &Value::Float(0.0))?;
+    }
+    match keys.iter().find(|key| !table.contains_key(**key)) {
+        Some(key) => Err(kind(
+            &format!("{path}{key}"),
+            "nothing".to_owned(),
+            "a number",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn subtable<'a>(table: &'a Table, key: &str) -> Option<&'a Table> {
+    table.get(key).and_then(Value::as_table)
+}
+
+fn unknown_key(path: &str, key: &str, known: Vec<&str>) -> ConfigError {
+    ConfigError::UnknownKey {
+        at: format!("{path}{key}"),
+        suggestion: nearest(key, known.iter().copied()).map(|known| format!("{path}{known}")),
+        known: known.into_iter().map(str::to_owned).collect(),
+    }
+}
+
+fn kind(at: &str, found: String, expected: &str) -> ConfigError {
+    ConfigError::Kind {
+        at: at.to_owned(),
+        found,
+        expected: expected.to_owned(),
+    }
+}
+
+fn in_words(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("the text {text:?}"),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => format!("{number:?}"),
+        Value::Boolean(truth) => truth.to_string(),
+        Value::Datetime(date) => format!("the date {date}"),
+        Value::Array(entries) => format!("a list of {}", entries.len()),
+        Value::Table(_) => "a table".to_owned(),
+    }
+}

@@ -1,0 +1,319 @@
+//! From layers of TOML to one checked configuration.
+//!
+//! Every layer is walked beside the defaults, which say what keys there are and of what kind:
+//! so an unknown key or a wrong kind is named by its full path, whichever layer it came from.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::{Config, check, kinds};
+use crate::env::builtin::{BUILTINS, RANDOM_FAMILIES};
+use crate::env::{Task, TaskError};
+
+/// Why layers make no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read ({source}), expected a configuration in TOML", path.display())]
+    Unreadable {
+        /// The path given.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file, or the value of a `--set`, is not TOML.
+    #[error("{origin}: {message}")]
+    Syntax {
+        /// The file or the option.
+        origin: String,
+        /// Where, and the parser's words.
+        message: String,
+    },
+    /// A `--set` without its parts.
+    #[error(
+        "--set: found `{found}`, expected key=value, as in `--set annealed.learning_rate=0.01`"
+    )]
+    Assignment {
+        /// What was given.
+        found: String,
+    },
+    /// A key that no configuration has.
+    #[error(
+        "{at}: unknown key{}, expected one of {}",
+        suggestion.as_deref().map(|known| format!(" (did you mean `{known}`?)")).unwrap_or_default(),
+        known.join(", ")
+    )]
+    UnknownKey {
+        /// Its full path.
+        at: String,
+        /// The full path of the known key it resembles.
+        suggestion: Option<String>,
+        /// The keys there are beside it.
+        known: Vec<String>,
+    },
+    /// A value of the wrong kind.
+    #[error("{at}: found {found}, expected {expected}")]
+    Kind {
+        /// Full path of the key.
+        at: String,
+        /// The value, in words.
+        found: String,
+        /// What belongs there.
+        expected: String,
+    },
+    /// A value of the right kind that makes no sense.
+    #[error("{at}: found {found}, expected {expected}")]
+    Range {
+        /// Full path of the key.
+        at: String,
+        /// The value.
+        found: String,
+        /// What belongs there.
+        expected: String,
+    },
+    /// A value that its type refuses, in that type's words.
+    #[error("{0}")]
+    Value(String),
+    /// Nothing says what to train on.
+    #[error(
+        "task: missing, expected the name of a task (`consort tasks` lists them) or a game's file"
+    )]
+    NoTask,
+    /// There is no such task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+}
+
+/// Layers on top of the defaults, in the order in which they are laid.
+#[derive(Clone, Debug, Default)]
+pub struct Layers(Table);
+
+impl Layers {
+    /// No layer yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lays the TOML file at `path`.
+    pub fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        self.text(&path.display().to_string(), &text)
+    }
+
+    /// Lays TOML text that came from `origin`.
+    pub fn text(&mut self, origin: &str, text: &str) -> Result<(), ConfigError> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| {
+            let start = error.span().map_or(0, |span| span.start.min(text.len()));
+            let before = text.get(..start).unwrap_or_default();
+            ConfigError::Syntax {
+                origin: origin.to_owned(),
+                message: format!(
+                    "line {}: {}",
+                    1 + before.matches('\n').count(),
+                    error.message()
+                ),
+            }
+        })?;
+        self.lay(table)
+    }
+
+    /// Lays one `key=value`: the key dotted, the value in TOML, where a bare word is text.
+    pub fn assignment(&mut self, assignment: &str) -> Result<(), ConfigError> {
+        let wrong = || ConfigError::Assignment {
+            found: assignment.to_owned(),
+        };
+        let (key, value) = assignment.split_once('=').ok_or_else(wrong)?;
+        let (key, value) = (key.trim(), value.trim());
+        if value.is_empty() || key.split('.').any(|part| !is_bare(part)) {
+            return Err(wrong());
+        }
+        let line = match format!("value = {value}").parse::<Table>() {
+            Ok(line) => line,
+            Err(_) if value.split(':').all(is_bare) => {
+                Table::from_iter([("value".to_owned(), Value::String(value.to_owned()))])
+            }
+            Err(error) => {
+                return Err(ConfigError::Syntax {
+                    origin: format!("--set {assignment}"),
+                    message: error.message().to_owned(),
+                });
+            }
+        };
+        let Some((_, value)) = line.into_iter().next() else {
+            return Err(wrong());
+        };
+        let mut parts = key.rsplit('.');
+        let last = parts.next().unwrap_or_default().to_owned();
+        let innermost = Table::from_iter([(last, value)]);
+        self.lay(parts.fold(innermost, |table, part| {
+            Table::from_iter([(part.to_owned(), Value::Table(table))])
+        }))
+    }
+
+    /// Lays one value at a top-level key.
+    pub fn value(&mut self, key: &str, value: impl Into<Value>) -> Result<(), ConfigError> {
+        self.lay(Table::from_iter([(key.to_owned(), value.into())]))
+    }
+
+    /// Lays a task by name or path; a game that a lower layer embeds is dropped.
+    pub fn task(&mut self, name: &str) -> Result<(), ConfigError> {
+        self.0.remove("game");
+        self.value("task", name)
+    }
+
+    /// The configuration, checked, and the task it names.
+    pub fn resolve(self) -> Result<(Config, Task), ConfigError> {
+        let mut table = defaults();
+        merge(&mut table, self.0);
+        kinds::check_words(&table)?;
+        let mut config = Config::deserialize(Value::Table(table))
+            .map_err(|error| ConfigError::Value(error.to_string().trim_end().replace('\n', " ")))?;
+        if config.task.is_empty() {
+            match &config.game {
+                Some(game) => config.task = game.name().to_owned(),
+                None => return Err(ConfigError::NoTask),
+            }
+        }
+        let task = config.task()?;
+        if config.game.is_none() && !is_known_by_name(&config.task) {
+            // Read from a file, which may be gone or changed when the run is repeated.
+            config.game = task.game().map(|game| game.as_ref().clone());
+            config.task = task.name().to_owned();
+        }
+        if config.task != task.name() {
+            return Err(ConfigError::Range {
+                at: "task".to_owned(),
+                found: format!("`{}`", config.task),
+                expected: format!("`{}`, the name of the embedded game", task.name()),
+            });
+        }
+        check::check(&config, &task)?;
+        Ok((config, task))
+    }
+
+    /// Checks a layer's keys and kinds, and lays it.
+    fn lay(&mut self, layer: Table) -> Result<(), ConfigError> {
+        kinds::check_layer(&layer, &defaults())?;
+        merge(&mut self.0, layer);
+        Ok(())
+    }
+}
+
+fn defaults() -> Table {
+    Table::try_from(Config::default()).expect("the defaults fit TOML")
+}
+
+/// Whether a part of a dotted key (or a word) needs no quotes in TOML.
+fn is_bare(word: &str) -> bool {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    !word.is_empty() && word.chars().all(bare)
+}
+
+/// Whether [`Task::find`] needs no file for `name`.
+fn is_known_by_name(name: &str) -> bool {
+    let number = |family: &str| {
+        name.strip_prefix(family)?
+            .strip_prefix('-')?
+            .parse::<u64>()
+            .ok()
+    };
+    BUILTINS.iter().any(|builtin| builtin.name == name)
+        || RANDOM_FAMILIES
+            .iter()
+            .any(|family| number(family.name).is_some())
+}
+
+/// Lays `layer` over `base`, table by table. Whole numbers become fractions where `base` has one;
+/// a table that says its `shape` replaces what was there.
+fn merge(base: &mut Table, layer: Table) {
+    for (key, value) in layer {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(layer)) if !layer.contains_key("shape") => {
+                merge(base, layer);
+            }
+            (Some(Value::Float(base)), Value::Integer(value)) => *base = value as f64,
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Method;
+    use super::*;
+    use crate::algo::factored::Temperature;
+
+    #[test]
+    fn later_layers_go_over_earlier_ones_key_by_key() {
+        let mut layers = Layers::new();
+        let file = "task = 'chsh'\nseed = 1\n[network]\nhidden = [8]\noutput_spread = 2";
+        layers.text("file", file).unwrap();
+        layers.assignment("network.output_spread = 3").unwrap();
+        layers.assignment("method = joint").unwrap();
+        layers.value("seed", 9).unwrap();
+        layers.task("climbing").unwrap();
+        let (config, task) = layers.resolve().unwrap();
+        assert_eq!(
+            (config.task.as_str(), task.name()),
+            ("climbing", "climbing")
+        );
+        assert_eq!((config.seed, config.method), (9, Method::Joint));
+        assert_eq!(
+            (config.network.hidden, config.network.output_spread),
+            (vec![8], 3.0)
+        );
+        assert_eq!(config.batch, Config::default().batch);
+    }
+
+    #[test]
+    fn a_temperature_is_replaced_by_shape_and_changed_by_key() {
+        let resolve = |assignment| {
+            let mut layers = Layers::new();
+            layers.task("chsh").unwrap();
+            layers.assignment(assignment).unwrap();
+            layers
+                .resolve()
+                .unwrap()
+                .0
+                .portfolio
+                .explore_strong
+                .temperature
+        };
+        let Temperature::Geometric { start, end, until } =
+            Config::default().portfolio.explore_strong.temperature
+        else {
+            panic!("the test changes one value of a geometric temperature");
+        };
+        assert_eq!(
+            resolve("portfolio.explore-strong.temperature.start=1"),
+            Temperature::Geometric {
+                start: 1.0,
+                end,
+                until
+            }
+        );
+        assert_ne!(start, 1.0);
+        assert_eq!(
+            resolve("portfolio.explore-strong.temperature={shape='none'}"),
+            Temperature::None
+        );
+    }
+
+    #[test]
+    fn a_written_configuration_resolves_to_itself() {
+        let mut layers = Layers::new();
+        layers.task("random-heavy-3").unwrap();
+        let (config, _) = layers.resolve().unwrap();
+        assert_eq!(config.game, None, "a task with a name needs no table");
+        let mut again = Layers::new();
+        again.text("config.toml", &config.to_toml()).unwrap();
+        assert_eq!(again.resolve().unwrap().0, config);
+    }
+}

@@ -1,0 +1,207 @@
+//! Methods and the arms they are made of.
+
+use std::fmt;
+
+use candle_core::{Device, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{Config, NetworkConfig};
+use crate::algo::Algorithm;
+use crate::algo::anneal::{AnnealConfig, Annealed, Variant};
+use crate::algo::factored::{Factored, FactoredConfig};
+use crate::env::TeamSpec;
+
+/// How a team learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Learn a joint policy and anneal it into marginals, in a portfolio of arms.
+    Annealed,
+    /// Vanilla policy gradient on the product of marginals.
+    Factored,
+    /// A joint policy, and marginals fitted to it that never act.
+    Joint,
+    /// The mixture without the divergence.
+    MixtureOnly,
+    /// The divergence without the mixture.
+    KlOnly,
+}
+
+impl Method {
+    /// Every method, in the order in which they are listed.
+    pub const ALL: [Self; 5] = [
+        Self::Annealed,
+        Self::Factored,
+        Self::Joint,
+        Self::MixtureOnly,
+        Self::KlOnly,
+    ];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Annealed => "annealed",
+            Self::Factored => "factored",
+            Self::Joint => "joint",
+            Self::MixtureOnly => "mixture-only",
+            Self::KlOnly => "kl-only",
+        }
+    }
+
+    /// What it does, in one line.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Annealed => {
+                "learn a joint policy, anneal it into marginals; a portfolio of arms, the best kept"
+            }
+            Self::Factored => {
+                "vanilla policy gradient on the product; `--set factored.temperature={…}` adds \
+                 annealed entropy"
+            }
+            Self::Joint => "ablation: learn a joint policy, then take its marginals",
+            Self::MixtureOnly => "ablation: act with the mixture, no divergence (λ = 0)",
+            Self::KlOnly => "ablation: the divergence alone, the joint policy always acts (β = 0)",
+        }
+    }
+
+    /// The one arm that gets all steps; `None` for the portfolio.
+    pub(super) fn arm(self) -> Option<ArmName> {
+        match self {
+            Self::Annealed => None,
+            Self::Factored => Some(ArmName::Factored),
+            Self::Joint => Some(ArmName::Joint),
+            Self::MixtureOnly => Some(ArmName::MixtureOnly),
+            Self::KlOnly => Some(ArmName::KlOnly),
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// An arm by name; the table it is set in follows in brackets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArmName {
+    /// The annealed loss, `[annealed]`.
+    Annealed,
+    /// Factored policy gradient, `[factored]`.
+    Factored,
+    /// Factored with a strong entropy bonus, `[portfolio.explore-strong]`.
+    ExploreStrong,
+    /// Factored with a mild entropy bonus, `[portfolio.explore-mild]`.
+    ExploreMild,
+    /// Annealed without mixture and divergence, `[annealed]`.
+    Joint,
+    /// Annealed without the divergence, `[annealed]`.
+    MixtureOnly,
+    /// Annealed without the mixture, `[annealed]`.
+    KlOnly,
+}
+
+impl ArmName {
+    /// Every arm.
+    pub const ALL: [Self; 7] = [
+        Self::Annealed,
+        Self::Factored,
+        Self::ExploreStrong,
+        Self::ExploreMild,
+        Self::Joint,
+        Self::MixtureOnly,
+        Self::KlOnly,
+    ];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Annealed => "annealed",
+            Self::Factored => "factored",
+            Self::ExploreStrong => "explore-strong",
+            Self::ExploreMild => "explore-mild",
+            Self::Joint => "joint",
+            Self::MixtureOnly => "mixture-only",
+            Self::KlOnly => "kl-only",
+        }
+    }
+
+    /// Whether the arm learns a joint policy beside the marginals.
+    pub fn has_joint(self) -> bool {
+        match self {
+            Self::Annealed | Self::Joint | Self::MixtureOnly | Self::KlOnly => true,
+            Self::Factored | Self::ExploreStrong | Self::ExploreMild => false,
+        }
+    }
+
+    /// The arm with its settings.
+    pub(super) fn kind(self, config: &Config) -> ArmKind {
+        let annealed = |variant| ArmKind::Annealed(variant, config.annealed.clone());
+        match self {
+            Self::Annealed => annealed(Variant::Annealed),
+            Self::Joint => annealed(Variant::Joint),
+            Self::MixtureOnly => annealed(Variant::MixtureOnly),
+            Self::KlOnly => annealed(Variant::KlOnly),
+            Self::Factored => ArmKind::Factored(config.factored.clone()),
+            Self::ExploreStrong => ArmKind::Factored(config.portfolio.explore_strong.clone()),
+            Self::ExploreMild => ArmKind::Factored(config.portfolio.explore_mild.clone()),
+        }
+    }
+}
+
+impl fmt::Display for ArmName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// An arm with its settings.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ArmKind {
+    /// The annealed loss or an ablation of it.
+    Annealed(Variant, AnnealConfig),
+    /// Factored policy gradient.
+    Factored(FactoredConfig),
+}
+
+impl ArmKind {
+    /// A learner of this kind for every seed.
+    pub fn make(
+        &self,
+        spec: &TeamSpec,
+        network: &NetworkConfig,
+        seeds: &[u64],
+        device: &Device,
+    ) -> Result<Box<dyn Algorithm>> {
+        Ok(match self {
+            Self::Annealed(variant, config) => Box::new(Annealed::new(
+                config, *variant, spec, network, seeds, device,
+            )?),
+            Self::Factored(config) => {
+                Box::new(Factored::new(config, spec, network, seeds, device)?)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_words_that_files_use() {
+        for method in Method::ALL {
+            assert_eq!(
+                toml::Value::try_from(method).unwrap().as_str(),
+                Some(method.name())
+            );
+        }
+        for arm in ArmName::ALL {
+            assert_eq!(
+                toml::Value::try_from(arm).unwrap().as_str(),
+                Some(arm.name())
+            );
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What can go wrong in a command, and whose fault it is.
+
+use crate::atomic::WriteError;
+use crate::config::{ConfigError, DeviceError};
+use crate::env::TaskError;
+use crate::env::solve::SolveError;
+use crate::export::ExportError;
+use crate::run_folder::FolderError;
+use crate::team::TeamError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no such task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The device cannot be had.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The run cannot be written there.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A team cannot be loaded.
+    #[error(transparent)]
+    Team(#[from] TeamError),
+    /// A team cannot be exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The game is too large to solve.
+    #[error(transparent)]
+    Solve(#[from] SolveError),
+    /// The task has no table to solve.
+    #[error("task `{task}`: found no payoff table, expected a one-shot game, which can be solved")]
+    NotEnumerable {
+        /// The task.
+        task: String,
+    },
+    /// The machine refused to write.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The arithmetic failed: memory or device.
+    #[error("training failed: {0}")]
+    Learning(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// The exit code: 2 for bad input, 1 for failures of the machine.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_)
+            | Self::Task(_)
+            | Self::Device(_)
+            | Self::Team(_)
+            | Self::Solve(_)
+            | Self::NotEnumerable { .. } => 2,
+            Self::Folder(FolderError::Write(_)) => 1,
+            Self::Folder(_) => 2,
+            Self::Export(error) if error.is_bad_input() => 2,
+            Self::Export(_) | Self::Write(_) | Self::Learning(_) => 1,
+        }
+    }
+}

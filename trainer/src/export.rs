@@ -1,0 +1,292 @@
+//! From trained networks to a team folder.
+//!
+//! The team's identifier is made of what the team is: the first 16 bytes of the SHA-256 of
+//! `config.toml` followed by `weights.safetensors`. So `cat config.toml team/weights.safetensors
+//! | sha256sum` names the team, and a changed weight or setting is a different team.
+
+mod card;
+mod golden;
+mod weights;
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use consort_runtime::{Activation, DenseRepr, EmitError, FORMAT_VERSION, Head, ImageRepr};
+use consort_runtime::{StepError, TeamId};
+use sha2::{Digest, Sha256};
+
+use crate::atomic::{PendingFolder, WriteError};
+use crate::config::{ArmName, Config, ConfigError, Layers};
+use crate::env::Task;
+use crate::net::DenseWeights;
+use crate::team::{
+    Actors, AgentEntry, AlignedImage, Choice, FORMAT, MANIFEST, Manifest, Returns, Team, TeamError,
+    Versions, read,
+};
+
+pub use weights::WeightsError;
+
+/// The weights' file name.
+pub const WEIGHTS: &str = "weights.safetensors";
+/// Episodes by which exported images are judged where their game cannot be enumerated.
+const EPISODES: usize = 10_000;
+
+/// Why a team cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// A network that no image can hold: training diverged.
+    #[error("agent {agent}: its network cannot be an image: {source}")]
+    Emit {
+        /// The agent.
+        agent: usize,
+        /// What is wrong with it.
+        source: EmitError,
+    },
+    /// An exported agent cannot act.
+    #[error("an exported agent cannot act: {0}")]
+    Step(#[from] StepError),
+    /// The destination holds something.
+    #[error("--out {}: found something there already, expected a new or an empty folder", path.display())]
+    Taken {
+        /// The destination.
+        path: PathBuf,
+    },
+    /// The run's team is damaged.
+    #[error(transparent)]
+    Team(#[from] TeamError),
+    /// The run's configuration is damaged.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The run's weights are damaged.
+    #[error("{}: {source}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        source: WeightsError,
+    },
+    /// The machine refused to write.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl ExportError {
+    /// Whether what was given is at fault, not the machine or the training.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Taken { .. } | Self::Team(_) | Self::Config(_) | Self::Weights { .. } => true,
+            Self::Emit { .. } | Self::Step(_) | Self::Write(_) => false,
+        }
+    }
+}
+
+/// What is known of a team beside its configuration and its networks.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// The arm that it comes from.
+    pub arm: ArmName,
+    /// That arm's place in the portfolio.
+    pub arm_index: usize,
+    /// Environment steps of the whole run.
+    pub env_steps: u64,
+    /// J(π_J), where the arm has a joint policy and the game can be enumerated.
+    pub joint: Option<f64>,
+    /// J(∏ π_i) and its greedy version by the trainer's arithmetic, where the game can be
+    /// enumerated.
+    pub product: Option<[f64; 2]>,
+}
+
+/// Writes the folder of a freshly trained team: all of it, or nothing.
+///
+/// `networks`: each agent's layers, tanh between them.
+pub fn export(
+    destination: &Path,
+    config: &Config,
+    task: &Task,
+    networks: &[Vec<DenseWeights>],
+    facts: Facts,
+) -> Result<Team, ExportError> {
+    let weights = weights::serialise(networks);
+    let id = team_id(config.to_toml().as_bytes(), &weights);
+    let actors = Actors::new(emit(id, networks)?);
+    let manifest = manifest(config, task, id, &actors, facts)?;
+
+    let folder = PendingFolder::new(destination)?;
+    for (agent, image) in actors.images().iter().enumerate() {
+        let golden = golden::record(&manifest, task, &actors, agent)?;
+        folder.write(&format!("agent-{agent}.golden.json"), golden.as_bytes())?;
+        folder.write(&manifest.agents[agent].image, image.bytes())?;
+    }
+    folder.write(WEIGHTS, &weights)?;
+    folder.write(MANIFEST, manifest.to_toml().as_bytes())?;
+    folder.write(
+        "README.md",
+        card::write(&manifest, task, &actors).as_bytes(),
+    )?;
+    folder.commit().map_err(|error| match error.source.kind() {
+        ErrorKind::AlreadyExists => ExportError::Taken { path: error.path },
+        _ => error.into(),
+    })?;
+    Ok(Team {
+        folder: destination.to_owned(),
+        manifest,
+        task: task.clone(),
+        actors,
+    })
+}
+
+/// Writes the team of the finished run at `run` to `destination`, from its weights.
+pub fn export_run(run: &Path, destination: &Path) -> Result<Team, ExportError> {
+    let path = run.join("config.toml");
+    let text = match read(&path) {
+        Err(TeamError::Missing { .. }) if run.exists() => {
+            return Err(TeamError::NotARun {
+                path: run.to_owned(),
+            }
+            .into());
+        }
+        result => result?,
+    };
+    let Team {
+        folder, manifest, ..
+    } = Team::load(run)?;
+    let mut layers = Layers::new();
+    layers.file(&path)?;
+    let (config, task) = layers.resolve()?;
+
+    let path = folder.join(WEIGHTS);
+    let weights = read(&path)?;
+    let found = team_id(&text, &weights).to_string();
+    if found != manifest.team {
+        return Err(TeamError::Disagrees {
+            path,
+            what: "weights and config.toml that hash to",
+            found,
+            expected: manifest.team,
+        }
+        .into());
+    }
+    let networks = weights::parse(&weights, &task.spec())
+        .map_err(|source| ExportError::Weights { path, source })?;
+    let Returns {
+        joint,
+        product,
+        greedy,
+        ..
+    } = manifest.returns;
+    let facts = Facts {
+        arm: manifest.arm,
+        arm_index: manifest.arm_index,
+        env_steps: manifest.env_steps,
+        joint,
+        product: Some([product, greedy]),
+    };
+    export(destination, &config, &task, &networks, facts)
+}
+
+/// The identifier of a team: see the [module](self).
+fn team_id(config: &[u8], weights: &[u8]) -> TeamId {
+    let hash = Sha256::new()
+        .chain_update(config)
+        .chain_update(weights)
+        .finalize();
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash[..16]);
+    TeamId(id)
+}
+
+/// Agents that act from images of `networks`, not yet part of any team.
+pub(crate) fn actors(networks: &[Vec<DenseWeights>]) -> Result<Actors, ExportError> {
+    Ok(Actors::new(emit(TeamId([0; 16]), networks)?))
+}
+
+/// One image an agent.
+fn emit(team: TeamId, networks: &[Vec<DenseWeights>]) -> Result<Vec<AlignedImage>, ExportError> {
+    let agents = networks.len() as u16;
+    let image = |(agent, network): (usize, &Vec<DenseWeights>)| {
+        let wrong = |source| ExportError::Emit { agent, source };
+        let last = network.len().saturating_sub(1);
+        let layers: Vec<DenseRepr<'_>> = network
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| DenseRepr {
+                inputs: layer.inputs,
+                outputs: layer.outputs,
+                activation: if index == last {
+                    Activation::Identity
+                } else {
+                    Activation::Tanh
+                },
+                weights: &layer.weights,
+                biases: &layer.biases,
+            })
+            .collect();
+        let repr = ImageRepr {
+            team,
+            agent: agent as u16,
+            agents,
+            revision: 1,
+            period_us: 0,
+            head: Head::Categorical {
+                actions: network.last().map_or(0, |layer| layer.outputs),
+            },
+            layers: &layers,
+        };
+        let mut bytes = vec![0; repr.emitted_len().map_err(wrong)?];
+        repr.emit(&mut bytes).map_err(wrong)?;
+        Ok(AlignedImage::new(&bytes).expect("an emitted image passes its own checks"))
+    };
+    networks.iter().enumerate().map(image).collect()
+}
+
+fn manifest(
+    config: &Config,
+    task: &Task,
+    id: TeamId,
+    actors: &Actors,
+    facts: Facts,
+) -> Result<Manifest, StepError> {
+    let value = |choice| match task.game() {
+        Some(game) => actors.exact(game, choice),
+        None => {
+            let returns = actors.play(task, EPISODES, config.seed, choice)?;
+            Ok(returns.iter().sum::<f64>() / returns.len() as f64)
+        }
+    };
+    let exported = value(Choice::Greedy)?;
+    let [product, greedy] = match facts.product {
+        Some(product) => product,
+        None => [value(Choice::Sampled)?, exported],
+    };
+    let entry = |(agent, image): (usize, &AlignedImage)| AgentEntry {
+        image: format!("agent-{agent}.image"),
+        crc: format!("{:08x}", image.view().crc()),
+        observation: image.view().observation_len(),
+        actions: image.view().output_len(),
+    };
+    Ok(Manifest {
+        format: FORMAT,
+        team: id.to_string(),
+        task: config.task.clone(),
+        method: config.method,
+        seed: config.seed,
+        env_steps: facts.env_steps,
+        arm: facts.arm,
+        arm_index: facts.arm_index,
+        command: config.command(),
+        optimum: task.optimum(),
+        commit: option_env!("CONSORT_COMMIT").map(str::to_owned),
+        returns: Returns {
+            joint: facts.joint,
+            product,
+            greedy,
+            exported,
+        },
+        versions: Versions {
+            consort: env!("CARGO_PKG_VERSION").to_owned(),
+            image_format: FORMAT_VERSION,
+        },
+        agents: actors.images().iter().enumerate().map(entry).collect(),
+        game: config.game.clone(),
+    })
+}

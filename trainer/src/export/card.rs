@@ -1,0 +1,69 @@
+//! The card: a team's README.
+
+use std::fmt::Write as _;
+
+use crate::env::Task;
+use crate::report::{count, number};
+use crate::team::{Actors, Manifest};
+
+/// The text of a team's `README.md`.
+pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String {
+    let Manifest { returns, .. } = manifest;
+    let mut card = String::new();
+    let mut line = |text: String| {
+        let _ = writeln!(card, "{text}");
+    };
+    line(format!("# A team for `{}`\n", manifest.task));
+    line(format!("The task: {}.\n", task.description()));
+    line("| expected return of | |\n|---|---|".to_owned());
+    line(format!(
+        "| the exported images, greedy | {} |",
+        number(Some(returns.exported))
+    ));
+    line(format!(
+        "| the product of marginals, greedy | {} |",
+        number(Some(returns.greedy))
+    ));
+    line(format!(
+        "| the product of marginals | {} |",
+        number(Some(returns.product))
+    ));
+    line(format!(
+        "| the joint policy, training only | {} |",
+        number(returns.joint)
+    ));
+    line(format!(
+        "| the best team that acts apart | {} |\n",
+        number(manifest.optimum)
+    ));
+    line("| agent | image | observation | actions | bytes | multiply-adds | CRC-32 |".to_owned());
+    line("|---|---|---|---|---|---|---|".to_owned());
+    for (agent, (entry, image)) in manifest.agents.iter().zip(actors.images()).enumerate() {
+        line(format!(
+            "| {agent} | `{}` | {} | {} | {} | {} | `{}` |",
+            entry.image,
+            entry.observation,
+            entry.actions,
+            image.bytes().len(),
+            image.view().multiply_adds(),
+            entry.crc,
+        ));
+    }
+    line(format!(
+        "\nTeam `{}`, from arm {} (`{}`) of the method `{}`, seed {}, {} environment steps in all. \
+         Repeated by:\n\n    {}",
+        manifest.team,
+        manifest.arm_index + 1,
+        manifest.arm,
+        manifest.method,
+        manifest.seed,
+        count(manifest.env_steps),
+        manifest.command,
+    ));
+    line(
+        "\n`agent-<i>.golden.json` holds observations with the logits (as the bits of f32 values) \
+         and the greedy actions that every device must give for them."
+            .to_owned(),
+    );
+    card
+}

@@ -1,0 +1,231 @@
+//! A team folder, checked as it is loaded: what a workstation hands over and what acts.
+//!
+//! ```text
+//! team.toml             what the team is and what it earned: the manifest
+//! agent-<i>.image       one policy image an agent
+//! agent-<i>.golden.json observations with the logits and actions that every device must give
+//! weights.safetensors   the same networks for other tools: agent.<i>.layer.<l>.{weight,bias}
+//! README.md             the card
+//! ```
+
+mod actors;
+mod manifest;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use consort_runtime::{Image, ImageError};
+
+pub use actors::{Actors, AlignedImage, Choice};
+pub use manifest::{AgentEntry, FORMAT, Manifest, Returns, Versions};
+
+use crate::env::{Task, TaskError};
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "team.toml";
+
+/// Why a folder is not a team.
+#[derive(Debug, thiserror::Error)]
+pub enum TeamError {
+    /// Nothing is there.
+    #[error("{}: no such file or folder, expected a run or a team", path.display())]
+    Missing {
+        /// The path given.
+        path: PathBuf,
+    },
+    /// The folder is neither a run nor a team.
+    #[error("{}: found neither `team.toml` nor `team/`, expected a run or a team", path.display())]
+    NotATeam {
+        /// The path given.
+        path: PathBuf,
+    },
+    /// The folder is no run.
+    #[error("{}: found no `config.toml`, expected the folder of a finished run", path.display())]
+    NotARun {
+        /// The path given.
+        path: PathBuf,
+    },
+    /// The run has no team yet.
+    #[error(
+        "{}: the run is unfinished; `consort train --config {}/config.toml --out {}` starts it over",
+        path.display(), path.display(), path.display()
+    )]
+    Unfinished {
+        /// The run's folder.
+        path: PathBuf,
+    },
+    /// A file of the team cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The manifest is damaged.
+    #[error("{}: {message}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        message: String,
+    },
+    /// An image is damaged.
+    #[error("{}: {source}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// The first check that fails.
+        source: ImageError,
+    },
+    /// Two things that must agree do not.
+    #[error("{}: found {what} {found}, expected {expected}", path.display())]
+    Disagrees {
+        /// The file.
+        path: PathBuf,
+        /// What is compared.
+        what: &'static str,
+        /// What the file says.
+        found: String,
+        /// What the rest of the team says.
+        expected: String,
+    },
+    /// The team's task is unknown.
+    #[error("{}: {source}", path.display())]
+    Task {
+        /// The manifest.
+        path: PathBuf,
+        /// Why there is no such task.
+        source: Box<TaskError>,
+    },
+}
+
+/// A team, checked: every image parses and agrees with the manifest and with the task's spaces.
+pub struct Team {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What it is.
+    pub manifest: Manifest,
+    /// What it was trained on.
+    pub task: Task,
+    /// Its agents.
+    pub actors: Actors,
+}
+
+impl Team {
+    /// Loads the team at `path`: a team's folder, or a run's that has finished.
+    pub fn load(path: &Path) -> Result<Self, TeamError> {
+        let folder = find(path)?;
+        let manifest = Manifest::read(&folder.join(MANIFEST))?;
+        let task = manifest.task().map_err(|source| TeamError::Task {
+            path: folder.join(MANIFEST),
+            source: Box::new(source),
+        })?;
+        let agents = task.spec().agents.len();
+        if manifest.agents.len() != agents {
+            return Err(TeamError::Disagrees {
+                path: folder.join(MANIFEST),
+                what: "agents",
+                found: manifest.agents.len().to_string(),
+                expected: format!("{agents}, as in the task `{}`", manifest.task),
+            });
+        }
+        let mut images = Vec::new();
+        for (agent, entry) in manifest.agents.iter().enumerate() {
+            let path = folder.join(&entry.image);
+            let image = read_image(&path)?;
+            check_image(&path, &image.view(), &manifest, &task, agent)?;
+            images.push(image);
+        }
+        Ok(Self {
+            folder,
+            manifest,
+            task,
+            actors: Actors::new(images),
+        })
+    }
+}
+
+/// The team's own folder: `path` or the `team/` in it.
+fn find(path: &Path) -> Result<PathBuf, TeamError> {
+    let owned = || path.to_owned();
+    if !path.exists() {
+        Err(TeamError::Missing { path: owned() })
+    } else if path.join(MANIFEST).is_file() {
+        Ok(owned())
+    } else if path.join("team").join(MANIFEST).is_file() {
+        Ok(path.join("team"))
+    } else if path.join("config.toml").is_file() {
+        Err(TeamError::Unfinished { path: owned() })
+    } else {
+        Err(TeamError::NotATeam { path: owned() })
+    }
+}
+
+/// Reads and checks one image.
+pub fn read_image(path: &Path) -> Result<AlignedImage, TeamError> {
+    AlignedImage::new(&read(path)?).map_err(|source| TeamError::Image {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A file's bytes.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TeamError> {
+    fs::read(path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => TeamError::Missing {
+            path: path.to_owned(),
+        },
+        _ => TeamError::Unreadable {
+            path: path.to_owned(),
+            source,
+        },
+    })
+}
+
+/// Checks that an image is the one the manifest lists as agent `agent` of this task.
+fn check_image(
+    path: &Path,
+    image: &Image<'_>,
+    manifest: &Manifest,
+    task: &Task,
+    agent: usize,
+) -> Result<(), TeamError> {
+    let spec = task.spec().agents[agent];
+    let entry = &manifest.agents[agent];
+    let same = |what, found: String, expected: String| {
+        if found == expected {
+            return Ok(());
+        }
+        Err(TeamError::Disagrees {
+            path: path.to_owned(),
+            what,
+            found,
+            expected,
+        })
+    };
+    same("team", image.team().to_string(), manifest.team.clone())?;
+    same("agent", image.agent().to_string(), agent.to_string())?;
+    same(
+        "agents",
+        image.agents().to_string(),
+        manifest.agents.len().to_string(),
+    )?;
+    same(
+        "checksum",
+        format!("{:08x}", image.crc()),
+        entry.crc.clone(),
+    )?;
+    let observation = image.observation_len().to_string();
+    same(
+        "observations of length",
+        observation,
+        spec.observation.to_string(),
+    )?;
+    same(
+        "outputs",
+        image.output_len().to_string(),
+        spec.actions.to_string(),
+    )
+}

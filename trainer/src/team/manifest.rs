@@ -1,0 +1,136 @@
+//! `team.toml`: what a team is, what it earned, and by which images it acts.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{TeamError, read};
+use crate::config::{ArmName, Method};
+use crate::env::{Game, Task, TaskError};
+
+/// The version of `team.toml`'s keys that this crate writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// A team's manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The team's identifier, as in its images: 32 hexadecimal digits.
+    pub team: String,
+    /// What it was trained on.
+    pub task: String,
+    /// How.
+    pub method: Method,
+    /// From which seed.
+    pub seed: u64,
+    /// Environment steps of the whole run.
+    pub env_steps: u64,
+    /// The arm that the team comes from.
+    pub arm: ArmName,
+    /// That arm's place in the portfolio, from 0.
+    pub arm_index: usize,
+    /// The command that repeats the run.
+    pub command: String,
+    /// The best value that agents who act apart can reach, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optimum: Option<f64>,
+    /// The commit of the trainer, where it was built from a repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// What the team earned.
+    pub returns: Returns,
+    /// Versions of what made it.
+    pub versions: Versions,
+    /// One entry an agent, in agent order.
+    pub agents: Vec<AgentEntry>,
+    /// The game, where the task was read from a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub game: Option<Game>,
+}
+
+/// Expected returns at the end of training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Returns {
+    /// Of the joint policy, where the arm has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joint: Option<f64>,
+    /// Of the product of marginals, every agent drawing its own action.
+    pub product: f64,
+    /// Of the product when every agent takes its most probable action.
+    pub greedy: f64,
+    /// Of the exported images, run greedily by `consort-runtime`.
+    pub exported: f64,
+}
+
+/// Versions of what made a team.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Versions {
+    /// Of this crate, and of `consort-runtime`, which shares it.
+    pub consort: String,
+    /// Of the image format.
+    pub image_format: u16,
+}
+
+/// One agent's line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentEntry {
+    /// Its image's file name.
+    pub image: String,
+    /// That image's checksum: 8 hexadecimal digits.
+    pub crc: String,
+    /// Length of its observation.
+    pub observation: usize,
+    /// Number of its actions.
+    pub actions: usize,
+}
+
+impl Manifest {
+    /// Reads and checks the manifest at `path`.
+    pub fn read(path: &Path) -> Result<Self, TeamError> {
+        let wrong = |message: String| TeamError::Manifest {
+            path: path.to_owned(),
+            message,
+        };
+        let text = String::from_utf8(read(path)?)
+            .map_err(|_| wrong("found bytes that are not UTF-8, expected TOML".to_owned()))?;
+        let one_line = |error: toml::de::Error| wrong(error.message().replace('\n', " "));
+        // The version first: another one may have other keys.
+        let table: toml::Table = text.parse().map_err(one_line)?;
+        let found = table.get("format").and_then(toml::Value::as_integer);
+        if found != Some(i64::from(FORMAT)) {
+            let found = found.map_or("nothing".to_owned(), |found| found.to_string());
+            return Err(wrong(format!("format: found {found}, expected {FORMAT}")));
+        }
+        let manifest: Self = toml::from_str(&text).map_err(one_line)?;
+        let plain = |name: &str| Path::new(name).file_name().is_some_and(|last| last == name);
+        match manifest.agents.iter().find(|entry| !plain(&entry.image)) {
+            Some(entry) => Err(wrong(format!(
+                "image: found `{}`, expected the name of a file beside it",
+                entry.image
+            ))),
+            None => Ok(manifest),
+        }
+    }
+
+    /// The task it names or embeds.
+    pub fn task(&self) -> Result<Task, TaskError> {
+        match &self.game {
+            Some(game) => Ok(Task::from_game(game.clone())),
+            None => Task::find(&self.task),
+        }
+    }
+
+    /// The text of `team.toml`.
+    ///
+    /// # Panics
+    ///
+    /// Where a number exceeds TOML's signed 64 bits, which no checked configuration gives.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a team's numbers fit TOML")
+    }
+}

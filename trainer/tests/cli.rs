@@ -1,0 +1,644 @@
+//! The `consort` command from outside: exit codes, messages, JSON, folders, kills.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder to run commands in.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_consort"));
+        command.args(arguments).current_dir(self.0.path());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that succeeds; its last line as JSON.
+    #[track_caller]
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["--json"]].concat());
+        let [stdout, stderr] =
+            [&output.stdout, &output.stderr].map(|text| str::from_utf8(text).unwrap());
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+        assert_eq!(stderr, "", "{arguments:?}");
+        serde_json::from_str(stdout.lines().last().unwrap()).unwrap()
+    }
+
+    /// Runs a command that fails with `code` and one line on stderr, which it returns.
+    #[track_caller]
+    fn error(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        stderr
+    }
+}
+
+/// A short run of one arm.
+const SHORT: [&str; 6] = [
+    "train", "xor-safe", "--method", "factored", "--steps", "3200",
+];
+
+fn short<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [SHORT.as_slice(), more].concat()
+}
+
+/// Every file below `folder` by name.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if entry.path().is_dir() {
+            let inner = self::files(&entry.path());
+            files.extend(
+                inner
+                    .into_iter()
+                    .map(|(inner, bytes)| (format!("{name}/{inner}"), bytes)),
+            );
+        } else {
+            files.insert(name, fs::read(entry.path()).unwrap());
+        }
+    }
+    files
+}
+
+#[track_caller]
+fn assert_same_files(left: &Path, right: &Path) {
+    let (left, right) = (files(left), files(right));
+    assert_eq!(
+        left.keys().collect::<Vec<_>>(),
+        right.keys().collect::<Vec<_>>()
+    );
+    for (name, bytes) in &left {
+        assert!(bytes == &right[name], "{name} differs");
+    }
+}
+
+#[test]
+fn a_run_leaves_everything_the_manual_promises() {
+    let place = Place::new();
+    let portfolio = "portfolio.arms=['annealed', 'explore-mild']";
+    let steps = ["--steps", "6400", "--seed", "3", "--set", portfolio];
+    let result = place.json(&[&["train", "assurance"], steps.as_slice()].concat());
+    let keys = [
+        "task",
+        "method",
+        "seed",
+        "env_steps",
+        "seconds",
+        "return_joint",
+        "return_product",
+        "return_greedy",
+        "return_exported",
+        "optimum",
+        "team",
+    ];
+    for key in keys {
+        assert!(result.get(key).is_some(), "{key} is missing from {result}");
+    }
+    assert_eq!(
+        (&result["task"], &result["seed"]),
+        (&"assurance".into(), &3.into())
+    );
+    assert_eq!(result["optimum"], 10.0);
+    let steps = result["env_steps"].as_u64().unwrap();
+    assert!((6000..=6400).contains(&steps), "{steps}");
+    let run = place.path("runs/assurance-annealed-seed3");
+    assert_eq!(result["team"], "runs/assurance-annealed-seed3/team");
+    let names: Vec<String> = files(&run).into_keys().collect();
+    assert_eq!(
+        names,
+        [
+            "config.toml",
+            "curve.svg",
+            "metrics.jsonl",
+            "team/README.md",
+            "team/agent-0.golden.json",
+            "team/agent-0.image",
+            "team/agent-1.golden.json",
+            "team/agent-1.image",
+            "team/team.toml",
+            "team/weights.safetensors",
+        ]
+    );
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let records: Vec<Value> = metrics
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for key in [
+        "beta",
+        "lambda",
+        "tau",
+        "total_correlation",
+        "information_gap",
+        "joint",
+        "product",
+    ] {
+        assert!(
+            records[0].get(key).is_some(),
+            "{key} is missing from {}",
+            records[0]
+        );
+    }
+    assert!(records.iter().any(|record| record["arm"] == 1));
+    assert!(
+        fs::read_to_string(run.join("curve.svg"))
+            .unwrap()
+            .ends_with("</svg>\n")
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_another_team() {
+    let place = Place::new();
+    for out in ["a", "b"] {
+        place.json(&short(&["--seed", "5", "--out", out]));
+    }
+    assert_same_files(&place.path("a"), &place.path("b"));
+    place.json(&short(&["--seed", "6", "--out", "c"]));
+    let image = |run| fs::read(place.path(run).join("team/agent-0.image")).unwrap();
+    assert_ne!(image("a"), image("c"));
+}
+
+#[test]
+fn a_configuration_repeats_its_run_even_without_the_game_it_came_from() {
+    let place = Place::new();
+    let game = "name = 'mine'\nactions = [2, 3]\npayoff = [[1, 0, 2], [0, 3, 0]]";
+    fs::write(place.path("game.toml"), game).unwrap();
+    let train = [
+        "train",
+        "game.toml",
+        "--method",
+        "factored",
+        "--steps",
+        "1600",
+    ];
+    let set = [
+        "--set",
+        "network.hidden=[8]",
+        "--set",
+        "factored.learning_rate=0.02",
+    ];
+    let result = place.json(&[train.as_slice(), &set, &["--out", "a"]].concat());
+    assert_eq!(
+        (&result["task"], &result["optimum"]),
+        (&"mine".into(), &3.0.into())
+    );
+    fs::remove_file(place.path("game.toml")).unwrap();
+    place.json(&["train", "--config", "a/config.toml", "--out", "b"]);
+    assert_same_files(&place.path("a"), &place.path("b"));
+    // The team carries its game too.
+    assert_eq!(
+        place.json(&["eval", "b", "--greedy"])["exact"],
+        result["return_exported"]
+    );
+}
+
+#[test]
+fn nothing_finished_is_ever_overwritten() {
+    let place = Place::new();
+    for expected in ["xor-safe-factored-seed0", "xor-safe-factored-seed0-2"] {
+        let team = format!("runs/{expected}/team");
+        assert_eq!(place.json(&SHORT)["team"], team.as_str());
+    }
+    let before = files(&place.path("runs"));
+    let out = ["--out", "runs/xor-safe-factored-seed0"];
+    assert!(
+        place
+            .error(2, &short(&out))
+            .contains("found a finished run")
+    );
+    assert_eq!(files(&place.path("runs")), before);
+    fs::create_dir(place.path("mine")).unwrap();
+    fs::write(place.path("mine/thesis.txt"), "").unwrap();
+    assert!(
+        place
+            .error(2, &short(&["--out", "mine"]))
+            .contains("found `thesis.txt`")
+    );
+    let export = ["export", "runs/xor-safe-factored-seed0", "--out", "mine"];
+    assert!(
+        place
+            .error(2, &export)
+            .contains("expected a new or an empty folder")
+    );
+    assert_eq!(
+        files(&place.path("mine")).into_keys().collect::<Vec<_>>(),
+        ["thesis.txt"]
+    );
+}
+
+#[test]
+fn a_killed_run_is_not_trusted_and_starts_over_to_the_same_bits() {
+    let place = Place::new();
+    let train = [
+        "train", "penalty", "--method", "factored", "--steps", "64000", "--out",
+    ];
+    let mut child = place
+        .command(&[train.as_slice(), &["killed"]].concat())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while !place.path("killed/config.toml").exists() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        !place.path("killed/team").exists(),
+        "the run was over before it was killed"
+    );
+    for command in [["eval", "killed"], ["inspect", "killed"]] {
+        assert!(place.error(2, &command).contains("the run is unfinished"));
+    }
+    assert!(
+        place
+            .error(2, &["export", "killed", "--out", "x"])
+            .contains("the run is unfinished")
+    );
+    assert!(!place.path("x").exists());
+    // What a kill while the team was being written would have left.
+    fs::create_dir(place.path("killed/.team.1.tmp")).unwrap();
+    fs::write(place.path("killed/.team.1.tmp/team.toml"), "format = 1").unwrap();
+    fs::write(place.path("killed/metrics.jsonl"), "{\"arm\":").unwrap();
+
+    for out in ["killed", "whole"] {
+        place.json(&[train.as_slice(), &[out]].concat());
+    }
+    assert_same_files(&place.path("killed"), &place.path("whole"));
+}
+
+#[test]
+fn export_writes_the_same_team_again() {
+    let place = Place::new();
+    let result = place.json(&short(&["--out", "run"]));
+    let exported = place.json(&["export", "run", "--out", "deep/team"]);
+    assert_eq!(exported["return_exported"], result["return_exported"]);
+    assert_same_files(&place.path("run/team"), &place.path("deep/team"));
+    assert!(
+        place
+            .error(2, &["export", "deep/team", "--out", "y"])
+            .contains("`config.toml`")
+    );
+
+    // Weights that are not those the team was made of.
+    let path = place.path("run/team/weights.safetensors");
+    let mut weights = fs::read(&path).unwrap();
+    *weights.last_mut().unwrap() ^= 1;
+    fs::write(&path, weights).unwrap();
+    let message = place.error(2, &["export", "run", "--out", "z"]);
+    assert!(
+        message.contains("weights.safetensors: found weights"),
+        "{message}"
+    );
+    assert!(!place.path("z").exists());
+}
+
+#[test]
+fn eval_and_inspect_say_what_a_team_is_and_earns() {
+    let place = Place::new();
+    let result = place.json(&short(&["--out", "run"]));
+    let greedy = place.json(&["eval", "run", "--greedy", "--episodes", "500"]);
+    assert_eq!(greedy["exact"], result["return_exported"]);
+    let sampled = place.json(&["eval", "run/team", "--episodes", "20000", "--seed", "4"]);
+    let number = |key: &str| sampled[key].as_f64().unwrap();
+    // The interval holds in 19 of 20 cases: thrice its width always, for a fixed seed.
+    assert!(
+        (number("mean") - number("exact")).abs() < 3.0 * number("interval"),
+        "{sampled}"
+    );
+    // The same policies by the trainer's arithmetic and by the runtime's.
+    let product = result["return_product"].as_f64().unwrap();
+    assert!(
+        (number("exact") - product).abs() < 1e-4,
+        "{sampled} {product}"
+    );
+    assert_eq!(
+        sampled,
+        place.json(&["eval", "run/team", "--episodes", "20000", "--seed", "4"])
+    );
+
+    let team = place.json(&["inspect", "run"]);
+    let image = place.json(&["inspect", "run/team/agent-1.image"]);
+    assert_eq!(team["agents"][1], image);
+    assert_eq!(
+        image["flash_bytes"],
+        fs::metadata(place.path("run/team/agent-1.image"))
+            .unwrap()
+            .len()
+    );
+    // 2 observations, 32 hidden units, 3 actions; two layers' outputs in memory.
+    assert_eq!(image["multiply_adds"], 2 * 32 + 32 * 3);
+    assert_eq!(image["ram_bytes"], (32 + 3) * 4);
+}
+
+#[test]
+fn a_damaged_team_is_refused_by_the_name_of_the_file() {
+    let place = Place::new();
+    place.json(&short(&["--out", "run"]));
+    place.json(&short(&["--out", "other", "--seed", "1"]));
+    let team = |file: &str| place.path("run/team").join(file);
+    let whole = files(&place.path("run/team"));
+    let refused = |file: &str, expected: &str| {
+        let message = place.error(2, &["eval", "run"]);
+        assert!(
+            message.contains(file) && message.contains(expected),
+            "{message}"
+        );
+        fs::write(team(file), &whole[file]).unwrap();
+    };
+    let mut bytes = whole["agent-0.image"].clone();
+    bytes[100] ^= 1;
+    fs::write(team("agent-0.image"), bytes).unwrap();
+    refused("agent-0.image", "damaged");
+    fs::write(team("agent-0.image"), &whole["agent-1.image"]).unwrap();
+    refused("agent-0.image", "found agent 1, expected 0");
+    fs::copy(
+        place.path("other/team/agent-1.image"),
+        team("agent-1.image"),
+    )
+    .unwrap();
+    refused("agent-1.image", "found team");
+    fs::remove_file(team("agent-1.image")).unwrap();
+    refused("agent-1.image", "no such file");
+    let manifest = String::from_utf8(whole["team.toml"].clone()).unwrap();
+    for (old, new, expected) in [
+        ("format = 1", "format = 2", "format: found 2, expected 1"),
+        (
+            "task = \"xor-safe\"",
+            "task = \"xor-saf\"",
+            "did you mean `xor-safe`?",
+        ),
+        (
+            "task = \"xor-safe\"",
+            "task = \"assurance\"",
+            "agent-0.image: found observations of length 2, expected 1",
+        ),
+        (
+            "image = \"agent-1.image\"",
+            "image = \"../agent-1.image\"",
+            "expected the name of a file beside it",
+        ),
+        ("seed = 0", "sed = 0", "unknown field `sed`"),
+    ] {
+        assert!(manifest.contains(old), "{old}");
+        fs::write(team("team.toml"), manifest.replace(old, new)).unwrap();
+        let message = place.error(2, &["inspect", "run"]);
+        assert!(message.contains(expected), "{message:?} lacks {expected:?}");
+    }
+}
+
+#[test]
+fn bad_input_is_named_with_what_would_be_right() {
+    let place = Place::new();
+    fs::write(
+        place.path("wrong.toml"),
+        "name = 'w'\nactions = [2, 2]\npayoff = [[0, 1], [2]]",
+    )
+    .unwrap();
+    fs::write(place.path("config.toml"), "task = 'chsh'\nbatch = 'many'").unwrap();
+    fs::create_dir(place.path("empty")).unwrap();
+    fs::write(place.path("broken.toml"), "task = 'chsh'\nbatch = ").unwrap();
+    let set = |setting| ["train", "chsh", "--set", setting];
+    let cases: &[(&[&str], &str)] = &[
+        (&["train"], "task: missing"),
+        (&["train", "climbng"], "did you mean `climbing`?"),
+        (&["train", "none.toml"], "none.toml: no such file"),
+        (
+            &["train", "wrong.toml"],
+            "payoff[1]: found a list of 1, expected a list of 2",
+        ),
+        (
+            &["train", "chsh", "--method", "anealed"],
+            "method: found `anealed` (did you mean `annealed`?)",
+        ),
+        (
+            &["train", "chsh", "--steps", "5"],
+            "steps: found 5, expected at least",
+        ),
+        (
+            &["train", "chsh", "--config", "none"],
+            "none: cannot be read",
+        ),
+        (
+            &["train", "--config", "config.toml"],
+            "batch: found the text \"many\", expected a whole number",
+        ),
+        (&["train", "--config", "broken.toml"], "broken.toml: line 2"),
+        (&set("batch"), "expected key=value"),
+        (&set("batch=0"), "batch: found 0, expected at least 1"),
+        (
+            &set("batch=-3"),
+            "batch: found -3, expected a whole number, at least 0",
+        ),
+        (&set("bath=3"), "did you mean `batch`?"),
+        (
+            &set("annealed.schedule.lamda_end=3"),
+            "did you mean `annealed.schedule.lambda_end`?",
+        ),
+        (
+            &set("annealed.schedule.ramp=0"),
+            "annealed.schedule.ramp: found 0",
+        ),
+        (
+            &set("annealed.schedule.ramp=0.9"),
+            "annealed.schedule.ramp: found 0.9, expected at most",
+        ),
+        (
+            &set("annealed.learning_rate=-1"),
+            "annealed.learning_rate: found -1, expected a finite number above 0",
+        ),
+        (
+            &set("annealed.learning_rate=nan"),
+            "annealed.learning_rate: found NaN",
+        ),
+        (
+            &set("annealed.learning_rate=fast"),
+            "found the text \"fast\", expected a number",
+        ),
+        (
+            &set("annealed.learning_rate=[1"),
+            "--set annealed.learning_rate=[1",
+        ),
+        (
+            &set("portfolio.arms=[]"),
+            "portfolio.arms: found a list of 0",
+        ),
+        (
+            &set("portfolio.arms=['explore-weak']"),
+            "portfolio.arms[0]: found `explore-weak`",
+        ),
+        (
+            &set("factored.temperature=3"),
+            "factored.temperature: found 3, expected a table",
+        ),
+        (
+            &set("factored.temperature={shape='geometric', start=1, end=0, until=1}"),
+            "factored.temperature.end: found 0",
+        ),
+        (
+            &set("factored.temperature={shape='geometric', start=1, until=1}"),
+            "factored.temperature.end: found nothing",
+        ),
+        (
+            &set("factored.temperature.start=1"),
+            "factored.temperature.start: unknown key",
+        ),
+        (
+            &set("network.hidden=[0]"),
+            "network.hidden[0]: found 0, expected a width of 1 to",
+        ),
+        (&set("device=gpu"), "expected `cpu`, `cuda` or `cuda:N`"),
+        (&["solve", "nothing"], "unknown task `nothing`"),
+        (&["eval", "nowhere"], "nowhere: no such file or folder"),
+        (&["eval", "empty"], "expected a run or a team"),
+        (&["inspect", "wrong.toml"], "wrong.toml: "),
+    ];
+    for (arguments, expected) in cases {
+        let message = place.error(2, arguments);
+        assert!(message.contains(expected), "{message:?} lacks {expected:?}");
+    }
+    assert!(
+        !place.path("runs").exists(),
+        "a refused run leaves a folder"
+    );
+    for arguments in [
+        &["train", "chsh", "--seed", "-1"][..],
+        &["dance"],
+        &["eval"],
+    ] {
+        assert_eq!(place.run(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+#[cfg(not(feature = "cuda"))]
+fn a_device_that_is_not_there_is_never_replaced() {
+    let place = Place::new();
+    for device in ["cuda", "cuda:7"] {
+        let message = place.error(2, &short(&["--device", device]));
+        assert!(
+            message.contains(device) && message.contains("built without CUDA"),
+            "{message}"
+        );
+    }
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn solve_tasks_and_methods_answer() {
+    let place = Place::new();
+    let solution = place.json(&["solve", "xor-safe"]);
+    assert_eq!(
+        (&solution["value"], &solution["joint_value"]),
+        (&3.0.into(), &10.0.into())
+    );
+    let tasks = place.json(&["tasks"]);
+    let find = |name| {
+        tasks["tasks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|task| task["name"] == name)
+            .unwrap()
+    };
+    assert_eq!(find("chsh")["optimum"], 0.75);
+    assert_eq!(
+        find("weak-link-3x4")["actions"],
+        serde_json::json!([3, 3, 3, 3])
+    );
+    let methods = place.json(&["methods"]);
+    assert_eq!(methods["methods"].as_array().unwrap().len(), 5);
+    for command in [
+        &["tasks"][..],
+        &["methods"],
+        &["solve", "chsh"],
+        &["--help"],
+    ] {
+        let output = place.run(command);
+        assert!(
+            output.status.success() && !output.stdout.is_empty(),
+            "{command:?}"
+        );
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_reader_that_leaves_is_no_error_and_a_full_disk_is_one() {
+    let place = Place::new();
+    let mut child = place
+        .command(&["tasks"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = place.command(&["tasks"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .starts_with("error: stdout: ")
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_place_that_cannot_be_written_is_the_machines_failure() {
+    let place = Place::new();
+    // Not even root makes folders there.
+    let message = place.error(1, &short(&["--out", "/proc/run"]));
+    assert!(
+        message.contains("/proc/run: cannot be written"),
+        "{message}"
+    );
+    fs::write(place.path("file"), "").unwrap();
+    let message = place.error(2, &short(&["--out", "file/run"]));
+    assert!(
+        message.contains("found a file on the way there"),
+        "{message}"
+    );
+    fs::write(place.path("runs"), "").unwrap();
+    let message = place.error(2, &SHORT);
+    assert!(
+        message.contains("found a file on the way there"),
+        "{message}"
+    );
+}

@@ -6,10 +6,6 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // A copy of this crate inside someone else's repository has no commit of its own there.
-    if git(&["ls-files", "--error-unmatch", "build.rs"]).is_none() {
-        return;
-    }
     // The reflog changes with every commit and checkout, HEAD itself only with the branch.
     for path in ["HEAD", "logs/HEAD"] {
         // A path that is not there would run this script at every build.
@@ -17,6 +13,10 @@ fn main() {
         if let Some(path) = path.filter(|path| Path::new(path).exists()) {
             println!("cargo::rerun-if-changed={path}");
         }
+    }
+    // A copy of this crate inside someone else's repository has no commit of its own there.
+    if git(&["ls-files", "--error-unmatch", "build.rs"]).is_none() {
+        return;
     }
     if let Some(commit) = git(&["rev-parse", "HEAD"]) {
         println!("cargo::rustc-env=CONSORT_COMMIT={commit}");

@@ -1,0 +1,273 @@
+//! `study one-shot`: the method, its ablations and its baselines on one-shot team games, each
+//! given the same environment steps; and why plain policy gradient fails as often as it does.
+
+mod basin;
+mod cells;
+mod design;
+mod export;
+mod findings;
+mod report;
+
+use std::io::{IsTerminal, stderr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
+use consort_trainer::atomic;
+use consort_trainer::config::Config;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use basin::Basin;
+use cells::{Cell, Cells, SOURCES};
+use design::{ANNEALED, COLUMNS, Column, FACTORED, MIXTURE_ALONE, MIXTURE_ONLY, ROWS, Row};
+use findings::{Findings, MethodFacts, RowFindings, Timing};
+
+/// The row that theory is set beside, and that is timed.
+const ASSURANCE: &str = "assurance";
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Runs a row, at least (sets of random games: rounded up to as many of each game)
+    /// [default: 100, with --quick 10]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    seeds: Option<u64>,
+    /// Environment steps of every run [default: those of `consort train`, with --quick a tenth]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
+    steps: Option<u64>,
+    /// Only these rows
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(ROWS.each_ref().map(|row| row.name)))]
+    tasks: Vec<String>,
+    /// Only these columns
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(COLUMNS.map(|column| column.name)))]
+    methods: Vec<String>,
+    /// A look at whether everything runs: few seeds, few steps
+    #[arg(long)]
+    quick: bool,
+    /// Train again what is already in target/studies
+    #[arg(long)]
+    fresh: bool,
+    /// End stdout with the figures as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Where the page is written [default: docs/results/one-shot.md if the study is whole: all
+    /// rows and columns, 100 seeds or more, the default steps]
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+/// Runs the study.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let study = Study::new(options)?;
+    let findings = study.run()?;
+    let page = report::page(&findings);
+    if let Some(out) = study.page() {
+        atomic::write(&out, page.as_bytes())?;
+        eprintln!("wrote {}", out.display());
+    }
+    print!("{page}");
+    if options.json {
+        println!("{}", serde_json::to_string(&findings)?);
+    }
+    Ok(())
+}
+
+/// The study as it was asked for.
+struct Study<'a> {
+    options: &'a Options,
+    rows: Vec<&'static Row>,
+    columns: Vec<&'static Column>,
+    cells: Cells,
+    bar: ProgressBar,
+}
+
+impl<'a> Study<'a> {
+    fn new(options: &'a Options) -> Result<Self> {
+        let chosen = |names: &[String], name: &str| {
+            names.is_empty() || names.iter().any(|chosen| chosen == name)
+        };
+        let rows = ROWS.iter().filter(|row| chosen(&options.tasks, row.name));
+        let columns = COLUMNS
+            .into_iter()
+            .filter(|column| chosen(&options.methods, column.name));
+        let default = Config::default().steps;
+        let (seeds, steps) = match options.quick {
+            true => (10, default / 10),
+            false => (100, default),
+        };
+        Ok(Self {
+            options,
+            rows: rows.collect(),
+            columns: columns.collect(),
+            cells: Cells {
+                folder: workspace().join("target/studies/one-shot"),
+                seeds: options.seeds.map_or(Ok(seeds), usize::try_from)?,
+                steps: options.steps.unwrap_or(steps),
+                threads: std::thread::available_parallelism()?.get(),
+            },
+            bar: bar(),
+        })
+    }
+
+    /// Makes or finds every cell, then sums them up.
+    fn run(&self) -> Result<Findings> {
+        let plan = self.plan();
+        if self.options.fresh {
+            for (row, column) in &plan {
+                self.cells.forget(row, column)?;
+            }
+        }
+        let mut missing = 0;
+        let mut steps = 0;
+        for (row, column) in &plan {
+            if self.cells.find(row, column)?.is_none() {
+                missing += 1;
+                steps += self.cells.env_steps(row)?;
+            }
+        }
+        let (total, found) = (plan.len(), plan.len() - missing);
+        eprintln!(
+            "{total} cells; {found} found finished in {}, {missing} to train",
+            self.cells.folder.display()
+        );
+        self.bar.set_length(steps);
+        for (row, column) in plan {
+            self.cell(row, column)?;
+        }
+        self.bar.finish_and_clear();
+        self.findings()
+    }
+
+    /// Every cell the study is made of: the tables', and what theory is set beside.
+    fn plan(&self) -> Vec<(&'static Row, &'static Column)> {
+        let mut plan = Vec::new();
+        for &row in &self.rows {
+            plan.extend(self.columns.iter().map(|&column| (row, column)));
+            if row.name == ASSURANCE {
+                let others = [&FACTORED, &MIXTURE_ALONE, &MIXTURE_ONLY].into_iter();
+                let others = others
+                    .filter(|other| self.columns.iter().all(|column| column.name != other.name));
+                plan.extend(others.map(|column| (row, column)));
+            }
+        }
+        plan
+    }
+
+    /// A cell, made if it is not there yet.
+    fn cell(&self, row: &Row, column: &Column) -> Result<Cell> {
+        if let Some(cell) = self.cells.find(row, column)? {
+            return Ok(cell);
+        }
+        let cell = self.cells.make(row, column, &|steps| self.bar.inc(steps))?;
+        let reached = cell.runs.iter().filter(|run| run.succeeded()).count();
+        let (runs, seconds) = (cell.runs.len(), cell.facts.seconds);
+        let line = format!(
+            "{} by {}: {reached} of {runs} runs reach the optimum, {seconds:.1} s",
+            row.name, column.name
+        );
+        self.bar.suspend(|| eprintln!("{line}"));
+        Ok(cell)
+    }
+
+    fn findings(&self) -> Result<Findings> {
+        let mut rows = Vec::new();
+        let (mut basin, mut timing) = (None, None);
+        for &row in &self.rows {
+            let cells = (self.columns.iter())
+                .map(|&column| Ok((column, self.cell(row, column)?)))
+                .collect::<Result<Vec<_>>>()?;
+            rows.push(RowFindings::new(row, &cells));
+            if row.name == ASSURANCE {
+                let factored = self.cell(row, &FACTORED)?;
+                let others = [
+                    self.cell(row, &MIXTURE_ALONE)?,
+                    self.cell(row, &MIXTURE_ONLY)?,
+                ];
+                basin = Some(Basin::new(&self.cells, row, &factored, &others)?);
+                timing = (cells.iter())
+                    .find(|(column, _)| column.name == ANNEALED.name)
+                    .map(|(_, cell)| Timing::of(cell));
+            }
+        }
+        let steps = self.cells.steps;
+        Ok(Findings {
+            study: "one-shot",
+            command: self.command(),
+            commit: commit()?,
+            sources: SOURCES,
+            seeds: self.cells.seeds,
+            steps,
+            methods: (self.columns.iter())
+                .map(|column| MethodFacts::new(column, steps))
+                .collect(),
+            rows,
+            basin,
+            timing,
+        })
+    }
+
+    /// Where the page goes: a part of the study never takes the place of the whole.
+    fn page(&self) -> Option<PathBuf> {
+        let whole = self.rows.len() == ROWS.len()
+            && self.columns.len() == COLUMNS.len()
+            && self.cells.seeds >= 100
+            && self.cells.steps == Config::default().steps;
+        let default = || whole.then(|| workspace().join("docs/results/one-shot.md"));
+        self.options.out.clone().or_else(default)
+    }
+
+    /// The command that repeats the study, in the words that decide its figures.
+    fn command(&self) -> String {
+        let mut command = format!("cargo xtask study one-shot --seeds {}", self.cells.seeds);
+        if self.cells.steps != Config::default().steps {
+            command += &format!(" --steps {}", self.cells.steps);
+        }
+        for (flag, names) in [
+            ("tasks", &self.options.tasks),
+            ("methods", &self.options.methods),
+        ] {
+            if !names.is_empty() {
+                command += &format!(" --{flag} {}", names.join(","));
+            }
+        }
+        command
+    }
+}
+
+/// The workspace's folder.
+fn workspace() -> &'static Path {
+    let parent = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    parent.expect("studies is a folder of the workspace")
+}
+
+/// The commit of the working tree, marked `-dirty` where that has changes.
+fn commit() -> Result<String> {
+    let mut git = Command::new("git");
+    git.args([
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ]);
+    let output = git
+        .current_dir(workspace())
+        .output()
+        .context("git is needed to name the commit")?;
+    let text = String::from_utf8(output.stdout)?;
+    anyhow::ensure!(output.status.success(), "git names no commit here");
+    Ok(text.trim().to_owned())
+}
+
+/// A bar of environment steps, where a person looks.
+fn bar() -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = "{bar:40} {human_pos}/{human_len} steps, {per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(style).expect("a fixed template");
+    let bar = ProgressBar::new(0).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

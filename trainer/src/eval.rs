@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Result};
+use candle_core::Result;
 
 use crate::algo::Algorithm;
 use crate::env::Game;
 use crate::net::MarginalOutput;
-use crate::rollout::{Actions, Observations, pack};
+use crate::rollout::Runner;
 
 /// Exact values of one replica's policies in its game.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -24,12 +24,13 @@ pub struct Values {
 /// joint action. A diagnostic for reports: nothing learns from it.
 pub struct Enumeration {
     games: Vec<Arc<Game>>,
-    observations: Observations,
+    /// Every joint observation of every replica's game, `[R, joint observations, Σ observation]`.
+    rows: Vec<f32>,
 }
 
 impl Enumeration {
     /// Lays out every joint observation of the games (one a replica, all of one shape).
-    pub fn new(games: &[Arc<Game>], device: &Device) -> Result<Self> {
+    pub fn new(games: Vec<Arc<Game>>) -> Self {
         let game = &games[0];
         let spec = game.spec();
         let mut rows = Vec::new();
@@ -40,19 +41,20 @@ impl Enumeration {
                 game.encode_observation(agent, part, &mut rows[start..]);
             }
         }
-        let rows = rows.repeat(games.len());
-        Ok(Self {
-            observations: pack(&rows, games.len(), &spec, device)?,
-            games: games.to_vec(),
-        })
+        Self {
+            rows: rows.repeat(games.len()),
+            games,
+        }
     }
 
-    /// One entry a replica.
-    pub fn values(&self, algorithm: &dyn Algorithm) -> Result<Vec<Values>> {
-        let output = algorithm.marginals().forward(&self.observations.own)?;
+    /// What the policies are worth, one entry a replica; they see observations as `runner`
+    /// presents them.
+    pub fn values(&self, runner: &Runner, algorithm: &dyn Algorithm) -> Result<Vec<Values>> {
+        let observations = runner.present(self.rows.clone())?;
+        let output = algorithm.marginals().forward(&observations.own)?;
         let policies = self.policies(&output)?;
         let joint: Option<Vec<Vec<Vec<f32>>>> = algorithm
-            .joint_probs(&self.observations.joint)
+            .joint_probs(&observations.joint)
             .map(|probs| probs.and_then(|probs| probs.to_vec3()))
             .transpose()?;
         Ok(self
@@ -60,7 +62,9 @@ impl Enumeration {
             .iter()
             .enumerate()
             .map(|(replica, game)| Values {
-                joint: joint.as_ref().map(|probs| joint_policy_value(game, &probs[replica])),
+                joint: joint
+                    .as_ref()
+                    .map(|probs| joint_policy_value(game, &probs[replica])),
                 product: game.product_value(&policies[replica]),
                 greedy: game.greedy_value(&greedy(game, &policies[replica])),
             })
@@ -91,7 +95,9 @@ impl Enumeration {
 /// Σ_o P(o) Σ_a π_J(a | o) R(o, a); probs: `[joint observations][joint actions]`.
 fn joint_policy_value(game: &Game, probs: &[Vec<f32>]) -> f64 {
     let value = |o: usize, probs: &[f32]| -> f64 {
-        std::iter::zip(probs, game.payoffs(o)).map(|(&p, &r)| f64::from(p) * r).sum()
+        std::iter::zip(probs, game.payoffs(o))
+            .map(|(&p, &r)| f64::from(p) * r)
+            .sum()
     };
     std::iter::zip(game.probability(), probs)
         .enumerate()
@@ -107,7 +113,7 @@ fn greedy(game: &Game, policies: &[Vec<f64>]) -> Vec<Vec<usize>> {
 }
 
 /// Index of the largest value; the lowest index wins ties.
-pub(crate) fn argmax<T: PartialOrd>(values: &[T]) -> usize {
+fn argmax<T: PartialOrd>(values: &[T]) -> usize {
     let mut best = 0;
     for (index, value) in values.iter().enumerate() {
         if *value > values[best] {
@@ -115,19 +121,4 @@ pub(crate) fn argmax<T: PartialOrd>(values: &[T]) -> usize {
         }
     }
     best
-}
-
-/// Every agent's most probable action at a batch of observations, `[R, S, N]`.
-pub fn act_greedily(algorithm: &dyn Algorithm, observations: &Observations) -> Result<Actions> {
-    let output = algorithm.marginals().forward(&observations.own)?;
-    let (replicas, samples, flat) = output.log_probs.dims3()?;
-    let agents = observations.own.dim(0)? / replicas;
-    let log_probs: Vec<f32> = output.log_probs.flatten_all()?.to_vec1()?;
-    Ok(Actions {
-        actions: log_probs
-            .chunks_exact(flat / agents)
-            .map(|row| argmax(row) as u32)
-            .collect(),
-        from_joint: vec![false; replicas * samples],
-    })
 }

@@ -3,6 +3,7 @@
 use candle_core::{Device, Result, Tensor};
 
 use crate::env::{Environment, Task, TeamSpec};
+use crate::net::Normalisation;
 use crate::rng::Stream;
 
 /// What the agents see, on the device. S = samples a replica.
@@ -42,6 +43,7 @@ pub struct Runner {
     device: Device,
     /// `[R, B, Σ observation]`: written in place by the environments.
     observations: Vec<f32>,
+    normalisation: Normalisation,
 }
 
 impl Runner {
@@ -58,14 +60,28 @@ impl Runner {
             environments,
             streams,
             device: device.clone(),
+            normalisation: Normalisation::default(),
         }
     }
 
+    /// Normalises observations from here on.
+    pub fn normalise(&mut self, normalisation: Normalisation) {
+        self.normalisation = normalisation;
+    }
+
+    /// How observations are normalised now.
+    pub fn normalisation(&self) -> &Normalisation {
+        &self.normalisation
+    }
+
+    /// Rows of joint observations (`[R, S, Σ observation]`) as the policies see them.
+    pub fn present(&self, mut rows: Vec<f32>) -> Result<Observations> {
+        self.normalisation.apply(&mut rows);
+        pack(&rows, self.streams.len(), &self.spec, &self.device)
+    }
+
     /// Plays one episode in every environment with the joint actions `act` chooses.
-    pub fn collect(
-        &mut self,
-        act: impl FnOnce(&Observations) -> Result<Actions>,
-    ) -> Result<Batch> {
+    pub fn collect(&mut self, act: impl FnOnce(&Observations) -> Result<Actions>) -> Result<Batch> {
         let width = self.spec.joint_observation();
         let agents = self.spec.agents.len();
         let mut rows = self.observations.chunks_exact_mut(width);
@@ -74,7 +90,8 @@ impl Runner {
                 environment.reset(stream, rows.next().expect("one row an environment"));
             }
         }
-        let observations = pack(&self.observations, self.streams.len(), &self.spec, &self.device)?;
+        self.normalisation.include(&self.observations);
+        let observations = self.present(self.observations.clone())?;
         let actions = act(&observations)?;
 
         let mut returns = Vec::with_capacity(actions.from_joint.len());
@@ -97,12 +114,7 @@ impl Runner {
 
 /// Rows of joint observations (`[R, S, Σ observation]`) onto the device: once for the joint
 /// policy and once, one agent at a time and padded, for the marginals.
-pub fn pack(
-    rows: &[f32],
-    replicas: usize,
-    spec: &TeamSpec,
-    device: &Device,
-) -> Result<Observations> {
+fn pack(rows: &[f32], replicas: usize, spec: &TeamSpec, device: &Device) -> Result<Observations> {
     let (agents, width) = (spec.agents.len(), spec.joint_observation());
     let samples = rows.len() / (replicas * width);
     let widest = spec.widest_observation();

@@ -153,3 +153,71 @@ impl Anneal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> AnnealSchedule {
+        AnnealSchedule {
+            warmup: 0.2,
+            warmup_limit: 0.3,
+            plateau_window: 0.02,
+            plateau_gain: 0.01,
+            ramp: 0.5,
+            lambda_start: 0.01,
+            lambda_end: 10.0,
+            ..AnnealSchedule::default()
+        }
+    }
+
+    /// Runs a thousand updates of the given joint return; the time at which the ramp started.
+    fn gate(joint_return: impl Fn(f64) -> f64) -> f64 {
+        let mut schedule = Anneal::new(&config());
+        for update in 0..1000 {
+            let time = f64::from(update) / 1000.0;
+            schedule.observe(time, joint_return(time), 0.0);
+            if let Some(gate) = schedule.gate {
+                return gate;
+            }
+        }
+        panic!("the gate never opened");
+    }
+
+    #[test]
+    fn the_gate_opens_on_a_plateau_not_before_warmup_and_not_after_its_limit() {
+        // Flat from the start: the first window that ends after the warm-up decides.
+        assert!((gate(|_| 0.5) - 0.2).abs() < 0.021, "{}", gate(|_| 0.5));
+        // Rising by .02 a window throughout, twice the gain that counts as a plateau.
+        assert!((gate(|time| time) - 0.3).abs() < 1e-9);
+        // Rising until .25.
+        let bent = gate(|time| time.min(0.25));
+        assert!((0.25..0.3).contains(&bent), "{bent}");
+    }
+
+    #[test]
+    fn beta_is_linear_and_lambda_geometric_in_the_ramp() {
+        let mut schedule = Anneal::new(&config());
+        assert_eq!(schedule.coefficients(0.2).lambda, 0.0);
+        schedule.gate = Some(0.3);
+        let half = schedule.coefficients(0.55);
+        assert!((half.beta - 0.5).abs() < 1e-12 && (half.fit - 0.5).abs() < 1e-12);
+        // Half way between .01 and 10 geometrically: √(.01 · 10).
+        assert!((half.lambda - 0.1_f64.sqrt()).abs() < 1e-12);
+        let end = schedule.coefficients(0.9);
+        assert_eq!((end.beta, end.fit, end.tau), (1.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn temperature_falls_with_the_clock_then_follows_the_gap() {
+        let config = config();
+        let mut schedule = Anneal::new(&config);
+        let early = schedule.coefficients(0.1).tau;
+        let expected = config.temperature_start * 0.5 + config.temperature_floor;
+        assert!((early - expected).abs() < 1e-12);
+        assert!((schedule.coefficients(0.25).tau - config.temperature_floor).abs() < 1e-12);
+        // A large, lasting gap drives τ to its limit.
+        (0..500).for_each(|_| schedule.observe(0.25, 0.0, 5.0));
+        assert!((schedule.coefficients(0.25).tau - config.temperature_limit).abs() < 1e-9);
+    }
+}

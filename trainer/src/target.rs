@@ -83,7 +83,11 @@ impl Baseline {
         let samples = batch.returns.len() / self.ranges.len();
         let mut targets = Vec::with_capacity(batch.returns.len());
         let mut mean_return = Vec::with_capacity(self.ranges.len());
-        for (range, returns) in self.ranges.iter_mut().zip(batch.returns.chunks_exact(samples)) {
+        for (range, returns) in self
+            .ranges
+            .iter_mut()
+            .zip(batch.returns.chunks_exact(samples))
+        {
             returns.iter().for_each(|&value| range.include(value));
             let start = targets.len();
             targets.extend(returns.iter().map(|&value| range.normalise(value)));
@@ -101,5 +105,22 @@ impl Baseline {
             advantages,
             mean_return,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn returns_are_measured_in_units_of_the_range_seen() {
+        let mut range = ReturnRange::default();
+        range.include(3.0);
+        // One value makes no range yet.
+        assert_eq!(range.normalise(3.0), 0.0);
+        range.include(-5.0);
+        range.include(1.0);
+        assert_eq!((range.normalise(-5.0), range.normalise(3.0)), (0.0, 1.0));
+        assert_eq!(range.normalise(-1.0), 0.5);
     }
 }

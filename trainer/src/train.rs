@@ -1,10 +1,14 @@
-//! The train loop: a portfolio of arms, R replicas at a time, every environment step counted.
+//! The train loop: a portfolio of arms, every environment step counted.
 //!
-//! No single setting wins every game, so a run trains several small *arms* from scratch with
-//! equal shares of its steps and keeps the team whose greedy product did best in evaluation
-//! episodes. Those episodes are environment steps too.
+//! No single setting wins every task, so a run trains several *arms* from scratch with equal
+//! shares of its steps and keeps the best team ([`crate::select`]).
+//!
+//! Arms of one kind, and the runs of many seeds, are replicas of one computation. They are
+//! trained side by side in *jobs*; since replicas never mix, a run's result does not depend on
+//! how many others ran beside it, on how jobs were cut, or on the number of threads.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{Device, Result};
 use rand_core::Rng;
@@ -12,14 +16,15 @@ use serde::Serialize;
 
 use crate::algo::{Algorithm, Metrics};
 use crate::config::{ArmKind, Config};
-use crate::env::{Game, Task};
-use crate::eval::{Enumeration, Values, act_greedily};
-use crate::net::DenseWeights;
+use crate::env::{Game, Task, TeamSpec};
+use crate::eval::{Enumeration, Values};
+use crate::net::{DenseWeights, Normalisation, Normaliser};
 use crate::rng::Stream;
 use crate::rollout::Runner;
+use crate::select::{Selection, select};
 
 /// One line of metrics.jsonl.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record {
     /// Arm number.
     pub arm: usize,
@@ -33,79 +38,205 @@ pub struct Record {
     pub values: Option<Values>,
 }
 
-/// What one arm came to on one replica.
-#[derive(Clone, Debug)]
+/// What one arm came to.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ArmOutcome {
-    /// One record every so many updates.
+    /// A record every fiftieth of the arm's updates.
     pub records: Vec<Record>,
-    /// Mean return of the greedy product in the evaluation episodes.
-    pub evaluation: f64,
-    /// Environment steps taken, evaluation included.
+    /// Environment steps spent on training.
     pub env_steps: u64,
-    /// Each agent's network.
+    /// Each agent's network, first layer first, reading raw observations (any normalisation is
+    /// folded in).
     pub marginals: Vec<Vec<DenseWeights>>,
-    /// Values at the end, where the game can be enumerated.
+    /// What the policies are worth in the end, where the game can be enumerated.
     pub values: Option<Values>,
 }
 
-/// How often an arm's records are taken, as a fraction of its updates.
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// One entry an arm, in the configuration's order.
+    pub arms: Vec<ArmOutcome>,
+    /// How the team was chosen among them.
+    pub selection: Selection,
+}
+
+impl Outcome {
+    /// Environment steps of the whole run.
+    pub fn env_steps(&self) -> u64 {
+        let training: u64 = self.arms.iter().map(|arm| arm.env_steps).sum();
+        training + self.selection.env_steps()
+    }
+
+    /// The arm that was kept.
+    pub fn best(&self) -> &ArmOutcome {
+        &self.arms[self.selection.chosen]
+    }
+}
+
+/// How many records an arm leaves.
 const RECORDS: u64 = 50;
 
-/// Trains arm `index` of the configuration on one task and seed a replica.
-pub fn train_arm(
+/// Most replicas trained in one job on a CPU: more would leave the caches, fewer would spend
+/// the time launching operations. (A GPU takes all it can get.)
+const LANES: usize = 16;
+
+/// Trains one run a (task, seed) pair; the tasks have one shape (agents, spaces). `threads`
+/// jobs run at a time. `progress` is told, from any thread, of environment steps taken.
+pub fn train(
     config: &Config,
-    index: usize,
     tasks: &[Task],
     seeds: &[u64],
     device: &Device,
-) -> Result<Vec<ArmOutcome>> {
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<Outcome>> {
     let arms = config.arms();
-    let seeds: Vec<u64> = seeds
-        .iter()
-        .map(|&seed| Stream::new(seed, "arm", index as u64).next_u64())
+    let jobs = jobs(&arms, seeds.len(), device);
+    let trained = parallel(threads, &jobs, |job| {
+        train_job(config, &arms, job, tasks, seeds, device, progress)
+    })?;
+    let mut results: Vec<Vec<Option<ArmOutcome>>> = vec![vec![None; arms.len()]; seeds.len()];
+    for (job, outcomes) in jobs.iter().zip(trained) {
+        for (lane, outcome) in job.iter().zip(outcomes) {
+            results[lane.run][lane.arm] = Some(outcome);
+        }
+    }
+    let arms: Vec<Vec<ArmOutcome>> = results
+        .into_iter()
+        .map(|arms| {
+            let arms = arms.into_iter();
+            arms.map(|arm| arm.expect("every arm of every run is in some job"))
+                .collect()
+        })
         .collect();
-    let streams = |name: &str| seeds.iter().map(|&seed| Stream::new(seed, name, 0)).collect();
-    let mut algorithm = make(&arms[index], config, tasks, &seeds, device)?;
-    let games: Option<Vec<Arc<Game>>> = tasks.iter().map(|task| task.game().cloned()).collect();
-    let enumeration = games.map(|games| Enumeration::new(&games, device)).transpose()?;
+    let runs: Vec<usize> = (0..seeds.len()).collect();
+    let selections = parallel(threads, &runs, |&run| {
+        let selection = select(&config.budget(), &tasks[run], seeds[run], &arms[run]);
+        progress(selection.env_steps());
+        Ok(selection)
+    })?;
+    Ok(std::iter::zip(arms, selections)
+        .map(|(arms, selection)| Outcome { arms, selection })
+        .collect())
+}
 
-    let share = config.steps / arms.len() as u64;
-    let updates = (share - config.evaluation_episodes as u64) / config.batch as u64;
-    let mut runner = Runner::new(tasks, config.batch, streams("environment"), device);
-    let mut records = vec![Vec::new(); seeds.len()];
+/// Does every piece of work on `threads` threads; results in the order of the work.
+fn parallel<W: Sync, T: Send>(
+    threads: usize,
+    work: &[W],
+    run: impl Fn(&W) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<T>>>> = work.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..threads.clamp(1, work.len().max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(piece) = work.get(index) else { break };
+                    *lock(&results[index]) = Some(run(piece));
+                }
+            });
+        }
+    });
+    results
+        .into_iter()
+        .map(|result| {
+            let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
+            result.expect("every piece of work was done")
+        })
+        .collect()
+}
+
+/// A worker that panics takes the whole run down with it, so a poisoned lock is never used.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One replica of a job.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    run: usize,
+    arm: usize,
+}
+
+/// All (run, arm) pairs, those of one arm kind together, at most [`LANES`] to a job.
+fn jobs(arms: &[ArmKind], runs: usize, device: &Device) -> Vec<Vec<Lane>> {
+    let mut lanes: Vec<(usize, Vec<Lane>)> = Vec::new();
+    for (arm, kind) in arms.iter().enumerate() {
+        let first = arms.iter().position(|other| other == kind).unwrap_or(arm);
+        let more = (0..runs).map(|run| Lane { run, arm });
+        match lanes.iter_mut().find(|(other, _)| *other == first) {
+            Some((_, group)) => group.extend(more),
+            None => lanes.push((first, more.collect())),
+        }
+    }
+    let most = if device.is_cpu() { LANES } else { usize::MAX };
+    lanes
+        .iter()
+        .flat_map(|(_, group)| group.chunks(most).map(<[Lane]>::to_vec))
+        .collect()
+}
+
+fn train_job(
+    config: &Config,
+    arms: &[ArmKind],
+    job: &[Lane],
+    all_tasks: &[Task],
+    run_seeds: &[u64],
+    device: &Device,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<ArmOutcome>> {
+    let tasks: Vec<Task> = job.iter().map(|lane| all_tasks[lane.run].clone()).collect();
+    let seeds: Vec<u64> = job
+        .iter()
+        .map(|lane| Stream::new(run_seeds[lane.run], "arm", lane.arm as u64).next_u64())
+        .collect();
+    let spec = &tasks[0].spec();
+    let kind = &arms[job[0].arm];
+    let mut algorithm = kind.make(spec, &config.network, &seeds, device)?;
+    let games: Option<Vec<Arc<Game>>> = tasks.iter().map(|task| task.game().cloned()).collect();
+    let enumeration = games.map(Enumeration::new);
+
+    let updates = config.budget().updates;
+    let streams = seeds
+        .iter()
+        .map(|&seed| Stream::new(seed, "environment", 0))
+        .collect();
+    let mut runner = Runner::new(&tasks, config.batch, streams, device);
+    if config.normalise_observations {
+        runner.normalise(Normalisation::measured(spec, job.len()));
+    }
+    let mut records = vec![Vec::new(); job.len()];
     for update in 0..updates {
         let batch = runner.collect(|observations| algorithm.act(observations))?;
         let metrics = algorithm.update(&batch, update as f64 / updates as f64)?;
+        progress((config.batch * job.len()) as u64);
         if (update + 1) * RECORDS / updates > update * RECORDS / updates {
-            let values = values(enumeration.as_ref(), algorithm.as_ref(), seeds.len())?;
-            for (replica, records) in records.iter_mut().enumerate() {
+            let values = values(enumeration.as_ref(), &runner, algorithm.as_ref(), job.len())?;
+            for (index, records) in records.iter_mut().enumerate() {
                 records.push(Record {
-                    arm: index,
+                    arm: job[index].arm,
                     env_steps: (update + 1) * config.batch as u64,
-                    metrics: metrics[replica],
-                    values: values[replica],
+                    metrics: metrics[index],
+                    values: values[index],
                 });
             }
         }
     }
 
-    let mut examiner = Runner::new(tasks, config.evaluation_episodes, streams("evaluation"), device);
-    let examined = examiner.collect(|observations| act_greedily(algorithm.as_ref(), observations))?;
-    let returns = examined.returns.chunks_exact(config.evaluation_episodes);
-    let values = values(enumeration.as_ref(), algorithm.as_ref(), seeds.len())?;
-    let agents = tasks[0].spec().agents.len();
-    std::iter::zip(records, returns)
+    let values = values(enumeration.as_ref(), &runner, algorithm.as_ref(), job.len())?;
+    records
+        .into_iter()
         .enumerate()
-        .map(|(replica, (records, returns))| {
+        .map(|(index, records)| {
+            let normaliser = runner.normalisation().of(index);
             Ok(ArmOutcome {
                 records,
-                evaluation: returns.iter().map(|&value| f64::from(value)).sum::<f64>()
-                    / returns.len() as f64,
-                env_steps: updates * config.batch as u64 + config.evaluation_episodes as u64,
-                marginals: (0..agents)
-                    .map(|agent| algorithm.marginals().weights(replica, agent))
-                    .collect::<Result<_>>()?,
-                values: values[replica],
+                env_steps: updates * config.batch as u64,
+                marginals: networks(algorithm.as_ref(), index, spec, normaliser)?,
+                values: values[index],
             })
         })
         .collect()
@@ -113,23 +244,33 @@ pub fn train_arm(
 
 fn values(
     enumeration: Option<&Enumeration>,
+    runner: &Runner,
     algorithm: &dyn Algorithm,
     replicas: usize,
 ) -> Result<Vec<Option<Values>>> {
-    match enumeration {
-        Some(enumeration) => {
-            Ok(enumeration.values(algorithm)?.into_iter().map(Some).collect())
-        }
-        None => Ok(vec![None; replicas]),
-    }
+    let Some(enumeration) = enumeration else {
+        return Ok(vec![None; replicas]);
+    };
+    let values = enumeration.values(runner, algorithm)?;
+    Ok(values.into_iter().map(Some).collect())
 }
 
-fn make(
-    kind: &ArmKind,
-    config: &Config,
-    tasks: &[Task],
-    seeds: &[u64],
-    device: &Device,
-) -> Result<Box<dyn Algorithm>> {
-    kind.make(&tasks[0].spec(), &config.network, seeds, device)
+/// Every agent's network as it would be flashed: normalisation folded into the first layer.
+fn networks(
+    algorithm: &dyn Algorithm,
+    replica: usize,
+    spec: &TeamSpec,
+    normaliser: Option<&Normaliser>,
+) -> Result<Vec<Vec<DenseWeights>>> {
+    let mut start = 0;
+    let mut networks = Vec::with_capacity(spec.agents.len());
+    for (agent, own) in spec.agents.iter().enumerate() {
+        let mut layers = algorithm.marginals().weights(replica, agent)?;
+        if let (Some(normaliser), Some(first)) = (normaliser, layers.first_mut()) {
+            normaliser.fold_into(first, start);
+        }
+        start += own.observation;
+        networks.push(layers);
+    }
+    Ok(networks)
 }

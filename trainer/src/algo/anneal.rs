@@ -3,10 +3,12 @@
 //! The team acts with the mixture π_β = (1−β) π_J + β ∏ π_i. With the advantage A of a sampled
 //! joint action a at joint observation x, the loss is
 //!
-//!     L = − E[ A · log π_β(a | x) ]
-//!         + λ · (w_IG · IG + w_TC · TC)[π_J, stop(π_i)]        pulls the joint policy only
-//!         + c · KL(stop(π_J) ‖ ∏ π_i)                          pulls the marginals only
-//!         − τ · (H(π_J) + H(∏ π_i))
+//! ```text
+//! L = − E[ A · log π_β(a | x) ]
+//!     + λ · (w_IG · IG + w_TC · TC)[π_J, stop(π_i)]        pulls the joint policy only
+//!     + c · KL(stop(π_J) ‖ ∏ π_i)                          pulls the marginals only
+//!     − τ · (H(π_J) + H(∏ π_i))
+//! ```
 //!
 //! with β, λ, c and τ from [`crate::schedule`]. At β = 1 every term that knows the joint policy
 //! is gone from the marginals' gradient: plain policy gradient on the product, so conditional
@@ -15,7 +17,9 @@
 //! The gradient of log π_β is written through the *responsibility* ρ = (1−β) π_J / π_β, the
 //! posterior probability that the joint component chose a:
 //!
-//!     ∇ log π_β = ρ ∇ log π_J + (1−ρ) ∇ log ∏ π_i.
+//! ```text
+//! ∇ log π_β = ρ ∇ log π_J + (1−ρ) ∇ log ∏ π_i.
+//! ```
 //!
 //! Ablations are the same loss with terms removed ([`Variant`]).
 
@@ -92,10 +96,8 @@ impl Annealed {
         device: &Device,
     ) -> Result<Self> {
         let streams = |name| super::streams(seeds, name);
-        let marginals =
-            Marginals::new(spec, network, &mut streams("marginals"), device)?;
-        let joint =
-            EnumeratedJoint::new(spec, network, &mut streams("joint"), device)?;
+        let marginals = Marginals::new(spec, network, &mut streams("marginals"), device)?;
+        let joint = EnumeratedJoint::new(spec, network, &mut streams("joint"), device)?;
         let variables = [joint.variables(), marginals.variables()].concat();
         let schedule = Anneal::new(&config.schedule);
         let mut learner = Self {
@@ -162,6 +164,15 @@ impl Variant {
     }
 }
 
+/// A quantity with the gradient of log π_β, `[R, S]`: ρ log π_J + (1−ρ) log ∏ π_i with ρ held
+/// constant. beta: `[R, 1]`; log-probabilities of the actions taken: `[R, S]`.
+fn mixture_surrogate(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> Result<Tensor> {
+    let of_joint = log_joint.detach().exp()?.broadcast_mul(&(1.0 - beta)?)?;
+    let of_product = log_product.detach().exp()?.broadcast_mul(beta)?;
+    let responsibility = (&of_joint / (&of_joint + of_product)?)?;
+    (&responsibility * log_joint)? + ((1.0 - &responsibility)? * log_product)?
+}
+
 impl Algorithm for Annealed {
     fn act(&mut self, observations: &Observations) -> Result<Actions> {
         let output = self.marginals.forward(&observations.own)?;
@@ -195,14 +206,7 @@ impl Algorithm for Annealed {
 
         let schedule = &self.schedules[0];
         let beta = self.column(|c| c.beta, &device)?;
-        let responsibility = {
-            let of_joint = joint.log_prob.detach().exp()?;
-            let of_joint = of_joint.broadcast_mul(&(1.0 - &beta)?)?;
-            let of_product = product_log_prob.detach().exp()?.broadcast_mul(&beta)?;
-            (&of_joint / (&of_joint + of_product)?)?
-        };
-        let likelihood = ((&responsibility * &joint.log_prob)?
-            + ((1.0 - &responsibility)? * &product_log_prob)?)?;
+        let likelihood = mixture_surrogate(&beta, &joint.log_prob, &product_log_prob)?;
         let (gap, correlation) = schedule.divergence_weights();
         let divergence =
             ((&joint.information_gap * gap)? + (&joint.total_correlation * correlation)?)?;
@@ -252,5 +256,58 @@ impl Algorithm for Annealed {
 
     fn joint_probs(&self, observations: &Tensor) -> Option<Result<Tensor>> {
         self.joint.probs(observations)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Var;
+
+    use super::*;
+
+    #[test]
+    fn the_surrogate_has_the_gradient_of_the_mixture() {
+        // d log π_β / d log π_J = (1−β) π_J / π_β. With π_J = .2, ∏π = .5, β = .25:
+        // .15 / (.15 + .125) = .545455, and the rest goes to the product.
+        let device = Device::Cpu;
+        let beta = Tensor::new(&[[0.25_f32]], &device).unwrap();
+        let log_joint = Var::new(&[[0.2_f32.ln()]], &device).unwrap();
+        let log_product = Var::new(&[[0.5_f32.ln()]], &device).unwrap();
+        let surrogate = mixture_surrogate(&beta, &log_joint, &log_product).unwrap();
+        let gradients = surrogate.sum_all().unwrap().backward().unwrap();
+        let of = |var: &Var| gradients.get(var).unwrap().to_vec2::<f32>().unwrap()[0][0];
+        assert!((of(&log_joint) - 0.545_455).abs() < 1e-5);
+        assert!((of(&log_product) - 0.454_545).abs() < 1e-5);
+    }
+
+    #[test]
+    fn at_either_end_one_policy_has_the_whole_gradient() {
+        let device = Device::Cpu;
+        let beta = Tensor::new(&[[0.0_f32], [1.0]], &device).unwrap();
+        let log_joint = Var::new(&[[-60.0_f32], [-1.0]], &device).unwrap();
+        let log_product = Var::new(&[[-1.0_f32], [-60.0]], &device).unwrap();
+        let surrogate = mixture_surrogate(&beta, &log_joint, &log_product).unwrap();
+        let gradients = surrogate.sum_all().unwrap().backward().unwrap();
+        let of = |var: &Var| gradients.get(var).unwrap().flatten_all().unwrap();
+        assert_eq!(of(&log_joint).to_vec1::<f32>().unwrap(), [1.0, 0.0]);
+        assert_eq!(of(&log_product).to_vec1::<f32>().unwrap(), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn ablations_drop_what_their_names_say() {
+        let all = Coefficients {
+            beta: 0.5,
+            lambda: 2.0,
+            fit: 0.5,
+            tau: 0.1,
+        };
+        let of = |variant: Variant| {
+            let kept = variant.keep(all);
+            (kept.beta, kept.lambda, kept.fit, kept.tau)
+        };
+        assert_eq!(of(Variant::Annealed), (0.5, 2.0, 0.5, 0.1));
+        assert_eq!(of(Variant::Joint), (0.0, 0.0, 1.0, 0.1));
+        assert_eq!(of(Variant::MixtureOnly), (0.5, 0.0, 0.0, 0.1));
+        assert_eq!(of(Variant::KlOnly), (0.0, 2.0, 1.0, 0.1));
     }
 }

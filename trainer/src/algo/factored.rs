@@ -1,6 +1,8 @@
 //! Vanilla policy gradient on a factored policy, with an optional annealed entropy bonus.
 //!
-//!     L = − E[ A · Σ_i log π_i(a_i | o_i) ] − τ · Σ_i H(π_i)
+//! ```text
+//! L = − E[ A · Σ_i log π_i(a_i | o_i) ] − τ · Σ_i H(π_i)
+//! ```
 //!
 //! Williams 1992 (REINFORCE) on the product of marginals, with a centralised critic as the
 //! baseline; the proposal's "vanilla policy gradient". It is the method's baseline, two of its
@@ -102,8 +104,7 @@ impl Factored {
         device: &Device,
     ) -> Result<Self> {
         let streams = |name| super::streams(seeds, name);
-        let marginals =
-            Marginals::new(spec, network, &mut streams("marginals"), device)?;
+        let marginals = Marginals::new(spec, network, &mut streams("marginals"), device)?;
         Ok(Self {
             agents: spec.agents.len(),
             optimiser: adam(marginals.variables(), config.learning_rate)?,
@@ -163,5 +164,33 @@ impl Algorithm for Factored {
 
     fn joint_probs(&self, _: &Tensor) -> Option<Result<Tensor>> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temperatures_have_the_shapes_they_are_called_after() {
+        let geometric = Temperature::Geometric {
+            start: 0.5,
+            end: 0.005,
+            until: 0.8,
+        };
+        // Half way to `until`, half way in the exponent: √(.5 · .005) = .05.
+        assert!((geometric.at(0.4) - 0.05).abs() < 1e-12);
+        assert_eq!((geometric.at(0.0), geometric.at(0.8)), (0.5, 0.0));
+        let linear = Temperature::Linear {
+            start: 0.1,
+            hold: 0.2,
+            until: 0.8,
+        };
+        assert_eq!(
+            (linear.at(0.1), linear.at(0.2), linear.at(0.9)),
+            (0.1, 0.1, 0.0)
+        );
+        assert!((linear.at(0.5) - 0.05).abs() < 1e-12);
+        assert_eq!(Temperature::None.at(0.0), 0.0);
     }
 }

@@ -16,6 +16,7 @@ mod task;
 
 pub use game::Game;
 pub use game_environment::GameEnvironment;
+pub use joint::JointSpace;
 pub use task::{Task, TaskError};
 
 use crate::rng::Stream;

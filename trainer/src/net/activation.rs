@@ -38,3 +38,34 @@ impl CustomOp1 for SpecifiedTanh {
         Ok(Some((gradient - (gradient * result.sqr()?)?)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn hidden_units_have_the_bits_of_the_runtime_and_the_slope_of_tanh() {
+        let inputs: Vec<f32> = (-40..=40).map(|x| x as f32 / 8.0).collect();
+        let x = Var::new(inputs.as_slice(), &Device::Cpu).unwrap();
+        let y = tanh(&x).unwrap();
+        let bits = |values: Vec<f32>| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
+        let expected = inputs
+            .iter()
+            .map(|&x| consort_runtime::math::tanh(x))
+            .collect();
+        assert_eq!(bits(y.to_vec1().unwrap()), bits(expected));
+
+        let gradients = y.sum_all().unwrap().backward().unwrap();
+        let slopes: Vec<f32> = gradients.get(&x).unwrap().to_vec1().unwrap();
+        for (&x, slope) in inputs.iter().zip(slopes) {
+            // d tanh/dx = 1/cosh².
+            let exact = 1.0 / f64::from(x).cosh().powi(2);
+            assert!(
+                (f64::from(slope) - exact).abs() < 3e-6,
+                "{x}: {slope} {exact}"
+            );
+        }
+    }
+}

@@ -9,7 +9,7 @@ use candle_nn::ops::log_softmax;
 use super::marginal::MarginalOutput;
 use super::mlp::{GroupedMlp, MlpShape};
 use crate::config::NetworkConfig;
-use crate::env::TeamSpec;
+use crate::env::{JointSpace, TeamSpec};
 use crate::rng::Stream;
 
 /// What a joint policy says of a batch, beside the marginals' own opinion. All `[R, S]`.
@@ -59,7 +59,7 @@ pub trait JointPolicy: Send {
 /// One softmax over every joint action: exact, for teams whose joint action set is small.
 pub struct EnumeratedJoint {
     mlp: GroupedMlp,
-    actions: Vec<usize>,
+    actions: JointSpace,
     /// `[N·A, K]`: 1 where joint action k contains agent i's action a.
     membership: Tensor,
     /// Its transpose, `[K, N·A]`.
@@ -77,8 +77,15 @@ impl EnumeratedJoint {
         streams: &mut [Stream],
         device: &Device,
     ) -> Result<Self> {
-        let actions: Vec<usize> = spec.agents.iter().map(|agent| agent.actions).collect();
-        let joint: usize = actions.iter().product();
+        let sizes: Vec<usize> = spec.agents.iter().map(|agent| agent.actions).collect();
+        let agents = sizes.len();
+        let actions = JointSpace::new(&sizes, LARGEST_ENUMERATION).ok_or_else(|| {
+            candle_core::Error::msg(format!(
+                "the team has more than {LARGEST_ENUMERATION} joint actions: too many for an \
+                 enumerated joint policy"
+            ))
+        })?;
+        let joint = actions.count();
         let shape = MlpShape {
             inputs: spec.joint_observation(),
             hidden: network.hidden.clone(),
@@ -86,16 +93,13 @@ impl EnumeratedJoint {
             output_spread: network.output_spread,
         };
         let width = spec.widest_actions();
-        let mut membership = vec![0.0_f32; actions.len() * width * joint];
-        let mut parts = vec![0_u32; actions.len()];
+        let mut membership = vec![0.0_f32; agents * width * joint];
         for k in 0..joint {
-            split(k, &actions, &mut parts);
-            for (agent, &a) in parts.iter().enumerate() {
-                membership[(agent * width + a as usize) * joint + k] = 1.0;
+            for (agent, a) in actions.split(k).enumerate() {
+                membership[(agent * width + a) * joint + k] = 1.0;
             }
         }
-        let membership =
-            Tensor::from_vec(membership, (actions.len() * width, joint), device)?;
+        let membership = Tensor::from_vec(membership, (agents * width, joint), device)?;
         Ok(Self {
             mlp: GroupedMlp::new(&shape, streams, device)?,
             membership_t: membership.t()?.contiguous()?,
@@ -110,24 +114,24 @@ impl EnumeratedJoint {
     }
 }
 
-impl JointPolicy for EnumeratedJoint {
-    fn evaluate(
+impl EnumeratedJoint {
+    /// Every quantity of [`JointEvaluation`], from log π_J over all joint actions, `[R, S, K]`.
+    fn evaluate_distribution(
         &self,
-        observations: &Tensor,
+        log_joint: &Tensor,
         marginals: &MarginalOutput,
         actions: &[u32],
     ) -> Result<JointEvaluation> {
-        let log_joint = self.log_probs(observations)?;
         let joint = log_joint.exp()?;
         let (replicas, samples, count) = joint.dims3()?;
 
         let taken: Vec<u32> = actions
-            .chunks_exact(self.actions.len())
-            .map(|parts| join(parts, &self.actions))
+            .chunks_exact(self.actions.sizes().len())
+            .map(|parts| self.actions.join(parts.iter().map(|&a| a as usize)) as u32)
             .collect();
         let taken = Tensor::from_vec(taken, (replicas, samples, 1), joint.device())?;
         let log_prob = log_joint.gather(&taken, D::Minus1)?.squeeze(D::Minus1)?;
-        let entropy = (&joint * &log_joint)?.sum(D::Minus1)?.neg()?;
+        let entropy = (&joint * log_joint)?.sum(D::Minus1)?.neg()?;
 
         // marg_i π_J for every agent at once: sum the joint table over the other agents.
         let marginal_of_joint = joint
@@ -135,8 +139,7 @@ impl JointPolicy for EnumeratedJoint {
             .matmul(&self.membership_t)?
             .reshape((replicas, samples, self.membership.dim(0)?))?;
         let log_marginal_of_joint = (&marginal_of_joint + TINY)?.log()?;
-        let marginal_negentropy =
-            (&marginal_of_joint * &log_marginal_of_joint)?.sum(D::Minus1)?;
+        let marginal_negentropy = (&marginal_of_joint * &log_marginal_of_joint)?.sum(D::Minus1)?;
         let cross = |of_joint: &Tensor, of_marginals: &Tensor| {
             (of_joint * of_marginals)?.sum(D::Minus1)?.neg()
         };
@@ -149,6 +152,17 @@ impl JointPolicy for EnumeratedJoint {
             log_prob,
             entropy,
         })
+    }
+}
+
+impl JointPolicy for EnumeratedJoint {
+    fn evaluate(
+        &self,
+        observations: &Tensor,
+        marginals: &MarginalOutput,
+        actions: &[u32],
+    ) -> Result<JointEvaluation> {
+        self.evaluate_distribution(&self.log_probs(observations)?, marginals, actions)
     }
 
     fn sample(
@@ -166,13 +180,16 @@ impl JointPolicy for EnumeratedJoint {
             .exp()?
             .flatten_all()?
             .to_vec1()?;
-        let joint: usize = self.actions.iter().product();
+        let joint = self.actions.count();
         let samples = wanted.len() / streams.len();
-        for (index, parts) in actions.chunks_exact_mut(self.actions.len()).enumerate() {
+        let agents = self.actions.sizes().len();
+        for (index, parts) in actions.chunks_exact_mut(agents).enumerate() {
             if wanted[index] {
                 let row = &probs[index * joint..(index + 1) * joint];
                 let k = streams[index / samples].categorical(row);
-                split(k, &self.actions, parts);
+                for (part, a) in parts.iter_mut().zip(self.actions.split(k)) {
+                    *part = a as u32;
+                }
             }
         }
         Ok(())
@@ -190,18 +207,122 @@ impl JointPolicy for EnumeratedJoint {
 /// Keeps log finite where a marginal of the joint is zero; below f32's resolution of 1.
 const TINY: f64 = 1e-12;
 
-/// Joint action k (agent 0 slowest) into one action an agent.
-fn split(mut k: usize, sizes: &[usize], parts: &mut [u32]) {
-    for (part, &size) in parts.iter_mut().zip(sizes).rev() {
-        *part = (k % size) as u32;
-        k /= size;
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::AgentSpec;
 
-/// One action an agent into the joint action's number (agent 0 slowest).
-fn join(parts: &[u32], sizes: &[usize]) -> u32 {
-    parts
-        .iter()
-        .zip(sizes)
-        .fold(0, |k, (&part, &size)| k * size as u32 + part)
+    /// Two agents with 2 and 3 actions that see nothing.
+    fn joint() -> EnumeratedJoint {
+        let agent = |actions| AgentSpec {
+            observation: 1,
+            actions,
+        };
+        let spec = TeamSpec {
+            agents: vec![agent(2), agent(3)],
+            horizon: 1,
+        };
+        let mut streams = [Stream::new(0, "test", 0)];
+        EnumeratedJoint::new(&spec, &NetworkConfig::default(), &mut streams, &Device::Cpu).unwrap()
+    }
+
+    fn scalar(tensor: &Tensor) -> f64 {
+        f64::from(tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0])
+    }
+
+    /// Log-probabilities `[1, 1, len]`; zeros become e^−50, which is zero in every sum here.
+    fn logs(probs: &[f64]) -> Var {
+        let logs = probs.iter().map(|p| p.ln().max(-50.0) as f32).collect();
+        Var::from_vec(logs, (1, 1, probs.len()), &Device::Cpu).unwrap()
+    }
+
+    fn marginals(log_probs: &Var) -> MarginalOutput {
+        MarginalOutput {
+            log_probs: log_probs.as_tensor().clone(),
+        }
+    }
+
+    #[test]
+    fn divergence_splits_into_correlation_and_gap() {
+        // π_J puts ½ on (0, 0) and ½ on (1, 2): its marginals are (½, ½) and (½, 0, ½), so
+        // TC = KL = ln 2. Against π_0 = (.8, .2), π_1 = (.25, .5, .25):
+        // IG = ½ ln(.5/.8) + ½ ln(.5/.2) + ½ ln(.5/.25) + ½ ln(.5/.25) = .223144 + .693147;
+        // the fit is −½ ln .8 − ½ ln .2 − ln .25 = ln 10.
+        let log_joint = logs(&[0.5, 0.0, 0.0, 0.0, 0.0, 0.5]);
+        // Agent 0 has a padded third action.
+        let own = logs(&[0.8, 0.2, 0.0, 0.25, 0.5, 0.25]);
+        let evaluation = joint()
+            .evaluate_distribution(&log_joint, &marginals(&own), &[1, 2])
+            .unwrap();
+        let close = |tensor: &Tensor, expected: f64| {
+            assert!(
+                (scalar(tensor) - expected).abs() < 1e-5,
+                "{} {expected}",
+                scalar(tensor)
+            );
+        };
+        close(&evaluation.total_correlation, 2.0_f64.ln());
+        close(&evaluation.information_gap, 0.916_291);
+        close(&evaluation.marginal_fit, 10.0_f64.ln());
+        close(&evaluation.entropy, 2.0_f64.ln());
+        close(&evaluation.log_prob, 0.5_f64.ln());
+    }
+
+    #[test]
+    fn correlation_and_gap_sum_to_the_divergence_from_the_product() {
+        let mut stream = Stream::new(1, "test", 0);
+        let mut simplex = |len: usize| -> Vec<f64> {
+            let raw: Vec<f64> = (0..len).map(|_| 0.05 + stream.uniform()).collect();
+            let sum: f64 = raw.iter().sum();
+            raw.iter().map(|x| x / sum).collect()
+        };
+        let (p, a, b) = (simplex(6), simplex(2), simplex(3));
+        let direct: f64 = (0..6)
+            .map(|k| p[k] * (p[k] / (a[k / 3] * b[k % 3])).ln())
+            .sum();
+        let own = logs(&[a[0], a[1], 0.0, b[0], b[1], b[2]]);
+        let evaluation = joint()
+            .evaluate_distribution(&logs(&p), &marginals(&own), &[0, 0])
+            .unwrap();
+        let sum = scalar(&evaluation.total_correlation) + scalar(&evaluation.information_gap);
+        assert!((sum - direct).abs() < 1e-5, "{sum} {direct}");
+    }
+
+    #[test]
+    fn each_side_of_the_divergence_pulls_only_its_own_policy() {
+        let log_joint = logs(&[0.1, 0.2, 0.3, 0.2, 0.1, 0.1]);
+        let own = logs(&[0.7, 0.3, 0.0, 0.2, 0.3, 0.5]);
+        let evaluation = joint()
+            .evaluate_distribution(&log_joint, &marginals(&own), &[0, 0])
+            .unwrap();
+        for (loss, joint_moves, marginals_move) in [
+            (&evaluation.information_gap, true, false),
+            (&evaluation.total_correlation, true, false),
+            (&evaluation.marginal_fit, false, true),
+        ] {
+            let gradients = loss.sum_all().unwrap().backward().unwrap();
+            assert_eq!(gradients.get(&log_joint).is_some(), joint_moves);
+            assert_eq!(gradients.get(&own).is_some(), marginals_move);
+        }
+    }
+
+    #[test]
+    fn too_many_joint_actions_are_refused() {
+        let agent = AgentSpec {
+            observation: 1,
+            actions: 65,
+        };
+        let spec = TeamSpec {
+            agents: vec![agent; 2],
+            horizon: 1,
+        };
+        let mut streams = [Stream::new(0, "test", 0)];
+        let result =
+            EnumeratedJoint::new(&spec, &NetworkConfig::default(), &mut streams, &Device::Cpu);
+        let message = result.err().unwrap().to_string();
+        assert!(
+            message.contains("more than 4096 joint actions"),
+            "{message}"
+        );
+    }
 }

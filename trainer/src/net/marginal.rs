@@ -95,3 +95,46 @@ impl Marginals {
         Ok(layers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::AgentSpec;
+
+    #[test]
+    fn agents_of_different_spaces_share_a_batch_without_touching() {
+        let agent = |observation, actions| AgentSpec {
+            observation,
+            actions,
+        };
+        let spec = TeamSpec {
+            agents: vec![agent(1, 2), agent(3, 4)],
+            horizon: 1,
+        };
+        let mut streams = [Stream::new(0, "a", 0), Stream::new(1, "a", 0)];
+        let network = NetworkConfig::default();
+        let marginals = Marginals::new(&spec, &network, &mut streams, &Device::Cpu).unwrap();
+        // [R·N, S, D] = [4, 1, 3].
+        let seen = [1.0_f32, 0.0, 0.0, 0.0, 1.0, 0.0].repeat(2);
+        let seen = Tensor::from_vec(seen, (4, 1, 3), &Device::Cpu).unwrap();
+        let probs: Vec<Vec<Vec<f32>>> = marginals
+            .forward(&seen)
+            .unwrap()
+            .log_probs
+            .exp()
+            .unwrap()
+            .to_vec3()
+            .unwrap();
+        for row in probs.iter().map(|replica| &replica[0]) {
+            assert_eq!(row[2..4], [0.0, 0.0], "agent 0 has two actions only");
+            assert!((row[..2].iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            assert!((row[4..].iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        }
+        assert_ne!(probs[0], probs[1], "each replica starts from its own seed");
+        let sizes = |agent: usize| {
+            let layers = marginals.weights(0, agent).unwrap();
+            (layers[0].inputs, layers[1].outputs, layers[1].biases.len())
+        };
+        assert_eq!((sizes(0), sizes(1)), ((1, 2, 2), (3, 4, 4)));
+    }
+}

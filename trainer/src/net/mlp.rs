@@ -1,6 +1,8 @@
 //! Multi-layer perceptrons, `G` of one shape at a time.
 //!
-//!     h_0 = x;   h_l = tanh(h_{l−1} W_l + b_l);   y = h_L W_y + b_y
+//! ```text
+//! h_0 = x;   h_l = tanh(h_{l−1} W_l + b_l);   y = h_L W_y + b_y
+//! ```
 //!
 //! Shapes: x `[G, S, inputs]`, W_l `[G, in, out]`, b_l `[G, 1, out]`, y `[G, S, outputs]`,
 //! where S counts samples.

@@ -11,8 +11,10 @@ pub mod critic;
 pub mod joint;
 pub mod marginal;
 pub mod mlp;
+pub mod normaliser;
 
 pub use critic::Critic;
 pub use joint::{EnumeratedJoint, JointEvaluation, JointPolicy};
 pub use marginal::{MarginalOutput, Marginals};
 pub use mlp::{DenseWeights, GroupedMlp, MlpShape};
+pub use normaliser::{Normalisation, Normaliser};

@@ -12,6 +12,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
+/// As in the `consort` command: glibc gives back to the kernel what candle is about to ask for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(
     name = "cargo xtask study",

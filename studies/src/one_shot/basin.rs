@@ -11,12 +11,14 @@
 //! logit moves for a given slope: by the optimiser ([`Flow`]). The saddle is d_1 = d_2 = ln 3.
 
 use anyhow::Result;
+use consort_trainer::export::actors;
 use consort_trainer::train::train;
 use serde::Serialize;
 
-use super::cells::{Cell, Cells};
-use super::design::{FACTORED, Row};
-use super::export::actors;
+use super::cells::{Cell, Cells, Run};
+use super::design::{
+    Column, FACTORED, FACTORED_LARGE, MIXTURE_ALONE, MIXTURE_ALONE_LARGE, MIXTURE_ONLY, Row,
+};
 use crate::statistics::{Count, Interval, normal_cdf};
 
 /// ln 3, where the other agent's preference turns an agent around.
@@ -26,16 +28,17 @@ const TURN: f64 = 1.098_612_288_668_109_8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
     /// ḋ_1 = sign(20 q − 15): Adam, which moves every logit at one speed.
+    ///
+    /// Where Adam divides by the noise of sampled gradients instead of by their size, speeds are
+    /// √(p (1−p)) · |20 q − 15|, since √(p (1−p)) is the deviation of ∂ log π_1. Then E is
+    /// 20 √3 cosh((d − ln 3)/2): symmetric about ln 3 as |d − ln 3| is, so the basin is the same.
     Adam,
-    /// ḋ_1 = √(p (1−p)) · (20 q − 15): Adam where it divides by noise, since the deviation of
-    /// ∂ log π_1 is √(p (1−p)).
-    AdamInNoise,
     /// ḋ_1 = p (1−p) · (20 q − 15): the gradient itself.
     Gradient,
 }
 
 impl Flow {
-    pub(crate) const ALL: [Self; 3] = [Self::Adam, Self::AdamInNoise, Self::Gradient];
+    pub(crate) const ALL: [Self; 2] = [Self::Adam, Self::Gradient];
 
     /// Whether the team that starts at (d_1, d_2) ends at the optimum.
     ///
@@ -47,11 +50,10 @@ impl Flow {
         high < TURN || (low < TURN && self.energy(high) < self.energy(low))
     }
 
-    /// E(d) = ∫ g/s: |d − ln 3|; 10 e^(d/2) + 30 e^(−d/2); 5 e^d − 10 d + 15 e^(−d).
+    /// E(d) = ∫ g/s: |d − ln 3| and 5 e^d − 10 d + 15 e^(−d).
     fn energy(self, d: f64) -> f64 {
         match self {
             Self::Adam => (d - TURN).abs(),
-            Self::AdamInNoise => 10.0 * (d / 2.0).exp() + 30.0 * (-d / 2.0).exp(),
             Self::Gradient => 5.0 * d.exp() - 10.0 * d + 15.0 * (-d).exp(),
         }
     }
@@ -92,6 +94,12 @@ impl Flow {
     }
 }
 
+/// Methods set beside each other: the first is plain policy gradient, at two sizes of batch.
+pub(crate) static MEASURED: [(&Column, &[&Column]); 2] = [
+    (&FACTORED, &[&MIXTURE_ALONE, &MIXTURE_ONLY]),
+    (&FACTORED_LARGE, &[&MIXTURE_ALONE_LARGE]),
+];
+
 /// Theory beside what was measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct Basin {
@@ -110,53 +118,68 @@ pub(crate) struct Prediction {
     pub(crate) expected: f64,
     /// Starts of these very seeds that lie in the basin.
     pub(crate) predicted: Count,
-    /// Seeds that end as their start says.
-    pub(crate) agreement: Count,
+    /// Seeds of each plain policy gradient in [`MEASURED`] that end as their start says.
+    pub(crate) agreement: Vec<Count>,
 }
 
 /// How often a method succeeded.
 #[derive(Debug, Serialize)]
 pub(crate) struct Measured {
-    pub(crate) method: String,
+    pub(crate) method: &'static str,
+    pub(crate) description: &'static str,
+    /// Samples an update.
+    pub(crate) batch: usize,
     pub(crate) success: Count,
     pub(crate) interval: Interval,
-    /// Seeds that end as plain policy gradient does.
+    /// Seeds that end as plain policy gradient does with batches of that size.
     pub(crate) as_factored: Count,
 }
 
 impl Basin {
-    /// Sets theory beside `factored`, a cell of assurance, and that beside `others`.
-    pub(crate) fn new(cells: &Cells, row: &Row, factored: &Cell, others: &[Cell]) -> Result<Self> {
+    /// Sets theory beside what the methods in [`MEASURED`] come to on `row`, which is assurance.
+    pub(crate) fn new(
+        cells: &Cells,
+        row: &Row,
+        cell: impl Fn(&Column) -> Result<Cell>,
+    ) -> Result<Self> {
+        let ends = |column: &Column| -> Result<Vec<bool>> {
+            Ok(cell(column)?.runs.iter().map(Run::succeeded).collect())
+        };
+        let (mut measured, mut factored_ends) = (Vec::new(), Vec::new());
+        for (factored, others) in MEASURED {
+            let reference = ends(factored)?;
+            for column in std::iter::once(&factored).chain(others) {
+                let ends = ends(column)?;
+                let success = Count::of(ends.iter().copied());
+                measured.push(Measured {
+                    method: column.name,
+                    description: column.description,
+                    batch: column.config(cells.steps).batch,
+                    success,
+                    interval: success.interval(),
+                    as_factored: agreement(&ends, &reference),
+                });
+            }
+            factored_ends.push(reference);
+        }
+
         let starts = starts(cells, row)?;
-        let ends: Vec<bool> = factored.runs.iter().map(|run| run.succeeded()).collect();
         let spread = FACTORED.config(cells.steps).network.output_spread;
         let prediction = |flow: Flow| {
             let predicted: Vec<bool> = starts.iter().map(|&start| flow.succeeds(start)).collect();
+            let agreement = factored_ends.iter().map(|ends| agreement(&predicted, ends));
             Prediction {
                 flow: flow.name(),
                 description: flow.description(),
                 expected: flow.expected(spread),
-                agreement: agreement(&predicted, &ends),
-                predicted: Count::of(predicted),
-            }
-        };
-        let measured = |cell: &Cell| {
-            let other: Vec<bool> = cell.runs.iter().map(|run| run.succeeded()).collect();
-            let success = Count::of(other.iter().copied());
-            Measured {
-                method: cell.facts.column.clone(),
-                success,
-                interval: success.interval(),
-                as_factored: agreement(&other, &ends),
+                agreement: agreement.collect(),
+                predicted: Count::of(predicted.iter().copied()),
             }
         };
         Ok(Self {
             spread,
-            predictions: Flow::ALL.into_iter().map(prediction).collect(),
-            measured: std::iter::once(factored)
-                .chain(others)
-                .map(measured)
-                .collect(),
+            predictions: Flow::ALL.map(prediction).into(),
+            measured,
         })
     }
 }
@@ -190,7 +213,6 @@ impl Flow {
     fn name(self) -> &'static str {
         match self {
             Self::Adam => "adam",
-            Self::AdamInNoise => "adam-in-noise",
             Self::Gradient => "gradient",
         }
     }
@@ -198,7 +220,6 @@ impl Flow {
     fn description(self) -> &'static str {
         match self {
             Self::Adam => "Adam, every logit at one speed",
-            Self::AdamInNoise => "Adam, dividing by the noise of sampled gradients",
             Self::Gradient => "the gradient itself",
         }
     }
@@ -214,22 +235,22 @@ mod tests {
         1.0 / (1.0 + (-d).exp())
     }
 
-    /// ḋ_1, from the definition of the flow.
-    fn slope(flow: Flow, own: f64, other: f64) -> f64 {
-        let pull = 20.0 * sigmoid(other) - 15.0;
-        let variance = sigmoid(own) * (1.0 - sigmoid(own));
-        match flow {
-            Flow::Adam => pull.signum(),
-            Flow::AdamInNoise => variance.sqrt() * pull,
-            Flow::Gradient => variance * pull,
-        }
-    }
+    /// How fast a logit moves, s, at slope `pull` and with probability `p` of action 0.
+    type Speed = fn(pull: f64, p: f64) -> f64;
+
+    /// Both flows from their definitions, and the one that has the basin of Adam's.
+    const FLOWS: [(Flow, Speed); 3] = [
+        (Flow::Adam, |pull, _| pull.signum()),
+        (Flow::Adam, |pull, p| pull * (p * (1.0 - p)).sqrt()),
+        (Flow::Gradient, |pull, p| pull * p * (1.0 - p)),
+    ];
 
     /// Follows a flow until its end is certain: Runge and Kutta's fourth-order method.
-    fn integrate(flow: Flow, mut d: [f64; 2]) -> bool {
-        let field = |d: [f64; 2]| [slope(flow, d[0], d[1]), slope(flow, d[1], d[0])];
-        let step = |d: [f64; 2], k: [f64; 2], h: f64| [d[0] + h * k[0], d[1] + h * k[1]];
+    fn integrate(speed: Speed, mut d: [f64; 2]) -> bool {
         const H: f64 = 0.005;
+        let slope = |own, other| speed(20.0 * sigmoid(other) - 15.0, sigmoid(own));
+        let field = |d: [f64; 2]| [slope(d[0], d[1]), slope(d[1], d[0])];
+        let step = |d: [f64; 2], k: [f64; 2], h: f64| [d[0] + h * k[0], d[1] + h * k[1]];
         for _ in 0..4_000_000 {
             if d[0].max(d[1]) < TURN - H {
                 return true;
@@ -245,19 +266,19 @@ mod tests {
                 d[i] += H / 6.0 * (k_1[i] + 2.0 * k_2[i] + 2.0 * k_3[i] + k_4[i]);
             }
         }
-        panic!("{flow:?} stays between the quadrants at {d:?}");
+        panic!("{d:?} stays between the quadrants");
     }
 
     #[test]
     fn basins_are_those_of_the_integrated_flows() {
         let mut stream = Stream::new(0, "starts", 0);
-        for flow in Flow::ALL {
+        for (flow, speed) in FLOWS {
             let mut compared = 0;
             while compared < 200 {
                 let d = [2.0 * stream.normal(), 2.0 * stream.normal()];
                 // On the separatrix itself the integrator's step decides.
                 if (d[1] - flow.boundary(d[0])).abs() > 0.05 {
-                    assert_eq!(flow.succeeds(d), integrate(flow, d), "{flow:?} {d:?}");
+                    assert_eq!(flow.succeeds(d), integrate(speed, d), "{flow:?} {d:?}");
                     compared += 1;
                 }
             }

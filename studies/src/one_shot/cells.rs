@@ -13,12 +13,12 @@ use anyhow::{Context, Result, ensure};
 use consort_trainer::atomic;
 use consort_trainer::config::{ArmName, Config};
 use consort_trainer::env::Task;
+use consort_trainer::export::actors;
 use consort_trainer::team::Choice;
 use consort_trainer::train::{Outcome, train};
 use serde::{Deserialize, Serialize};
 
 use super::design::{Column, Row};
-use super::export::actors;
 
 /// What one run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

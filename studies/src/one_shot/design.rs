@@ -97,17 +97,37 @@ pub(crate) static MIXTURE_ONLY: Column = Column {
     configure: |config| config.method = Method::MixtureOnly,
 };
 
-/// The mixture alone: what theory says is no better than plain policy gradient.
+/// The mixture alone, without divergence and entropy bonus: what theory says is no better than
+/// plain policy gradient.
 pub(crate) static MIXTURE_ALONE: Column = Column {
     name: "mixture-alone",
     description: "the annealed arm without the divergence and without the entropy bonus",
     rival: false,
+    configure: mixture_alone,
+};
+
+/// Samples an update where theory, which knows no sampling noise, is to be met.
+pub(crate) const LARGE_BATCH: usize = 512;
+
+/// Plain policy gradient in few, large batches.
+pub(crate) static FACTORED_LARGE: Column = Column {
+    name: "factored-512",
+    description: "plain policy gradient in batches of 512",
+    rival: false,
     configure: |config| {
-        config.method = Method::MixtureOnly;
-        let schedule = &mut config.annealed.schedule;
-        schedule.temperature_start = 0.0;
-        schedule.temperature_floor = 0.0;
-        schedule.temperature_per_gap = 0.0;
+        config.method = Method::Factored;
+        config.batch = LARGE_BATCH;
+    },
+};
+
+/// The mixture alone in few, large batches.
+pub(crate) static MIXTURE_ALONE_LARGE: Column = Column {
+    name: "mixture-alone-512",
+    description: "the mixture alone in batches of 512",
+    rival: false,
+    configure: |config| {
+        mixture_alone(config);
+        config.batch = LARGE_BATCH;
     },
 };
 
@@ -154,6 +174,14 @@ pub(crate) static COLUMNS: [&Column; 9] = [
         configure: |config| config.method = Method::KlOnly,
     },
 ];
+
+fn mixture_alone(config: &mut Config) {
+    config.method = Method::MixtureOnly;
+    let schedule = &mut config.annealed.schedule;
+    schedule.temperature_start = 0.0;
+    schedule.temperature_floor = 0.0;
+    schedule.temperature_per_gap = 0.0;
+}
 
 /// Replaces the portfolio's joint arms: strong and mild entropy in turn.
 fn without_joint(config: &mut Config) {

@@ -4,10 +4,10 @@
 mod basin;
 mod cells;
 mod design;
-mod export;
 mod findings;
 mod report;
 
+use std::collections::HashSet;
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,9 +19,9 @@ use consort_trainer::atomic;
 use consort_trainer::config::Config;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use basin::Basin;
+use basin::{Basin, MEASURED};
 use cells::{Cell, Cells, SOURCES};
-use design::{ANNEALED, COLUMNS, Column, FACTORED, MIXTURE_ALONE, MIXTURE_ONLY, ROWS, Row};
+use design::{ANNEALED, COLUMNS, Column, ROWS, Row};
 use findings::{Findings, MethodFacts, RowFindings, Timing};
 
 /// The row that theory is set beside, and that is timed.
@@ -145,12 +145,13 @@ impl<'a> Study<'a> {
         for &row in &self.rows {
             plan.extend(self.columns.iter().map(|&column| (row, column)));
             if row.name == ASSURANCE {
-                let others = [&FACTORED, &MIXTURE_ALONE, &MIXTURE_ONLY].into_iter();
-                let others = others
-                    .filter(|other| self.columns.iter().all(|column| column.name != other.name));
-                plan.extend(others.map(|column| (row, column)));
+                let measured = MEASURED.iter();
+                let measured = measured.flat_map(|(first, others)| [&[*first], *others].concat());
+                plan.extend(measured.map(|column| (row, column)));
             }
         }
+        let mut seen = HashSet::new();
+        plan.retain(|(row, column)| seen.insert((row.name, column.name)));
         plan
     }
 
@@ -179,12 +180,8 @@ impl<'a> Study<'a> {
                 .collect::<Result<Vec<_>>>()?;
             rows.push(RowFindings::new(row, &cells));
             if row.name == ASSURANCE {
-                let factored = self.cell(row, &FACTORED)?;
-                let others = [
-                    self.cell(row, &MIXTURE_ALONE)?,
-                    self.cell(row, &MIXTURE_ONLY)?,
-                ];
-                basin = Some(Basin::new(&self.cells, row, &factored, &others)?);
+                let cell = |column: &Column| self.cell(row, column);
+                basin = Some(Basin::new(&self.cells, row, cell)?);
                 timing = (cells.iter())
                     .find(|(column, _)| column.name == ANNEALED.name)
                     .map(|(_, cell)| Timing::of(cell));

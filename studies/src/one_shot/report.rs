@@ -175,6 +175,11 @@ fn kept(findings: &Findings) -> String {
 }
 
 fn theory(basin: &Basin) -> String {
+    let batches: Vec<usize> = basin
+        .measured
+        .chunk_by(|a, b| a.batch == b.batch)
+        .map(|group| group[0].batch)
+        .collect();
     let mut text = format!(
         "## Why plain policy gradient fails on assurance, and how often\n\n\
          Payoffs [[0, −5], [−5, 10]]. Let p, q be the agents' probabilities of action 0 and d₁, d₂ their logits of \
@@ -187,31 +192,54 @@ fn theory(basin: &Basin) -> String {
          | flow | ḋ₁ | E(d) | the team reaches 10 from d₁ < ln 3 < d₂ if |\n|---|---|---|---|\n\
          | the gradient itself | p (1−p) (20 q − 15) | 5 eᵈ − 10 d + 15 e⁻ᵈ | E(d₂) < E(d₁) |\n\
          | Adam, every logit at one speed | sign(20 q − 15) | \\|d − ln 3\\| | d₁ + d₂ < 2 ln 3 |\n\
-         | Adam, dividing by the noise of sampled gradients | √(p (1−p)) (20 q − 15) | 10 e^(d/2) + 30 e^(−d/2) | \
-         E(d₂) < E(d₁) |\n\n\
-         On the diagonal p = q all of them part at 3/4. The first logits are drawn from N(0, {spread}²): so d₁ + d₂ has \
-         the variance 4 · {spread}², and the second flow succeeds with probability Φ(ln 3 / {spread}). The others are \
+         \nAdam's line is the same where it divides by the noise of sampled gradients instead of by their size: the speed is \
+         then √(p (1−p)) |20 q − 15| and E = 20 √3 cosh((d − ln 3)/2), symmetric about ln 3 as well. On the diagonal p = q \
+         both flows part at 3/4. The first logits are drawn from N(0, {spread}²): so d₁ + d₂ has \
+         the variance 4 · {spread}², and Adam's flow succeeds with probability Φ(ln 3 / {spread}). The gradient's is \
          integrated numerically over the starts. *These seeds* counts the seeds whose actual first policies lie in the \
-         basin, *as predicted* those that end as their first policies say.\n\n",
+         basin, *as predicted* those that end as their first policies say when plain policy gradient is run.\n\n",
         spread = basin.spread,
     );
-    text += &table(&["theory", "expected, %", "these seeds", "as predicted"]);
+    let factored = |index: usize| format!("as predicted, batches of {}", batches[index]);
+    text += &table(&[
+        "theory",
+        "expected, %",
+        "these seeds",
+        &factored(0),
+        &factored(1),
+    ]);
     for prediction in &basin.predictions {
-        text += &line([
+        let start = [
             prediction.description.to_owned(),
             format!("{:.1}", 100.0 * prediction.expected),
             of(prediction.predicted),
-            of(prediction.agreement),
-        ]);
+        ];
+        text += &line(
+            start
+                .into_iter()
+                .chain(prediction.agreement.iter().copied().map(of)),
+        );
     }
-    text += "\nMeasured. A single decision's J is linear in the mixture π_β, so the joint part of the mixture never \
-             reaches the marginals: the mixture alone should end as plain policy gradient does. With the entropy \
-             bonus that the annealed arm has, the marginals first become uniform, which lies in the basin; that is \
-             the bonus's doing.\n\n";
-    text += &table(&["method", "reach the optimum, %", "end as factored does"]);
+    text += &format!(
+        "\nMeasured. A single decision's J is linear in the mixture π_β, so the joint part of the mixture never \
+         reaches the marginals: their gradient is that of plain policy gradient times β, and the mixture alone should \
+         end where that ends. In expectation: its samples are judged against the value of the *mixture*, which the \
+         joint part holds near 10, so whatever the product tries that is not the optimum is punished. That is \
+         unbiased, but the noise throws teams out of the bad basin; in batches of {} it averages out. Nor does \
+         the entropy bonus of **mixture-only** come from the mixture: it makes the marginals uniform at first, which \
+         lies in the good basin.\n\n",
+        batches[1]
+    );
+    text += &table(&[
+        "method",
+        "batch",
+        "reach the optimum, %",
+        "end as factored does",
+    ]);
     for measured in &basin.measured {
         text += &line([
-            measured.method.clone(),
+            format!("**{}**: {}", measured.method, measured.description),
+            measured.batch.to_string(),
             fraction(measured.success, measured.interval),
             of(measured.as_factored),
         ]);

@@ -196,7 +196,7 @@ fn team_id(config: &[u8], weights: &[u8]) -> TeamId {
 }
 
 /// Agents that act from images of `networks`, not yet part of any team.
-pub(crate) fn actors(networks: &[Vec<DenseWeights>]) -> Result<Actors, ExportError> {
+pub fn actors(networks: &[Vec<DenseWeights>]) -> Result<Actors, ExportError> {
     Ok(Actors::new(emit(TeamId([0; 16]), networks)?))
 }
 

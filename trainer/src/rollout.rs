@@ -114,7 +114,12 @@ impl Runner {
 
 /// Rows of joint observations (`[R, S, Σ observation]`) onto the device: once for the joint
 /// policy and once, one agent at a time and padded, for the marginals.
-fn pack(rows: &[f32], replicas: usize, spec: &TeamSpec, device: &Device) -> Result<Observations> {
+pub fn pack(
+    rows: &[f32],
+    replicas: usize,
+    spec: &TeamSpec,
+    device: &Device,
+) -> Result<Observations> {
     let (agents, width) = (spec.agents.len(), spec.joint_observation());
     let samples = rows.len() / (replicas * width);
     let widest = spec.widest_observation();

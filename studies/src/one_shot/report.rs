@@ -133,7 +133,12 @@ fn returns(findings: &Findings) -> String {
             let start = [if index == 0 { row.row } else { "" }, name].map(str::to_owned);
             let cells = row.cells.iter().map(|cell| {
                 let (value, Interval { low, high }) = part(cell);
-                format!("{value:.3} ({low:.3} to {high:.3})")
+                format!(
+                    "{} ({} to {})",
+                    thousandths(value),
+                    thousandths(low),
+                    thousandths(high)
+                )
             });
             text += &line(start.into_iter().chain(cells));
         }
@@ -167,7 +172,7 @@ fn kept(findings: &Findings) -> String {
                 cell.method.to_owned(),
                 kept.join(", "),
                 count(cell.env_steps.round() as u64),
-                format!("{:.0}", cell.seconds),
+                format!("{:.1}", cell.seconds),
             ]);
         }
     }
@@ -262,6 +267,11 @@ fn fraction(count: Count, interval: Interval) -> String {
 
 fn of(count: Count) -> String {
     format!("{} of {}", count.successes, count.trials)
+}
+
+/// Three decimals; adding zero turns −0 into 0.
+fn thousandths(value: f64) -> String {
+    format!("{:.3}", (1e3 * value).round() / 1e3 + 0.0)
 }
 
 /// A table's heading.

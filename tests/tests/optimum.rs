@@ -26,10 +26,7 @@ fn the_default_reaches_every_built_in_optimum() {
         ("chsh", 0.75),
     ] {
         let config = Config::default();
-        for (seed, outcome) in run(&config, &task(name), &[0, 1, 2])
-            .iter()
-            .enumerate()
-        {
+        for (seed, outcome) in run(&config, &task(name), &[0, 1, 2]).iter().enumerate() {
             assert!(
                 (greedy(outcome) - optimum).abs() < 1e-9,
                 "{name}, seed {seed}: {}",

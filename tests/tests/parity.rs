@@ -3,10 +3,10 @@
 use candle_core::Device;
 use consort_runtime::head;
 use consort_tests::task;
-use consort_trainer::config::{Config, NetworkConfig};
+use consort_trainer::config::Config;
 use consort_trainer::env::{AgentSpec, TeamSpec};
 use consort_trainer::export;
-use consort_trainer::net::{Marginals, Normalisation};
+use consort_trainer::net::{Marginals, NetworkConfig, Normalisation};
 use consort_trainer::rng::Stream;
 use consort_trainer::rollout::pack;
 

@@ -16,11 +16,13 @@ use serde::{Deserialize, Serialize};
 pub use check::LARGEST_LAYER;
 pub use device::{DeviceChoice, DeviceError};
 pub use layers::{ConfigError, Layers};
-pub use method::{ArmKind, ArmName, Method};
+pub use method::{ArmName, Method};
 
+use crate::algo::ArmKind;
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::factored::{FactoredConfig, Temperature};
 use crate::env::{Game, Task, TaskError};
+use crate::net::NetworkConfig;
 
 /// A run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,25 +70,6 @@ impl Default for Config {
             factored: FactoredConfig::default(),
             portfolio: PortfolioConfig::default(),
             game: None,
-        }
-    }
-}
-
-/// Sizes of every network and how it starts; one setting for marginals, joint and critic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NetworkConfig {
-    /// Widths of the hidden layers.
-    pub hidden: Vec<usize>,
-    /// Standard deviation of the first policy's logits: how far from uniform play a run starts.
-    pub output_spread: f64,
-}
-
-impl Default for NetworkConfig {
-    fn default() -> Self {
-        Self {
-            hidden: vec![32],
-            output_spread: 1.0,
         }
     }
 }

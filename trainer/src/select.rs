@@ -11,9 +11,9 @@ use rand_core::Rng;
 use crate::config::Budget;
 use crate::env::Task;
 use crate::export::actors;
+use crate::net::DenseWeights;
 use crate::rng::Stream;
 use crate::team::{Actors, Choice};
-use crate::train::ArmOutcome;
 
 /// What one arm's team earned.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,8 +41,13 @@ impl Selection {
     }
 }
 
-/// Chooses among the arms of the run seeded with `seed`.
-pub(crate) fn select(budget: &Budget, task: &Task, seed: u64, arms: &[ArmOutcome]) -> Selection {
+/// Chooses among the arms of the run seeded with `seed`. `arms`: each arm's networks, one an agent.
+pub(crate) fn select(
+    budget: &Budget,
+    task: &Task,
+    seed: u64,
+    arms: &[&[Vec<DenseWeights>]],
+) -> Selection {
     let mut selection = Selection {
         chosen: 0,
         evaluations: vec![None; arms.len()],
@@ -51,7 +56,7 @@ pub(crate) fn select(budget: &Budget, task: &Task, seed: u64, arms: &[ArmOutcome
     if arms.len() == 1 {
         return selection;
     }
-    let teams: Vec<Option<Actors>> = arms.iter().map(|arm| actors(&arm.marginals).ok()).collect();
+    let teams: Vec<Option<Actors>> = arms.iter().map(|networks| actors(networks).ok()).collect();
     let mut candidates: Vec<usize> = (0..arms.len()).collect();
     for (round, episodes) in [budget.preliminary, budget.decisive]
         .into_iter()

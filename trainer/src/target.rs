@@ -4,10 +4,8 @@
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{AdamW, Optimizer};
 
-use crate::algo::adam;
-use crate::config::NetworkConfig;
 use crate::env::TeamSpec;
-use crate::net::Critic;
+use crate::net::{Critic, NetworkConfig, adam};
 use crate::rng::Stream;
 use crate::rollout::Batch;
 

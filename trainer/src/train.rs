@@ -14,8 +14,8 @@ use candle_core::{Device, Result};
 use rand_core::Rng;
 use serde::Serialize;
 
-use crate::algo::{Algorithm, Metrics};
-use crate::config::{ArmKind, Config};
+use crate::algo::{Algorithm, ArmKind, Metrics};
+use crate::config::Config;
 use crate::env::{Game, Task, TeamSpec};
 use crate::eval::{Enumeration, Values};
 use crate::net::{DenseWeights, Normalisation, Normaliser};
@@ -112,7 +112,11 @@ pub fn train(
         .collect();
     let runs: Vec<usize> = (0..seeds.len()).collect();
     let selections = parallel(threads, &runs, |&run| {
-        let selection = select(&config.budget(), &tasks[run], seeds[run], &arms[run]);
+        let networks: Vec<_> = arms[run]
+            .iter()
+            .map(|arm| arm.marginals.as_slice())
+            .collect();
+        let selection = select(&config.budget(), &tasks[run], seeds[run], &networks);
         progress(selection.env_steps());
         Ok(selection)
     })?;

@@ -27,10 +27,9 @@ use candle_core::{Device, Result, Tensor};
 use candle_nn::{AdamW, Optimizer};
 use serde::{Deserialize, Serialize};
 
-use super::{Algorithm, Metrics, adam, means, product_entropy, product_log_prob, sample_product};
-use crate::config::NetworkConfig;
+use super::{Algorithm, Metrics, means, product_entropy, product_log_prob, sample_product};
 use crate::env::TeamSpec;
-use crate::net::{EnumeratedJoint, JointPolicy, Marginals};
+use crate::net::{EnumeratedJoint, JointPolicy, Marginals, NetworkConfig, adam};
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Observations};
 use crate::schedule::{Anneal, AnnealSchedule, Coefficients};

@@ -4,11 +4,14 @@
 pub mod anneal;
 pub mod factored;
 
-use candle_core::{Result, Tensor, Var};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+use candle_core::{Device, Result, Tensor};
 use serde::Serialize;
 
-use crate::net::{MarginalOutput, Marginals};
+use anneal::{AnnealConfig, Annealed, Variant};
+use factored::{Factored, FactoredConfig};
+
+use crate::env::TeamSpec;
+use crate::net::{MarginalOutput, Marginals, NetworkConfig};
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Observations};
 
@@ -51,24 +54,38 @@ pub struct Metrics {
     pub batch_return: f64,
 }
 
+/// An arm with its settings.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ArmKind {
+    /// The annealed loss or an ablation of it.
+    Annealed(Variant, AnnealConfig),
+    /// Factored policy gradient.
+    Factored(FactoredConfig),
+}
+
+impl ArmKind {
+    /// A learner of this kind for every seed.
+    pub fn make(
+        &self,
+        spec: &TeamSpec,
+        network: &NetworkConfig,
+        seeds: &[u64],
+        device: &Device,
+    ) -> Result<Box<dyn Algorithm>> {
+        Ok(match self {
+            Self::Annealed(variant, config) => Box::new(Annealed::new(
+                config, *variant, spec, network, seeds, device,
+            )?),
+            Self::Factored(config) => {
+                Box::new(Factored::new(config, spec, network, seeds, device)?)
+            }
+        })
+    }
+}
+
 /// The stream `name` of every seed.
 pub(crate) fn streams(seeds: &[u64], name: &str) -> Vec<Stream> {
     (seeds.iter().map(|&seed| Stream::new(seed, name, 0))).collect()
-}
-
-/// Adam without weight decay. β₂ = .99 forgets gradients of the past 100 updates: the losses
-/// here change while they are being followed.
-pub(crate) fn adam(variables: Vec<Var>, learning_rate: f64) -> Result<AdamW> {
-    AdamW::new(
-        variables,
-        ParamsAdamW {
-            lr: learning_rate,
-            beta1: 0.9,
-            beta2: 0.99,
-            eps: 1e-8,
-            weight_decay: 0.0,
-        },
-    )
 }
 
 /// log ∏ π_i(a_i | o_i) of the joint actions taken, `[R, S]`; actions: `[R, S, N]`, row-major.

@@ -2,14 +2,11 @@
 
 use std::fmt;
 
-use candle_core::{Device, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Config, NetworkConfig};
-use crate::algo::Algorithm;
-use crate::algo::anneal::{AnnealConfig, Annealed, Variant};
-use crate::algo::factored::{Factored, FactoredConfig};
-use crate::env::TeamSpec;
+use super::Config;
+use crate::algo::ArmKind;
+use crate::algo::anneal::Variant;
 
 /// How a team learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,35 +150,6 @@ impl ArmName {
 impl fmt::Display for ArmName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-/// An arm with its settings.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ArmKind {
-    /// The annealed loss or an ablation of it.
-    Annealed(Variant, AnnealConfig),
-    /// Factored policy gradient.
-    Factored(FactoredConfig),
-}
-
-impl ArmKind {
-    /// A learner of this kind for every seed.
-    pub fn make(
-        &self,
-        spec: &TeamSpec,
-        network: &NetworkConfig,
-        seeds: &[u64],
-        device: &Device,
-    ) -> Result<Box<dyn Algorithm>> {
-        Ok(match self {
-            Self::Annealed(variant, config) => Box::new(Annealed::new(
-                config, *variant, spec, network, seeds, device,
-            )?),
-            Self::Factored(config) => {
-                Box::new(Factored::new(config, spec, network, seeds, device)?)
-            }
-        })
     }
 }
 

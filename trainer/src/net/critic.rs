@@ -3,8 +3,8 @@
 
 use candle_core::{D, Device, Result, Tensor, Var};
 
+use super::NetworkConfig;
 use super::mlp::{GroupedMlp, MlpShape};
-use crate::config::NetworkConfig;
 use crate::env::TeamSpec;
 use crate::rng::Stream;
 

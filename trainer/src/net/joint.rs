@@ -6,9 +6,9 @@
 use candle_core::{D, Device, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;
 
+use super::NetworkConfig;
 use super::marginal::MarginalOutput;
 use super::mlp::{GroupedMlp, MlpShape};
-use crate::config::NetworkConfig;
 use crate::env::{JointSpace, TeamSpec};
 use crate::rng::Stream;
 

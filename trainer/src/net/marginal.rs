@@ -8,8 +8,8 @@
 use candle_core::{D, Device, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;
 
+use super::NetworkConfig;
 use super::mlp::{DenseWeights, GroupedMlp, MlpShape};
-use crate::config::NetworkConfig;
 use crate::env::TeamSpec;
 use crate::rng::Stream;
 

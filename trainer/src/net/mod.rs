@@ -12,9 +12,32 @@ pub mod joint;
 pub mod marginal;
 pub mod mlp;
 pub mod normaliser;
+pub mod optimiser;
 
 pub use critic::Critic;
 pub use joint::{EnumeratedJoint, JointEvaluation, JointPolicy};
 pub use marginal::{MarginalOutput, Marginals};
 pub use mlp::{DenseWeights, GroupedMlp, MlpShape};
 pub use normaliser::{Normalisation, Normaliser};
+pub use optimiser::adam;
+
+use serde::{Deserialize, Serialize};
+
+/// Sizes of every network and how it starts; one setting for marginals, joint and critic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// Widths of the hidden layers.
+    pub hidden: Vec<usize>,
+    /// Standard deviation of the first policy's logits: how far from uniform play a run starts.
+    pub output_spread: f64,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self {
+            hidden: vec![32],
+            output_spread: 1.0,
+        }
+    }
+}

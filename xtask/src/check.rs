@@ -1,12 +1,11 @@
 //! Lints, host tests and cross builds, in both workspaces.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::board::{BOARDS, firmware};
 use crate::process::{cargo, run};
-use crate::qemu;
 use crate::report::Report;
 use crate::root;
 use crate::toolchain::Toolchain;
@@ -18,11 +17,6 @@ const TARGETS: [&str; 4] = [
     "thumbv8m.main-none-eabihf",
     "riscv32imac-unknown-none-elf",
 ];
-
-/// The workspace of the firmware examples.
-pub(crate) fn firmware() -> PathBuf {
-    root().join("firmware-examples")
-}
 
 /// Prepares the compiler for every target the project builds for.
 pub(crate) fn toolchain(report: &mut Report, build_std: bool) -> Result<Toolchain> {
@@ -56,7 +50,7 @@ pub(crate) fn lint(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
             &["--package", "consort-replay", "--all-targets"],
         )
     })?;
-    for board in qemu::BOARDS {
+    for board in BOARDS {
         report.step(format!("clippy {}", board.name), || match toolchain {
             Toolchain::Targets => clippy(
                 &mut toolchain.cargo(&board.folder(), "clippy", board.target),

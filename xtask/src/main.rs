@@ -4,6 +4,7 @@
 //! with its name and a non-zero exit. What the machine lacks (embedded targets, QEMU) is installed on the way.
 
 mod bench;
+mod board;
 mod check;
 mod elf;
 mod packages;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
-use crate::check::firmware;
+use crate::board::{BOARDS, Board, firmware};
 use crate::elf::Firmware;
 use crate::packages::Need;
 use crate::process::{self, Finished};
@@ -18,25 +18,6 @@ use crate::protocol::{self, Replay};
 use crate::report::Report;
 use crate::team::{self, Agent, compare};
 use crate::toolchain::Toolchain;
-
-/// A folder of `firmware-examples/boards` and how to emulate it.
-pub(crate) struct Board {
-    pub(crate) name: &'static str,
-    pub(crate) target: &'static str,
-    machine: &'static [&'static str],
-    /// What calibration must find: virtual time an instruction times the counter's frequency.
-    ticks_per_instruction: f64,
-}
-
-/// Every board. A new one is a line here and a folder.
-pub(crate) const BOARDS: [Board; 1] = [Board {
-    name: "mps2-an386",
-    target: "thumbv7em-none-eabihf",
-    // shift=7: an instruction is 2^7 ns of virtual time. SysTick counts 25 MHz, so a tick is less than an instruction, and
-    // wraps after 5.2 M of them: more than one for each weight that 4 MiB of flash can hold, five times over.
-    machine: &["-machine", "mps2-an386", "-icount", "shift=7"],
-    ticks_per_instruction: 128e-9 * 25e6,
-}];
 
 const QEMU: &str = "qemu-system-arm";
 const QEMU_PACKAGES: Need = Need {

@@ -7,11 +7,12 @@
 //! trained side by side in *jobs*; since replicas never mix, a run's result does not depend on
 //! how many others ran beside it, on how jobs were cut, or on the number of threads.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use candle_core::{Device, Result};
 use rand_core::Rng;
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::algo::{Algorithm, ArmKind, Metrics};
@@ -93,8 +94,14 @@ pub fn train(
 ) -> Result<Vec<Outcome>> {
     let arms = config.arms();
     let jobs = jobs(&arms, seeds.len(), device);
-    let trained = parallel(threads, &jobs, |job| {
-        train_job(config, &arms, job, tasks, seeds, device, progress)
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(candle_core::Error::wrap)?;
+    let trained: Vec<Vec<ArmOutcome>> = pool.install(|| {
+        jobs.par_iter()
+            .map(|job| train_job(config, &arms, job, tasks, seeds, device, progress))
+            .collect::<Result<_>>()
     })?;
     let mut results: Vec<Vec<Option<ArmOutcome>>> = vec![vec![None; arms.len()]; seeds.len()];
     for (job, outcomes) in jobs.iter().zip(trained) {
@@ -110,52 +117,20 @@ pub fn train(
                 .collect()
         })
         .collect();
-    let runs: Vec<usize> = (0..seeds.len()).collect();
-    let selections = parallel(threads, &runs, |&run| {
-        let networks: Vec<_> = arms[run]
-            .iter()
-            .map(|arm| arm.marginals.as_slice())
-            .collect();
-        let selection = select(&config.budget(), &tasks[run], seeds[run], &networks);
-        progress(selection.env_steps());
-        Ok(selection)
-    })?;
+    let budget = config.budget();
+    let selections: Vec<Selection> = pool.install(|| {
+        let runs = (&arms, tasks, seeds).into_par_iter();
+        runs.map(|(arms, task, &seed)| {
+            let networks: Vec<_> = arms.iter().map(|arm| arm.marginals.as_slice()).collect();
+            let selection = select(&budget, task, seed, &networks);
+            progress(selection.env_steps());
+            selection
+        })
+        .collect()
+    });
     Ok(std::iter::zip(arms, selections)
         .map(|(arms, selection)| Outcome { arms, selection })
         .collect())
-}
-
-/// Does every piece of work on `threads` threads; results in the order of the work.
-fn parallel<W: Sync, T: Send>(
-    threads: usize,
-    work: &[W],
-    run: impl Fn(&W) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<T>>>> = work.iter().map(|_| Mutex::new(None)).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, work.len().max(1)) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(piece) = work.get(index) else { break };
-                    *lock(&results[index]) = Some(run(piece));
-                }
-            });
-        }
-    });
-    results
-        .into_iter()
-        .map(|result| {
-            let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
-            result.expect("every piece of work was done")
-        })
-        .collect()
-}
-
-/// A worker that panics takes the whole run down with it, so a poisoned lock is never used.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One replica of a job.

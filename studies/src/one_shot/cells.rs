@@ -78,6 +78,8 @@ pub(crate) struct Cells {
     pub(crate) folder: PathBuf,
     /// Runs a row, at least.
     pub(crate) seeds: usize,
+    /// The same for ablations.
+    pub(crate) ablation_seeds: usize,
     /// Environment steps of every run.
     pub(crate) steps: u64,
     pub(crate) threads: usize,
@@ -88,8 +90,16 @@ pub(crate) const SOURCES: &str = env!("CONSORT_SOURCES");
 
 impl Cells {
     /// Environment steps of a cell.
-    pub(crate) fn env_steps(&self, row: &Row) -> Result<u64> {
-        Ok(row.runs(self.seeds)?.0.len() as u64 * self.steps)
+    pub(crate) fn env_steps(&self, row: &Row, column: &Column) -> Result<u64> {
+        Ok(self.runs(row, column)?.0.len() as u64 * self.steps)
+    }
+
+    /// The tasks and seeds of a cell.
+    fn runs(&self, row: &Row, column: &Column) -> Result<(Vec<Task>, Vec<u64>)> {
+        row.runs(match column.ablation {
+            true => self.ablation_seeds,
+            false => self.seeds,
+        })
     }
 
     /// The cell, if it is there already.
@@ -112,7 +122,7 @@ impl Cells {
         column: &Column,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Cell> {
-        let (tasks, seeds) = row.runs(self.seeds)?;
+        let (tasks, seeds) = self.runs(row, column)?;
         let config = column.config(self.steps);
         let device = config.device.open()?;
         let start = Instant::now();
@@ -149,7 +159,7 @@ impl Cells {
     }
 
     fn path(&self, row: &Row, column: &Column) -> Result<PathBuf> {
-        let (tasks, seeds) = row.runs(self.seeds)?;
+        let (tasks, seeds) = self.runs(row, column)?;
         let mut hasher = DefaultHasher::new();
         hasher.write(SOURCES.as_bytes());
         hasher.write(column.config(self.steps).to_toml().as_bytes());
@@ -216,6 +226,7 @@ mod tests {
         Cells {
             folder: folder.to_owned(),
             seeds: 3,
+            ablation_seeds: 2,
             steps: 4_000,
             threads,
         }

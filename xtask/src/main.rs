@@ -18,7 +18,7 @@ mod toolchain;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use report::Report;
@@ -118,7 +118,11 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             study
                 .args(["--release", "--package", "consort-studies", "--", name])
                 .args(args);
-            process::run(&mut study)?;
+            let status = study.status().context("cannot start cargo")?;
+            if !status.success() {
+                // The study has said what was wrong; its exit code says whose fault it was.
+                std::process::exit(status.code().unwrap_or(1));
+            }
         }
         Task::Bench { name, json, models } => {
             let toolchain = prepare(report)?;

@@ -78,8 +78,8 @@ pub(crate) struct Cells {
     pub(crate) folder: PathBuf,
     /// Runs a row, at least.
     pub(crate) seeds: usize,
-    /// The same for ablations.
-    pub(crate) ablation_seeds: usize,
+    /// The same where fewer will do.
+    pub(crate) few_seeds: usize,
     /// Environment steps of every run.
     pub(crate) steps: u64,
     pub(crate) threads: usize,
@@ -96,8 +96,9 @@ impl Cells {
 
     /// The tasks and seeds of a cell.
     fn runs(&self, row: &Row, column: &Column) -> Result<(Vec<Task>, Vec<u64>)> {
-        row.runs(match column.ablation {
-            true => self.ablation_seeds,
+        row.runs(match column.few {
+            // Every game once at least: a row is the same set of games for every method.
+            true => self.few_seeds.max(row.games()).min(self.seeds),
             false => self.seeds,
         })
     }
@@ -226,7 +227,7 @@ mod tests {
         Cells {
             folder: folder.to_owned(),
             seeds: 3,
-            ablation_seeds: 2,
+            few_seeds: 2,
             steps: 4_000,
             threads,
         }

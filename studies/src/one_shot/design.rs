@@ -40,6 +40,11 @@ impl Row {
         ROWS.iter().find(|row| row.name == name)
     }
 
+    /// How many games.
+    pub(crate) fn games(&self) -> usize {
+        self.games
+    }
+
     /// At least `least` runs, as many of each game: its task and its seed. Seeds count from 0
     /// through the whole row.
     pub(crate) fn runs(&self, least: usize) -> Result<(Vec<Task>, Vec<u64>)> {
@@ -70,8 +75,8 @@ pub(crate) struct Column {
     /// Whether it is factored policy gradient with annealed entropy: what the method must not
     /// fall behind.
     pub(crate) rival: bool,
-    /// Whether it explains the method rather than competes with it: fewer seeds will do.
-    pub(crate) ablation: bool,
+    /// Whether fewer seeds will do: all but the method itself and what theory is set beside.
+    pub(crate) few: bool,
     configure: fn(&mut Config),
 }
 
@@ -80,7 +85,7 @@ pub(crate) static ANNEALED: Column = Column {
     name: "annealed",
     description: "the method as it comes: the default portfolio",
     rival: false,
-    ablation: false,
+    few: false,
     configure: |_| {},
 };
 
@@ -89,7 +94,7 @@ pub(crate) static FACTORED: Column = Column {
     name: "factored",
     description: "plain policy gradient on the product: no joint policy, no entropy bonus",
     rival: false,
-    ablation: false,
+    few: false,
     configure: |config| config.method = Method::Factored,
 };
 
@@ -98,7 +103,7 @@ pub(crate) static MIXTURE_ONLY: Column = Column {
     name: "mixture-only",
     description: "the annealed arm without the divergence",
     rival: false,
-    ablation: true,
+    few: true,
     configure: |config| config.method = Method::MixtureOnly,
 };
 
@@ -108,7 +113,7 @@ pub(crate) static MIXTURE_ALONE: Column = Column {
     name: "mixture-alone",
     description: "the annealed arm without the divergence and without the entropy bonus",
     rival: false,
-    ablation: false,
+    few: false,
     configure: mixture_alone,
 };
 
@@ -120,7 +125,7 @@ pub(crate) static FACTORED_LARGE: Column = Column {
     name: "factored-512",
     description: "plain policy gradient in batches of 512",
     rival: false,
-    ablation: false,
+    few: false,
     configure: |config| {
         config.method = Method::Factored;
         config.batch = LARGE_BATCH;
@@ -132,7 +137,7 @@ pub(crate) static MIXTURE_ALONE_LARGE: Column = Column {
     name: "mixture-alone-512",
     description: "the mixture alone in batches of 512",
     rival: false,
-    ablation: false,
+    few: false,
     configure: |config| {
         mixture_alone(config);
         config.batch = LARGE_BATCH;
@@ -146,21 +151,21 @@ pub(crate) static COLUMNS: [&Column; 9] = [
         name: "one-arm",
         description: "one annealed arm with all the steps",
         rival: false,
-        ablation: true,
+        few: true,
         configure: |config| config.portfolio.arms = vec![ArmName::Annealed],
     },
     &Column {
         name: "factored-strong",
         description: "factored, strong entropy bonus annealed to nothing; one arm",
         rival: true,
-        ablation: false,
+        few: true,
         configure: |config| config.portfolio.arms = vec![ArmName::ExploreStrong],
     },
     &Column {
         name: "factored-mild",
         description: "factored, mild entropy bonus annealed to nothing; one arm",
         rival: true,
-        ablation: false,
+        few: true,
         configure: |config| config.portfolio.arms = vec![ArmName::ExploreMild],
     },
     &Column {
@@ -168,7 +173,7 @@ pub(crate) static COLUMNS: [&Column; 9] = [
         description: "the default portfolio, every arm with a joint policy replaced by a factored \
                       one with annealed entropy",
         rival: true,
-        ablation: false,
+        few: true,
         configure: without_joint,
     },
     &FACTORED,
@@ -176,7 +181,7 @@ pub(crate) static COLUMNS: [&Column; 9] = [
         name: "joint",
         description: "a joint policy that acts throughout, and marginals fitted to it",
         rival: false,
-        ablation: true,
+        few: true,
         configure: |config| config.method = Method::Joint,
     },
     &MIXTURE_ONLY,
@@ -184,7 +189,7 @@ pub(crate) static COLUMNS: [&Column; 9] = [
         name: "kl-only",
         description: "the annealed arm without the mixture: the joint policy acts throughout",
         rival: false,
-        ablation: true,
+        few: true,
         configure: |config| config.method = Method::KlOnly,
     },
 ];

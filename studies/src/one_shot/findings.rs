@@ -22,8 +22,8 @@ pub(crate) struct Findings {
     pub(crate) sources: &'static str,
     /// Runs a row, at least.
     pub(crate) seeds: usize,
-    /// The same for ablations.
-    pub(crate) ablation_seeds: usize,
+    /// The same for rivals and ablations.
+    pub(crate) few_seeds: usize,
     /// Environment steps given to every run.
     pub(crate) steps: u64,
     pub(crate) methods: Vec<MethodFacts>,

@@ -33,10 +33,10 @@ pub(crate) struct Options {
     /// [default: 100, with --quick 10]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: Option<u64>,
-    /// The same for the ablations, which explain the method and do not compete with it [default: 25,
-    /// with --quick 10]
+    /// The same for what the method is held against: rivals and ablations [default: 25, with
+    /// --quick 10]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    ablation_seeds: Option<u64>,
+    few_seeds: Option<u64>,
     /// Environment steps of every run [default: those of `consort train`, with --quick a tenth]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
     steps: Option<u64>,
@@ -56,7 +56,7 @@ pub(crate) struct Options {
     #[arg(long)]
     json: bool,
     /// Where the page is written [default: docs/results/one-shot.md if the study is whole: all
-    /// rows and columns, 100 seeds or more (ablations 25), the default steps]
+    /// rows and columns, 100 seeds or more (rivals and ablations 25), the default steps]
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -96,7 +96,7 @@ impl<'a> Study<'a> {
             .into_iter()
             .filter(|column| chosen(&options.methods, column.name));
         let default = Config::default().steps;
-        let (seeds, ablation_seeds, steps) = match options.quick {
+        let (seeds, few_seeds, steps) = match options.quick {
             true => (10, 10, default / 10),
             false => (100, 25, default),
         };
@@ -108,7 +108,7 @@ impl<'a> Study<'a> {
             cells: Cells {
                 folder: workspace().join("target/studies/one-shot"),
                 seeds: or(options.seeds, seeds)?,
-                ablation_seeds: or(options.ablation_seeds, ablation_seeds)?,
+                few_seeds: or(options.few_seeds, few_seeds)?,
                 steps: options.steps.unwrap_or(steps),
                 threads: std::thread::available_parallelism()?.get(),
             },
@@ -200,7 +200,7 @@ impl<'a> Study<'a> {
             commit: commit()?,
             sources: SOURCES,
             seeds: self.cells.seeds,
-            ablation_seeds: self.cells.ablation_seeds,
+            few_seeds: self.cells.few_seeds,
             steps,
             methods: (self.columns.iter())
                 .map(|column| MethodFacts::new(column, steps))
@@ -216,7 +216,7 @@ impl<'a> Study<'a> {
         let whole = self.rows.len() == ROWS.len()
             && self.columns.len() == COLUMNS.len()
             && self.cells.seeds >= 100
-            && self.cells.ablation_seeds >= 25
+            && self.cells.few_seeds >= 25
             && self.cells.steps == Config::default().steps;
         let default = || whole.then(|| workspace().join("docs/results/one-shot.md"));
         self.options.out.clone().or_else(default)
@@ -224,9 +224,8 @@ impl<'a> Study<'a> {
 
     /// The command that repeats the study, in the words that decide its figures.
     fn command(&self) -> String {
-        let (seeds, ablations) = (self.cells.seeds, self.cells.ablation_seeds);
-        let mut command =
-            format!("cargo xtask study one-shot --seeds {seeds} --ablation-seeds {ablations}");
+        let (seeds, few) = (self.cells.seeds, self.cells.few_seeds);
+        let mut command = format!("cargo xtask study one-shot --seeds {seeds} --few-seeds {few}");
         if self.cells.steps != Config::default().steps {
             command += &format!(" --steps {}", self.cells.steps);
         }

@@ -25,15 +25,15 @@ pub(crate) fn page(findings: &Findings) -> String {
 fn head(findings: &Findings) -> String {
     format!(
         "# One-shot team games\n\n\
-         Made by `{}` at commit `{}` (sources `{}`): do not edit. Seeds 0 to {} in every row (0 to {} for the \
-         ablations), more where a row is a set of games that are played equally often; {} environment steps a run, whatever the method, evaluation \
+         Made by `{}` at commit `{}` (sources `{}`): do not edit. Seeds 0 to {} in every row (0 to {} for what the method \
+         is held against), more where a row is a set of games that are played equally often; {} environment steps a run, whatever the method, evaluation \
          included. One default configuration for all games. Games are defined in \
          [`builtin.rs`](../../trainer/src/env/builtin.rs).\n\n",
         findings.command,
         findings.commit,
         findings.sources,
         findings.seeds - 1,
-        findings.ablation_seeds - 1,
+        findings.few_seeds - 1,
         count(findings.steps),
     )
 }

@@ -4,10 +4,16 @@
 
 use consort_tests::{config, run, task};
 use consort_trainer::config::{Config, Method};
+use consort_trainer::env::Task;
+use consort_trainer::export::actors;
+use consort_trainer::team::Choice;
 use consort_trainer::train::Outcome;
 
-fn greedy(outcome: &Outcome) -> f64 {
-    outcome.best().values.expect("a game's values").greedy
+/// What the kept team's images earn, acting greedily: exact.
+fn exported(task: &Task, outcome: &Outcome) -> f64 {
+    let team = actors(&outcome.best().marginals).expect("networks that fit an image");
+    team.exact(task.game().expect("a game"), Choice::Greedy)
+        .expect("finite logits")
 }
 
 /// Three fixed seeds a game: a regression that costs the method its success shows here; how often
@@ -25,12 +31,12 @@ fn the_default_reaches_every_built_in_optimum() {
         ("climbing-xor", 14.0),
         ("chsh", 0.75),
     ] {
-        let config = Config::default();
-        for (seed, outcome) in run(&config, &task(name), &[0, 1, 2]).iter().enumerate() {
+        let (config, task) = (Config::default(), task(name));
+        for (seed, outcome) in run(&config, &task, &[0, 1, 2]).iter().enumerate() {
+            let earned = exported(&task, outcome);
             assert!(
-                (greedy(outcome) - optimum).abs() < 1e-9,
-                "{name}, seed {seed}: {}",
-                greedy(outcome)
+                (earned - optimum).abs() < 1e-9,
+                "{name}, seed {seed}: {earned}"
             );
             assert!(outcome.env_steps() <= config.steps);
         }
@@ -56,27 +62,36 @@ fn the_joint_policy_without_the_method_is_not_executable() {
     }
 }
 
-/// For a single decision J is linear in π_β, so the mixture alone teaches the marginals nothing
-/// that factored policy gradient would not: on climbing both fail about as often, where the whole
-/// method does not fail.
+/// For a single decision J is linear in π_β, so without the divergence and the entropy bonus the
+/// mixture teaches the marginals nothing that plain policy gradient would not: started from the
+/// same weights, with batches large enough to drown the noise of sampling, both end in the same
+/// place. They part only where a start lies near the edge of the basin.
 #[test]
 fn the_mixture_alone_is_factored_policy_gradient() {
     let seeds: Vec<u64> = (0..40).collect();
-    let successes = |method| {
-        let outcomes = run(&config(method, 19_200), &task("climbing"), &seeds);
+    let task = task("assurance");
+    let ends = |method| -> Vec<bool> {
+        let mut config = config(method, 80_000);
+        config.batch = 256;
+        let schedule = &mut config.annealed.schedule;
+        schedule.temperature_start = 0.0;
+        schedule.temperature_floor = 0.0;
+        schedule.temperature_per_gap = 0.0;
+        let outcomes = run(&config, &task, &seeds);
         outcomes
             .iter()
-            .filter(|outcome| greedy(outcome) > 10.9)
-            .count()
+            .map(|outcome| exported(&task, outcome) > 9.9)
+            .collect()
     };
-    let (mixture, factored) = (successes(Method::MixtureOnly), successes(Method::Factored));
-    // Two proportions near .2 over 40 runs: the difference has a standard deviation of 3.6.
+    let (mixture, factored) = (ends(Method::MixtureOnly), ends(Method::Factored));
+    let alike = std::iter::zip(&mixture, &factored)
+        .filter(|(a, b)| a == b)
+        .count();
+    let reached = factored.iter().filter(|&&reached| reached).count();
     assert!(
-        mixture.abs_diff(factored) <= 11,
-        "mixture {mixture}, factored {factored}"
+        alike >= 34,
+        "{alike} of 40 end alike: {mixture:?} {factored:?}"
     );
-    assert!(
-        mixture.max(factored) <= 24,
-        "mixture {mixture}, factored {factored}"
-    );
+    // Φ(ln 3) = .864 of 40 is 34.6 with a standard deviation of 2.2: neither all nor few.
+    assert!((27..40).contains(&reached), "{reached} of 40 reach 10");
 }

@@ -27,7 +27,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
-fn every_environment_step_is_counted() {
+fn progress_adds_up_to_the_steps_taken_within_the_budget() {
     use std::sync::atomic::{AtomicU64, Ordering};
     let config = config(Method::Annealed, 30_000);
     let counted = AtomicU64::new(0);

@@ -28,11 +28,20 @@ pub struct Enumeration {
     rows: Vec<f32>,
 }
 
+/// Largest table (joint observations × what the policies see or choose there) that is worth
+/// summing over fifty times a run.
+const LARGEST_TABLE: usize = 1 << 18;
+
 impl Enumeration {
-    /// Lays out every joint observation of the games (one a replica, all of one shape).
-    pub fn new(games: Vec<Arc<Game>>) -> Self {
-        let game = &games[0];
+    /// Lays out every joint observation of the games (one a replica, all of one shape); `None`
+    /// where they are too many to be laid out beside a run.
+    pub fn new(games: Vec<Arc<Game>>) -> Option<Self> {
+        let game = games.first()?;
         let spec = game.spec();
+        let width = spec.joint_observation() + game.actions().count();
+        if game.observations().count().saturating_mul(width) > LARGEST_TABLE {
+            return None;
+        }
         let mut rows = Vec::new();
         for o in 0..game.observations().count() {
             for (agent, part) in game.observations().split(o).enumerate() {
@@ -41,10 +50,10 @@ impl Enumeration {
                 game.encode_observation(agent, part, &mut rows[start..]);
             }
         }
-        Self {
+        Some(Self {
             rows: rows.repeat(games.len()),
             games,
-        }
+        })
     }
 
     /// What the policies are worth, one entry a replica; they see observations as `runner`
@@ -82,7 +91,7 @@ impl Enumeration {
                 let row = (0..space.count()).find(|&o| space.part(o, agent) == observation);
                 let row = &rows[row.expect("every part occurs in some joint observation")];
                 let own = &row[agent * width..][..game.actions().sizes()[agent]];
-                policy.extend(own.iter().map(|&p| f64::from(p)));
+                policy.extend(normalised(own));
             }
             policy
         };
@@ -95,14 +104,20 @@ impl Enumeration {
 /// Σ_o P(o) Σ_a π_J(a | o) R(o, a); probs: `[joint observations][joint actions]`.
 fn joint_policy_value(game: &Game, probs: &[Vec<f32>]) -> f64 {
     let value = |o: usize, probs: &[f32]| -> f64 {
-        std::iter::zip(probs, game.payoffs(o))
-            .map(|(&p, &r)| f64::from(p) * r)
+        std::iter::zip(normalised(probs), game.payoffs(o))
+            .map(|(p, &r)| p * r)
             .sum()
     };
     std::iter::zip(game.probability(), probs)
         .enumerate()
         .map(|(o, (&weight, probs))| weight * value(o, probs))
         .sum()
+}
+
+/// Probabilities that f32 rounded, made to sum to 1: no policy is worth more than the optimum.
+fn normalised(probs: &[f32]) -> impl Iterator<Item = f64> + '_ {
+    let sum: f64 = probs.iter().map(|&p| f64::from(p)).sum();
+    probs.iter().map(move |&p| f64::from(p) / sum)
 }
 
 /// The most probable action of every agent at every observation (lowest index wins ties).

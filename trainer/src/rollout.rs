@@ -48,8 +48,13 @@ pub struct Runner {
 
 impl Runner {
     /// `parallel` environments of `tasks[r]` for every replica r, driven by `streams[r]`.
+    ///
+    /// # Panics
+    ///
+    /// When a task's episodes are longer than one step: a batch holds one decision an episode.
     pub fn new(tasks: &[Task], parallel: usize, streams: Vec<Stream>, device: &Device) -> Self {
         let spec = tasks[0].spec().clone();
+        assert_eq!(spec.horizon, 1, "a batch holds one decision an episode");
         let environments = tasks
             .iter()
             .map(|task| (0..parallel).map(|_| task.make_environment()).collect())
@@ -101,7 +106,9 @@ impl Runner {
             for environment in replica {
                 let (row, choice) = (rows.next(), choices.next());
                 let (row, choice) = row.zip(choice).expect("one row an environment");
-                returns.push(environment.step(choice, stream, row).reward);
+                let transition = environment.step(choice, stream, row);
+                debug_assert!(transition.terminated, "one decision an episode");
+                returns.push(transition.reward);
             }
         }
         Ok(Batch {

@@ -27,7 +27,7 @@ pub struct Evaluation {
 /// How a team was chosen among the arms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
-    /// The arm that did best in the last round; the first of equals.
+    /// The arm that did best in the last round; of equals, the one that was ahead in the first.
     pub chosen: usize,
     /// The last evaluation of every arm, in order (none where there was nothing to choose).
     pub evaluations: Vec<Option<Evaluation>>,

@@ -176,7 +176,7 @@ fn train_job(
     let kind = &arms[job[0].arm];
     let mut algorithm = kind.make(spec, &config.network, &seeds, device)?;
     let games: Option<Vec<Arc<Game>>> = tasks.iter().map(|task| task.game().cloned()).collect();
-    let enumeration = games.map(Enumeration::new);
+    let enumeration = games.and_then(Enumeration::new);
 
     let updates = config.budget().updates;
     let streams = seeds

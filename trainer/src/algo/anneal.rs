@@ -120,7 +120,8 @@ impl Annealed {
         Ok(learner)
     }
 
-    /// Sets the weights for the update at `time`.
+    /// Sets the weights of the next update from what has been measured up to `time`, the time of
+    /// the last: team and loss always use the same.
     fn advance(&mut self, time: f64) {
         let variant = self.variant;
         self.coefficients = self

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Williams 1992 (REINFORCE) on the product of marginals, with a centralised critic as the
-//! baseline; the proposal's "vanilla policy gradient". It is the method's baseline, two of its
-//! portfolio's arms, and what the annealed method itself becomes at the end of its ramp.
+//! baseline; the proposal's "vanilla policy gradient". It is what the method is held against, what
+//! most arms of its portfolio run, and what the method itself becomes at the end of its ramp.
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{AdamW, Optimizer};

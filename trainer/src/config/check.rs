@@ -12,12 +12,28 @@ use crate::net::joint::LARGEST_ENUMERATION;
 
 /// The widest hidden layer.
 pub const LARGEST_LAYER: usize = 4096;
+/// The most episodes in an update.
+const LARGEST_BATCH: usize = 1 << 16;
+/// The most weights that one team's networks may have in all: 64 MiB of f32, several times that
+/// while training, for every replica of a job.
+const LARGEST_TEAM: usize = 1 << 24;
+/// The latest end of the ramp, as a fraction of an arm's updates.
+const LATEST_END: f64 = 0.95;
+/// Updates by which the ramp's end may lag behind its plan: the gate opens after an update, and
+/// weights follow what the update before measured.
+const LAG: f64 = 3.0;
 /// What an image's sizes may be at most.
 const LARGEST_SPACE: usize = u16::MAX as usize;
 
 /// Checks `config` for training on `task`.
 pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
-    require(config.batch >= 1, "batch", config.batch, "at least 1")?;
+    let batch = format!("1 to {LARGEST_BATCH}");
+    require(
+        (1..=LARGEST_BATCH).contains(&config.batch),
+        "batch",
+        config.batch,
+        &batch,
+    )?;
     check_network(config)?;
     check_annealed("annealed", &config.annealed)?;
     check_factored("factored", &config.factored)?;
@@ -84,14 +100,14 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
     positive(&at("plateau_window"), schedule.plateau_window)?;
     not_negative(&at("plateau_gain"), schedule.plateau_gain)?;
     positive(&at("ramp"), schedule.ramp)?;
-    // Otherwise a run could end before its team acts as a pure product.
+    // What is left is the tail in which the team acts as a pure product.
     require(
-        schedule.warmup_limit + schedule.ramp <= 1.0 + 1e-9,
+        schedule.warmup_limit + schedule.ramp <= LATEST_END + 1e-9,
         &at("ramp"),
         schedule.ramp,
         &format!(
-            "at most {}, what warmup_limit leaves",
-            1.0 - schedule.warmup_limit
+            "at most {:.4}: with warmup_limit it must end by {LATEST_END}",
+            (LATEST_END - schedule.warmup_limit).max(0.0)
         ),
     )?;
     positive(&at("lambda_start"), schedule.lambda_start)?;
@@ -140,22 +156,28 @@ fn check_factored(path: &str, config: &FactoredConfig) -> Result<(), ConfigError
     }
 }
 
-/// Every arm needs steps for one update at least and, if there are others, for its evaluation.
+/// Every arm needs its updates and, if there are others, its evaluation.
 fn check_steps(config: &Config) -> Result<(), ConfigError> {
     let budget = config.budget();
-    let arms = config.arm_names().len() as u64;
-    if budget.updates == 0 || (arms > 1 && budget.preliminary == 0) {
-        let batches = arms as f64 * config.batch as f64;
-        let least = if arms == 1 {
-            batches
+    let arms = config.arm_names();
+    let needed = if arms.iter().any(|arm| arm.has_joint()) {
+        updates_of_a_ramp(config)
+    } else {
+        1
+    };
+    let alone = arms.len() == 1;
+    if budget.updates < needed || (!alone && budget.preliminary == 0) {
+        let training = arms.len() as f64 * config.batch as f64 * needed as f64;
+        let selection = config.portfolio.selection;
+        let least = if alone {
+            training
         } else {
-            let selection = config.portfolio.selection;
-            (batches / (1.0 - selection))
-                .max(2.0 * arms as f64 / selection)
-                .ceil()
+            (training / (1.0 - selection)).max(2.0 * arms.len() as f64 / selection)
         };
         let expected = format!(
-            "at least {least}: {arms} arm(s), each with a batch of {} and its evaluation",
+            "at least {}: {} arm(s) of {needed} update(s), {} episodes each, and the choice between them",
+            least.ceil(),
+            arms.len(),
             config.batch
         );
         require(false, "steps", config.steps, &expected)?;
@@ -168,6 +190,13 @@ fn check_steps(config: &Config) -> Result<(), ConfigError> {
         "less than 2^63",
     )?;
     require(config.seed <= most, "seed", config.seed, "less than 2^63")
+}
+
+/// The fewest updates after which the ramp has certainly ended before the last.
+fn updates_of_a_ramp(config: &Config) -> u64 {
+    let schedule = &config.annealed.schedule;
+    let tail = (1.0 - schedule.warmup_limit - schedule.ramp).max(1.0 - LATEST_END);
+    (LAG / tail).ceil() as u64
 }
 
 /// The networks that the method makes can be made, and the team's images emitted.
@@ -191,17 +220,48 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
         .map(|agent| agent.actions as f64)
         .product();
     let enumerates = config.arm_names().into_iter().find(|arm| arm.has_joint());
-    match enumerates {
-        Some(arm) => require(
+    if let Some(arm) = enumerates {
+        require(
             joint <= LARGEST_ENUMERATION as f64,
             "task",
             format!("`{}`, which has {joint:.0} joint actions", config.task),
             &format!(
                 "at most {LARGEST_ENUMERATION} for the arm `{arm}`, which enumerates them; the method `factored` does not"
             ),
-        ),
-        None => Ok(()),
+        )?;
     }
+    let seen = spec.joint_observation();
+    let own = spec.agents.len() as f64
+        * weights(
+            spec.widest_observation(),
+            &config.network.hidden,
+            spec.widest_actions(),
+        );
+    let critic = weights(seen, &config.network.hidden, 1);
+    let joint = enumerates.map_or(0.0, |_| {
+        weights(seen, &config.network.hidden, joint as usize)
+    });
+    let total = own + critic + joint;
+    require(
+        total <= LARGEST_TEAM as f64,
+        "network.hidden",
+        format!(
+            "networks of {total:.0} weights in all for `{}`",
+            config.task
+        ),
+        &format!("at most {LARGEST_TEAM}"),
+    )
+}
+
+/// Weights of one perceptron.
+fn weights(inputs: usize, hidden: &[usize], outputs: usize) -> f64 {
+    let mut sum = 0.0;
+    let mut width = inputs;
+    for &next in hidden.iter().chain(std::iter::once(&outputs)) {
+        sum += (width as f64 + 1.0) * next as f64;
+        width = next;
+    }
+    sum
 }
 
 fn positive(at: &str, value: f64) -> Result<(), ConfigError> {
@@ -240,4 +300,47 @@ fn require(holds: bool, at: &str, found: impl Display, expected: &str) -> Result
         found: found.to_string(),
         expected: expected.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::Anneal;
+
+    /// The last update of the shortest run that passes acts with the pure product, even when the
+    /// gate opens as late as it can.
+    #[test]
+    fn every_accepted_ramp_ends_before_the_run() {
+        for (warmup_limit, ramp) in [
+            (0.3_f64, 0.6),
+            (0.35, 0.6),
+            (0.0, 0.95),
+            (0.9, 0.05),
+            (0.2, 0.1),
+        ] {
+            let mut config = Config::default();
+            let schedule = &mut config.annealed.schedule;
+            schedule.warmup = warmup_limit.min(schedule.warmup);
+            (schedule.warmup_limit, schedule.ramp) = (warmup_limit, ramp);
+            check_annealed("annealed", &config.annealed).unwrap();
+            let updates = updates_of_a_ramp(&config);
+            let mut anneal = Anneal::new(&config.annealed.schedule);
+            let mut used = anneal.coefficients(0.0);
+            let mut next = used;
+            for update in 0..updates {
+                used = next;
+                let time = update as f64 / updates as f64;
+                // A return that never rests.
+                anneal.observe(time, 100.0 * time, 0.0);
+                next = anneal.coefficients(time);
+            }
+            assert_eq!(used.beta, 1.0, "{warmup_limit} + {ramp}, {updates} updates");
+        }
+    }
+
+    #[test]
+    fn weights_are_those_of_the_layers() {
+        // 3·4 + 4, then 4·2 + 2.
+        assert_eq!(weights(3, &[4], 2), 26.0);
+    }
 }

@@ -12,6 +12,10 @@ pub const MAX_ENTRIES: usize = 1 << 24;
 /// The most agents a game may have. Nested tables of more would exceed what TOML readers accept.
 pub const MAX_AGENTS: usize = 32;
 
+/// The largest payoff in size. Rewards are f32: payoffs that differ by less than 6e-8 of their size
+/// are the same to a learner.
+pub const LARGEST_PAYOFF: f64 = 1e37;
+
 /// How far from 1 the probabilities may sum: a hair above 1e-6, so that thrice 0.333333 passes.
 const SUM_TOLERANCE: f64 = 1.000_001e-6;
 /// Sums nearer to 1 than this are left alone. It exceeds what rounding can add up to over
@@ -86,8 +90,9 @@ pub enum GameError {
         /// Entries that the sizes call for.
         expected: usize,
     },
-    /// A payoff is not finite, or overflows the f32 that a reward is.
-    #[error("{at}: found {found:?}, expected a finite number of at most 3.4e38 in size")]
+    /// A payoff is not finite, or so large that the range of rewards, which are f32, would
+    /// overflow.
+    #[error("{at}: found {found:?}, expected a finite number of at most 1e37 in size")]
     Payoff {
         /// Where, as in `payoff[1][0]`.
         at: String,
@@ -153,7 +158,11 @@ impl Game {
             probability,
             payoff,
         };
-        match game.payoff.iter().position(|&r| !(r as f32).is_finite()) {
+        match game
+            .payoff
+            .iter()
+            .position(|&r| !r.is_finite() || r.abs() > LARGEST_PAYOFF)
+        {
             Some(index) => Err(GameError::Payoff {
                 at: entry("payoff", &game.payoff_shape(), index),
                 found: game.payoff[index],
@@ -409,8 +418,8 @@ mod tests {
                 "payoff[1][0]: found NaN",
             ),
             (
-                game(&[2], &[2], &[0.5; 2], &[0.0, 1e39, 0.0, 0.0]),
-                "payoff[0][1]: found 1e39",
+                game(&[2], &[2], &[0.5; 2], &[0.0, 2e37, 0.0, 0.0]),
+                "payoff[0][1]: found 2e37",
             ),
             (
                 game(&[1, 1], &[1, 2], &[1.5, -0.5], &[0.0; 2]),

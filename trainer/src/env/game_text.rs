@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_written_game_reads_back_bit_for_bit() {
-        let awkward = vec![0.1 + 0.2, 1.0 / 3.0, -0.0, 5e-324, -3.4e38, 1e22, 7.0, -5.0];
+        let awkward = vec![0.1 + 0.2, 1.0 / 3.0, -0.0, 5e-324, -1e37, 1e22, 7.0, -5.0];
         let private = Game::new("odd", &[2, 2], &[2, 1], vec![0.1, 0.9], awkward.clone()).unwrap();
         let rounded = vec![0.333333, 0.333333, 0.333333];
         let normalised = Game::new("thirds", &[1], &[3], rounded, vec![1.0; 3]).unwrap();
@@ -408,7 +408,7 @@ mod tests {
         0.75                           => true                     => probability[1][0]: found true … a number
         [6, 7]                         => [6, nan]                 => payoff[1][0][1][1]: found NaN … finite
         [6, 7]                         => [-inf, 7]                => payoff[1][0][1][0]: found -inf
-        [6, 7]                         => [6, 1e300]               => payoff[1][0][1][1]: found 1e300 … 3.4e38
+        [6, 7]                         => [6, 1e300]               => payoff[1][0][1][1]: found 1e300 … 1e37
         [6, 7]                         => [6, '7']                 => payoff[1][0][1][1]: found the text "7" … a number
         [6, 7]                         => [6, [7]]                 => payoff[1][0][1][1]: found a list of 1 … a number
         [6, 7]                         => [6]                      => payoff[1][0][1]: found a list of 1 … expected a list of 2

@@ -26,7 +26,7 @@ pub struct Marginals {
 
 /// What the marginals say of a batch of S samples.
 pub struct MarginalOutput {
-    /// log π_i(a | o_i), `[R, S, N·A]`; padded actions hold about [`PADDING`].
+    /// log π_i(a | o_i), `[R, S, N·A]`; padded actions hold about −1e9, whose exponential is 0.
     pub log_probs: Tensor,
 }
 

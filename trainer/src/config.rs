@@ -181,7 +181,7 @@ impl Config {
     /// The task this configuration names or embeds.
     pub fn task(&self) -> Result<Task, TaskError> {
         match &self.game {
-            Some(game) => Ok(Task::from_game(game.clone())),
+            Some(game) => Task::from_game(game.clone()),
             None => Task::find(&self.task),
         }
     }

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{Config, check, kinds};
-use crate::env::builtin::{BUILTINS, RANDOM_FAMILIES};
 use crate::env::{Task, TaskError};
 
 /// Why layers make no configuration.
@@ -31,11 +30,17 @@ pub enum ConfigError {
         /// Where, and the parser's words.
         message: String,
     },
-    /// A `--set` without its parts.
+    /// A `--set` without its parts, or with more than one.
     #[error(
-        "--set: found `{found}`, expected key=value, as in `--set annealed.learning_rate=0.01`"
+        "--set: found {found:?}, expected one key=value, as in `--set annealed.learning_rate=0.01`"
     )]
     Assignment {
+        /// What was given.
+        found: String,
+    },
+    /// A `--set` that reaches into a game's table.
+    #[error("--set {found}: expected a game's file as the task, which comes whole")]
+    GameAssignment {
         /// What was given.
         found: String,
     },
@@ -132,6 +137,11 @@ impl Layers {
         if value.is_empty() || key.split('.').any(|part| !is_bare(part)) {
             return Err(wrong());
         }
+        if key.split('.').next() == Some("game") {
+            return Err(ConfigError::GameAssignment {
+                found: key.to_owned(),
+            });
+        }
         let line = match format!("value = {value}").parse::<Table>() {
             Ok(line) => line,
             Err(_) if value.split(':').all(is_bare) => {
@@ -144,7 +154,9 @@ impl Layers {
                 });
             }
         };
-        let Some((_, value)) = line.into_iter().next() else {
+        // A line break in the value would begin a second key.
+        let mut entries = line.into_iter();
+        let (Some((_, value)), None) = (entries.next(), entries.next()) else {
             return Err(wrong());
         };
         let mut parts = key.rsplit('.');
@@ -160,9 +172,8 @@ impl Layers {
         self.lay(Table::from_iter([(key.to_owned(), value.into())]))
     }
 
-    /// Lays a task by name or path; a game that a lower layer embeds is dropped.
+    /// Lays a task by name or path.
     pub fn task(&mut self, name: &str) -> Result<(), ConfigError> {
-        self.0.remove("game");
         self.value("task", name)
     }
 
@@ -180,25 +191,27 @@ impl Layers {
             }
         }
         let task = config.task()?;
-        if config.game.is_none() && !is_known_by_name(&config.task) {
-            // Read from a file, which may be gone or changed when the run is repeated.
-            config.game = task.game().map(|game| game.as_ref().clone());
-            config.task = task.name().to_owned();
-        }
-        if config.task != task.name() {
+        if config.game.is_some() && config.task != task.name() {
             return Err(ConfigError::Range {
                 at: "task".to_owned(),
                 found: format!("`{}`", config.task),
                 expected: format!("`{}`, the name of the embedded game", task.name()),
             });
         }
+        // A file may be gone or changed when the run is repeated: its game is embedded.
+        config.task = task.name().to_owned();
+        config.game = task.own_game().cloned();
         check::check(&config, &task)?;
         Ok((config, task))
     }
 
-    /// Checks a layer's keys and kinds, and lays it.
+    /// Checks a layer's keys and kinds, and lays it. With another task goes the game that a lower
+    /// layer embeds.
     fn lay(&mut self, layer: Table) -> Result<(), ConfigError> {
         kinds::check_layer(&layer, &defaults())?;
+        if layer.contains_key("task") || layer.contains_key("game") {
+            self.0.remove("game");
+        }
         merge(&mut self.0, layer);
         Ok(())
     }
@@ -212,20 +225,6 @@ fn defaults() -> Table {
 fn is_bare(word: &str) -> bool {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     !word.is_empty() && word.chars().all(bare)
-}
-
-/// Whether [`Task::find`] needs no file for `name`.
-fn is_known_by_name(name: &str) -> bool {
-    let number = |family: &str| {
-        name.strip_prefix(family)?
-            .strip_prefix('-')?
-            .parse::<u64>()
-            .ok()
-    };
-    BUILTINS.iter().any(|builtin| builtin.name == name)
-        || RANDOM_FAMILIES
-            .iter()
-            .any(|family| number(family.name).is_some())
 }
 
 /// Lays `layer` over `base`, table by table. Whole numbers become fractions where `base` has one;
@@ -304,6 +303,51 @@ mod tests {
             resolve("portfolio.explore-strong.temperature={shape='none'}"),
             Temperature::None
         );
+    }
+
+    #[test]
+    fn a_later_task_drops_an_embedded_game() {
+        let own = "task = 'mine'\n[game]\nname = 'mine'\nactions = [2]\npayoff = [1, 2]";
+        let mut layers = Layers::new();
+        layers.text("file", own).unwrap();
+        let (config, task) = layers.clone().resolve().unwrap();
+        assert_eq!(config.game.as_ref(), task.own_game());
+        assert!(config.game.is_some());
+        for lay in [
+            |layers: &mut Layers| layers.assignment("task=chsh"),
+            |layers: &mut Layers| layers.task("chsh"),
+        ] {
+            let mut layers = layers.clone();
+            lay(&mut layers).unwrap();
+            let (config, task) = layers.resolve().unwrap();
+            assert_eq!((config.game, task.name()), (None, "chsh"));
+        }
+    }
+
+    #[test]
+    fn a_game_in_disguise_is_refused() {
+        let mut layers = Layers::new();
+        let own = "[game]\nname = 'climbing'\nactions = [2]\npayoff = [1, 2]";
+        layers.text("file", own).unwrap();
+        let message = layers.resolve().unwrap_err().to_string();
+        assert!(message.contains("found `climbing`"), "{message}");
+    }
+
+    #[test]
+    fn an_assignment_sets_one_key_and_no_game() {
+        for (assignment, expected) in [
+            ("batch=1\nseed=5", "expected one key=value"),
+            ("batch=1\n[network]", "expected one key=value"),
+            ("game.name=mine", "expected a game's file as the task"),
+            ("game={}", "expected a game's file as the task"),
+        ] {
+            let message = Layers::new()
+                .assignment(assignment)
+                .unwrap_err()
+                .to_string();
+            assert!(message.contains(expected), "{message:?} lacks {expected:?}");
+            assert_eq!(message.lines().count(), 1);
+        }
     }
 
     #[test]

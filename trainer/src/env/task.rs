@@ -17,6 +17,8 @@ const OPTIMUM_BUDGET: u64 = 100_000_000;
 pub struct Task {
     description: String,
     kind: Kind,
+    /// Whether no name stands for it: it must travel with what is made of it.
+    own: bool,
     /// The best decentralised value, once someone has asked.
     optimum: OnceLock<Option<f64>>,
 }
@@ -42,8 +44,18 @@ pub enum TaskError {
         /// The known name it resembles.
         suggestion: Option<&'static str>,
     },
+    /// A game of one's own under a name that stands for another.
+    #[error(
+        "name: found `{name}`, which is a game that ships with `consort`; expected a name of its own"
+    )]
+    Reserved {
+        /// The game's name.
+        name: String,
+    },
     /// A family of random games without a number.
-    #[error("task `{name}`: expected `{family}-` and a whole number, as in `{family}-7`")]
+    #[error(
+        "task `{name}`: expected `{family}-` and a whole number in plain digits, as in `{family}-7`"
+    )]
     Seed {
         /// The name asked for.
         name: String,
@@ -59,27 +71,40 @@ impl Task {
     /// The task called `name`: a built-in one, `<family>-<seed>` of a random family, or the path
     /// of a game in TOML (it ends in `.toml`, has a separator, or exists).
     pub fn find(name: &str) -> Result<Self, TaskError> {
-        if let Some(builtin) = BUILTINS.iter().find(|builtin| builtin.name == name) {
-            return Ok(Self::builtin(builtin));
-        }
         let path = Path::new(name);
-        let is_path = name.contains(std::path::is_separator) || name.ends_with(".toml");
-        if !is_path && let Some(family) = family_of(name) {
-            return Self::random(family, name);
+        match reserved(name) {
+            Some(Reserved::Builtin(builtin)) => Ok(Self::builtin(builtin)),
+            Some(Reserved::Random(family, number)) => match seed(number) {
+                Some(seed) => Ok(Self::new(family.game(seed), family.description.to_owned())),
+                None => Err(TaskError::Seed {
+                    name: name.to_owned(),
+                    family: family.name,
+                }),
+            },
+            None if is_path(name) || path.exists() => Self::from_game(game_file::read(path)?),
+            None => Err(TaskError::Unknown {
+                name: name.to_owned(),
+                suggestion: nearest(name, BUILTINS.iter().map(|builtin| builtin.name)),
+            }),
         }
-        if is_path || path.exists() {
-            return Ok(Self::from_game(game_file::read(path)?));
-        }
-        Err(TaskError::Unknown {
-            name: name.to_owned(),
-            suggestion: nearest(name, BUILTINS.iter().map(|builtin| builtin.name)),
-        })
     }
 
     /// A task of one's own: `game`.
-    pub fn from_game(game: Game) -> Self {
-        let agents = game.agents();
-        Self::new(game, format!("a game of one's own for {agents} agents"))
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Reserved`] when its name stands for another game.
+    pub fn from_game(game: Game) -> Result<Self, TaskError> {
+        if reserved(game.name()).is_some() {
+            return Err(TaskError::Reserved {
+                name: game.name().to_owned(),
+            });
+        }
+        let description = format!("a game of one's own for {} agents", game.agents());
+        Ok(Self {
+            own: true,
+            ..Self::new(game, description)
+        })
     }
 
     /// Every built-in task.
@@ -91,21 +116,11 @@ impl Task {
         Self::new(builtin.game(), builtin.description.to_owned())
     }
 
-    fn random(family: &RandomFamily, name: &str) -> Result<Self, TaskError> {
-        let seed = name[family.name.len()..].strip_prefix('-');
-        match seed.and_then(|seed| seed.parse().ok()) {
-            Some(seed) => Ok(Self::new(family.game(seed), family.description.to_owned())),
-            None => Err(TaskError::Seed {
-                name: name.to_owned(),
-                family: family.name,
-            }),
-        }
-    }
-
     fn new(game: Game, description: String) -> Self {
         Self {
             description,
             kind: Kind::Game(Arc::new(game)),
+            own: false,
             optimum: OnceLock::new(),
         }
     }
@@ -143,6 +158,14 @@ impl Task {
         }
     }
 
+    /// The game, where [`Task::find`] knows it by no name: it came from a file or a program, and
+    /// has to be saved with what is made of it.
+    pub fn own_game(&self) -> Option<&Game> {
+        match &self.kind {
+            Kind::Game(game) => self.own.then_some(game),
+        }
+    }
+
     /// The best value that agents who act apart can reach, where it can be had in a moment; the
     /// first call computes it. `None` says that it is unknown.
     pub fn optimum(&self) -> Option<f64> {
@@ -154,11 +177,39 @@ impl Task {
     }
 }
 
-/// The random family whose name `name` begins with.
-fn family_of(name: &str) -> Option<&'static RandomFamily> {
-    RANDOM_FAMILIES
-        .iter()
-        .find(|family| name.starts_with(family.name))
+/// What a name stands for before any file is looked for.
+enum Reserved<'a> {
+    Builtin(&'static Builtin),
+    /// A family, and what should be the number of one of its games.
+    Random(&'static RandomFamily, &'a str),
+}
+
+fn reserved(name: &str) -> Option<Reserved<'_>> {
+    if is_path(name) {
+        return None;
+    }
+    if let Some(builtin) = BUILTINS.iter().find(|builtin| builtin.name == name) {
+        return Some(Reserved::Builtin(builtin));
+    }
+    RANDOM_FAMILIES.iter().find_map(|family| {
+        let rest = name.strip_prefix(family.name)?;
+        let number = if rest.is_empty() {
+            rest
+        } else {
+            rest.strip_prefix('-')?
+        };
+        Some(Reserved::Random(family, number))
+    })
+}
+
+fn is_path(name: &str) -> bool {
+    name.contains(std::path::is_separator) || name.ends_with(".toml")
+}
+
+/// A whole number in its one spelling, without `+` or leading zeros: a task has one name.
+fn seed(number: &str) -> Option<u64> {
+    let seed: u64 = number.parse().ok()?;
+    (seed.to_string() == number).then_some(seed)
 }
 
 /// The names that [`Task::find`] knows, for its error.
@@ -300,7 +351,7 @@ mod tests {
         let joint = vec![1.0 / 4096.0; 4096];
         let mut stream = Stream::new(0, "test", 0);
         let hard = Game::from_fn("hard", &[2; 3], &[16; 3], joint, |_, _| stream.normal());
-        assert_eq!(Task::from_game(hard.unwrap()).optimum(), None);
+        assert_eq!(Task::from_game(hard.unwrap()).unwrap().optimum(), None);
     }
 
     #[test]
@@ -315,13 +366,16 @@ mod tests {
             ("tiger", "random-heavy-<seed>, random-normal-<seed>"),
             (
                 "random-heavy",
-                "`random-heavy-` and a whole number, as in `random-heavy-7`",
+                "`random-heavy-` and a whole number in plain digits, as in `random-heavy-7`",
             ),
             (
                 "random-normal-x",
                 "task `random-normal-x`: expected `random-normal-`",
             ),
             ("random-normal--1", "task `random-normal--1`"),
+            ("random-heavy-007", "a whole number in plain digits"),
+            ("random-heavy-+7", "a whole number in plain digits"),
+            ("random-heavyweight", "unknown task `random-heavyweight`"),
             ("absent.toml", "absent.toml: no such file"),
             ("absent/game", "no such file"),
             (".", "found a directory"),
@@ -343,5 +397,24 @@ mod tests {
         .unwrap();
         let task = Task::find(path.to_str().unwrap()).unwrap();
         assert_eq!((task.name(), task.optimum()), ("mine", Some(9.0)));
+        assert_eq!(task.own_game(), task.game().map(AsRef::as_ref));
+        assert_eq!(Task::find("random-heavy-7").unwrap().own_game(), None);
+    }
+
+    #[test]
+    fn no_game_of_ones_own_goes_by_anothers_name() {
+        let named = |name| Game::from_fn(name, &[2], &[1], vec![1.0], |_, a| a[0] as f64).unwrap();
+        for name in [
+            "climbing",
+            "random-heavy",
+            "random-normal-7",
+            "random-normal-x",
+        ] {
+            let message = Task::from_game(named(name)).unwrap_err().to_string();
+            assert!(message.contains("expected a name of its own"), "{message}");
+        }
+        for name in ["climbing-2", "random-heavyweight", "climbing.toml"] {
+            assert_eq!(Task::from_game(named(name)).unwrap().name(), name);
+        }
     }
 }

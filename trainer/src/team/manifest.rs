@@ -120,7 +120,7 @@ impl Manifest {
     /// The task it names or embeds.
     pub fn task(&self) -> Result<Task, TaskError> {
         match &self.game {
-            Some(game) => Ok(Task::from_game(game.clone())),
+            Some(game) => Task::from_game(game.clone()),
             None => Task::find(&self.task),
         }
     }

@@ -27,50 +27,79 @@ impl WriteError {
             source,
         }
     }
+
+    /// Whether the path given is at fault, not the machine: one too long, or without a name.
+    pub fn is_bad_name(&self) -> bool {
+        let kind = self.source.kind();
+        matches!(kind, ErrorKind::InvalidInput | ErrorKind::InvalidFilename)
+    }
 }
 
 /// Writes a file, replacing what was there.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let temporary = temporary_beside(path);
-    write_flushed(&temporary, bytes)
+    let named = WriteError::at(path);
+    let (temporary, file) = match temporary(path, |name| File::create_new(name)) {
+        Ok(made) => made,
+        Err(error) => return Err(named(error)),
+    };
+    write_flushed(file, bytes)
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| flush_folder(parent(path)))
         .map_err(|error| {
             // Best effort: the error to report is the one that came first.
             let _ = fs::remove_file(&temporary);
-            WriteError::at(path)(error)
+            named(error)
         })
 }
 
 /// A folder under its temporary name; [`commit`](Self::commit) gives it its own, dropping it
 /// removes it.
+///
+/// Where an empty folder has that name already (a mount point, the working folder, one behind a
+/// link), it stays what it is and is filled, file by file in the order of writing.
 pub struct PendingFolder {
     temporary: PathBuf,
     destination: PathBuf,
+    /// Files written, where they go into a folder that is there.
+    fills: Option<Vec<String>>,
 }
 
 impl PendingFolder {
     /// Starts a folder that is to be called `destination`; missing parents are made.
+    /// [`ErrorKind::AlreadyExists`] when something else than an empty folder has that name.
     pub fn new(destination: &Path) -> Result<Self, WriteError> {
-        let temporary = temporary_beside(destination);
+        // Without the `.`s that the system would look up and no rename takes.
+        let destination: PathBuf = destination.components().collect();
         let make = || {
-            fs::create_dir_all(parent(destination))?;
-            if temporary.exists() {
-                // Of a killed process that had the same number.
-                fs::remove_dir_all(&temporary)?;
-            }
-            fs::create_dir(&temporary)
+            let entries = fs::read_dir(&destination).map(Iterator::count);
+            let fills = match entries {
+                Ok(0) => Some(Vec::new()),
+                Err(_) if destination.symlink_metadata().is_err() => None,
+                _ => return Err(ErrorKind::AlreadyExists.into()),
+            };
+            let beside = if fills.is_some() {
+                destination.join("folder")
+            } else {
+                fs::create_dir_all(parent(&destination))?;
+                destination.clone()
+            };
+            Ok((fills, temporary(&beside, |name| fs::create_dir(name))?.0))
         };
-        make().map_err(WriteError::at(destination))?;
+        let (fills, temporary) = make().map_err(WriteError::at(&destination))?;
         Ok(Self {
             temporary,
-            destination: destination.to_owned(),
+            destination,
+            fills,
         })
     }
 
     /// Writes the file called `name` into the folder.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
-        write_flushed(&self.temporary.join(name), bytes)
+    pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        self.fills
+            .iter_mut()
+            .for_each(|names| names.push(name.to_owned()));
+        File::create_new(self.temporary.join(name))
+            .and_then(|file| write_flushed(file, bytes))
             .map_err(WriteError::at(&self.destination.join(name)))
     }
 
@@ -79,11 +108,15 @@ impl PendingFolder {
     pub fn commit(self) -> Result<(), WriteError> {
         let make = || {
             flush_folder(&self.temporary)?;
-            match fs::remove_dir(&self.destination) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(taken(error));
+            for name in self.fills.iter().flatten() {
+                let file = self.destination.join(name);
+                if file.exists() {
+                    return Err(ErrorKind::AlreadyExists.into());
                 }
-                _ => {}
+                fs::rename(self.temporary.join(name), file)?;
+            }
+            if self.fills.is_some() {
+                return flush_folder(&self.destination);
             }
             fs::rename(&self.temporary, &self.destination).map_err(taken)?;
             flush_folder(parent(&self.destination))
@@ -94,14 +127,20 @@ impl PendingFolder {
 
 impl Drop for PendingFolder {
     fn drop(&mut self) {
-        // After a commit there is nothing under the temporary name.
+        // After a rename there is nothing under the temporary name.
         let _ = fs::remove_dir_all(&self.temporary);
     }
 }
 
-/// Whether `name` is a temporary one, left by a process that was killed.
-pub fn is_temporary(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(".tmp")
+/// Whether `name` is a temporary one of the file or folder called `of`: `.<of>.<digits>.tmp`,
+/// left by a process that was killed.
+pub fn is_temporary_of(name: &str, of: &str) -> bool {
+    let numbers = || {
+        let rest = name.strip_prefix('.')?.strip_prefix(of)?;
+        rest.strip_prefix('.')?.strip_suffix(".tmp")
+    };
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    numbers().is_some_and(|numbers| numbers.split('.').all(number))
 }
 
 /// One kind for all the ways in which systems say that a name is in use.
@@ -112,11 +151,27 @@ fn taken(error: io::Error) -> io::Error {
     }
 }
 
-fn temporary_beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.tmp", std::process::id()));
-    path.with_file_name(name)
+/// Creates something new beside `path`, under a name that no other process has: processes in
+/// different containers may share their number, and what another has made is not ours to remove.
+fn temporary<T>(path: &Path, create: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
+    let nameless = || {
+        io::Error::new(
+            ErrorKind::InvalidInput,
+            "expected a path that ends in a name",
+        )
+    };
+    let own = path.file_name().ok_or_else(nameless)?;
+    let mut number = 0_u64;
+    loop {
+        let mut name = OsString::from(".");
+        name.push(own);
+        name.push(format!(".{}.{number}.tmp", std::process::id()));
+        let temporary = path.with_file_name(name);
+        match create(&temporary) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            result => return result.map(|made| (temporary, made)),
+        }
+    }
 }
 
 fn parent(path: &Path) -> &Path {
@@ -128,8 +183,7 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-fn write_flushed(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+fn write_flushed(mut file: File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -167,18 +221,18 @@ mod tests {
     fn a_folder_appears_whole_or_not_at_all() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("deep").join("team");
-        let pending = PendingFolder::new(&path).unwrap();
+        let mut pending = PendingFolder::new(&path).unwrap();
         pending.write("a", b"1").unwrap();
         assert!(!path.exists());
         assert!(
             names(path.parent().unwrap())
                 .iter()
-                .all(|name| is_temporary(name))
+                .all(|name| is_temporary_of(name, "team"))
         );
         drop(pending);
         assert!(names(path.parent().unwrap()).is_empty());
 
-        let pending = PendingFolder::new(&path).unwrap();
+        let mut pending = PendingFolder::new(&path).unwrap();
         pending.write("a", b"1").unwrap();
         pending.commit().unwrap();
         assert_eq!(names(path.parent().unwrap()), ["team"]);
@@ -189,21 +243,71 @@ mod tests {
     fn a_folder_never_replaces_what_holds_something() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("team");
-        fs::create_dir(&path).unwrap();
-        let commit = || {
-            let pending = PendingFolder::new(&path).unwrap();
-            pending.write("new", b"").unwrap();
-            pending.commit()
+        let refused = |result: Result<(), WriteError>| {
+            assert_eq!(result.unwrap_err().source.kind(), ErrorKind::AlreadyExists);
         };
-        commit().expect("an empty folder gives way");
-        let error = commit().unwrap_err();
-        assert_eq!(error.source.kind(), ErrorKind::AlreadyExists);
+        let start = || PendingFolder::new(&path);
+        fs::create_dir(&path).unwrap();
+        let mut pending = start().unwrap();
+        pending.write("new", b"").unwrap();
+        pending.commit().expect("an empty folder is filled");
+        assert_eq!(names(&path), ["new"]);
+        refused(start().map(drop));
         fs::remove_dir_all(&path).unwrap();
+
+        let pending = start().unwrap();
+        fs::create_dir_all(path.join("meanwhile")).unwrap();
+        refused(pending.commit());
+        fs::remove_dir_all(&path).unwrap();
+
         fs::write(&path, b"a file").unwrap();
-        assert_eq!(
-            commit().unwrap_err().source.kind(),
-            ErrorKind::AlreadyExists
-        );
+        refused(start().map(drop));
         assert_eq!(names(root.path()), ["team"]);
+    }
+
+    #[test]
+    fn two_processes_of_one_number_keep_out_of_each_others_way() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("team");
+        let (mut first, second) = (
+            PendingFolder::new(&path).unwrap(),
+            PendingFolder::new(&path).unwrap(),
+        );
+        drop(second);
+        first.write("a", b"").unwrap();
+        first.commit().unwrap();
+        assert_eq!(names(root.path()), ["team"]);
+    }
+
+    #[test]
+    fn names_that_are_none_are_the_callers_fault() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["absent/..", &"x".repeat(300)] {
+            let error = PendingFolder::new(&root.path().join(name)).err().unwrap();
+            assert!(error.is_bad_name(), "{error}");
+        }
+        assert!(
+            PendingFolder::new(Path::new(""))
+                .err()
+                .unwrap()
+                .is_bad_name()
+        );
+    }
+
+    #[test]
+    fn only_our_own_leavings_are_temporary() {
+        for ours in [".team.1.tmp", ".team.123.0.tmp"] {
+            assert!(is_temporary_of(ours, "team"), "{ours}");
+        }
+        for other in [
+            "team",
+            ".team.tmp",
+            ".team..tmp",
+            ".team.x.tmp",
+            ".team.1.tmp~",
+            ".thesis.1.tmp",
+        ] {
+            assert!(!is_temporary_of(other, "team"), "{other}");
+        }
     }
 }

@@ -56,7 +56,7 @@ impl Error {
             | Self::Team(_)
             | Self::Solve(_)
             | Self::NotEnumerable { .. } => 2,
-            Self::Folder(FolderError::Write(_)) => 1,
+            Self::Folder(FolderError::Write(error)) if !error.is_bad_name() => 1,
             Self::Folder(_) => 2,
             Self::Export(error) if error.is_bad_input() => 2,
             Self::Export(_) | Self::Write(_) | Self::Learning(_) => 1,

@@ -1,8 +1,8 @@
 //! From trained networks to a team folder.
 //!
 //! The team's identifier is made of what the team is: the first 16 bytes of the SHA-256 of
-//! `config.toml` followed by `weights.safetensors`. So `cat config.toml team/weights.safetensors
-//! | sha256sum` names the team, and a changed weight or setting is a different team.
+//! `config.toml` followed by `weights.safetensors`. So `cat config.toml weights.safetensors |
+//! sha256sum` names the team in its folder, and a changed weight or setting is a different team.
 
 mod card;
 mod golden;
@@ -20,14 +20,12 @@ use crate::config::{ArmName, Config, ConfigError, Layers};
 use crate::env::Task;
 use crate::net::DenseWeights;
 use crate::team::{
-    Actors, AgentEntry, AlignedImage, Choice, FORMAT, MANIFEST, Manifest, Returns, Team, TeamError,
-    Versions, read,
+    Actors, AgentEntry, AlignedImage, CONFIG, Choice, FORMAT, MANIFEST, Manifest, Returns, Team,
+    TeamError, Versions, WEIGHTS, read,
 };
 
 pub use weights::WeightsError;
 
-/// The weights' file name.
-pub const WEIGHTS: &str = "weights.safetensors";
 /// Episodes by which exported images are judged where their game cannot be enumerated.
 const EPISODES: usize = 10_000;
 
@@ -75,7 +73,8 @@ impl ExportError {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Taken { .. } | Self::Team(_) | Self::Config(_) | Self::Weights { .. } => true,
-            Self::Emit { .. } | Self::Step(_) | Self::Write(_) => false,
+            Self::Write(error) => error.is_bad_name(),
+            Self::Emit { .. } | Self::Step(_) => false,
         }
     }
 }
@@ -107,26 +106,28 @@ pub fn export(
     facts: Facts,
 ) -> Result<Team, ExportError> {
     let weights = weights::serialise(networks);
-    let id = team_id(config.to_toml().as_bytes(), &weights);
+    let settings = config.to_toml();
+    let id = team_id(settings.as_bytes(), &weights);
     let actors = Actors::new(emit(id, networks)?);
     let manifest = manifest(config, task, id, &actors, facts)?;
 
-    let folder = PendingFolder::new(destination)?;
+    let taken = |error: WriteError| match error.source.kind() {
+        ErrorKind::AlreadyExists => ExportError::Taken { path: error.path },
+        _ => error.into(),
+    };
+    let mut folder = PendingFolder::new(destination).map_err(taken)?;
+    folder.write(CONFIG, settings.as_bytes())?;
     for (agent, image) in actors.images().iter().enumerate() {
         let golden = golden::record(&manifest, task, &actors, agent)?;
         folder.write(&format!("agent-{agent}.golden.json"), golden.as_bytes())?;
         folder.write(&manifest.agents[agent].image, image.bytes())?;
     }
     folder.write(WEIGHTS, &weights)?;
+    let card = card::write(&manifest, task, &actors);
+    folder.write("README.md", card.as_bytes())?;
     folder.write(MANIFEST, manifest.to_toml().as_bytes())?;
-    folder.write(
-        "README.md",
-        card::write(&manifest, task, &actors).as_bytes(),
-    )?;
-    folder.commit().map_err(|error| match error.source.kind() {
-        ErrorKind::AlreadyExists => ExportError::Taken { path: error.path },
-        _ => error.into(),
-    })?;
+    // The manifest last: where it is, the team is whole.
+    folder.commit().map_err(taken)?;
     Ok(Team {
         folder: destination.to_owned(),
         manifest,
@@ -135,21 +136,13 @@ pub fn export(
     })
 }
 
-/// Writes the team of the finished run at `run` to `destination`, from its weights.
-pub fn export_run(run: &Path, destination: &Path) -> Result<Team, ExportError> {
-    let path = run.join("config.toml");
-    let text = match read(&path) {
-        Err(TeamError::Missing { .. }) if run.exists() => {
-            return Err(TeamError::NotARun {
-                path: run.to_owned(),
-            }
-            .into());
-        }
-        result => result?,
-    };
+/// Writes the team at `source`, a finished run or a team, to `destination`, from its weights.
+pub fn export_again(source: &Path, destination: &Path) -> Result<Team, ExportError> {
     let Team {
         folder, manifest, ..
-    } = Team::load(run)?;
+    } = Team::load(source)?;
+    let path = folder.join(CONFIG);
+    let text = read(&path)?;
     let mut layers = Layers::new();
     layers.file(&path)?;
     let (config, task) = layers.resolve()?;
@@ -248,10 +241,7 @@ fn manifest(
 ) -> Result<Manifest, StepError> {
     let value = |choice| match task.game() {
         Some(game) => actors.exact(game, choice),
-        None => {
-            let returns = actors.play(task, EPISODES, config.seed, choice)?;
-            Ok(returns.iter().sum::<f64>() / returns.len() as f64)
-        }
+        None => (actors.play(task, EPISODES, config.seed, choice)).map(|returns| returns.mean),
     };
     let exported = value(Choice::Greedy)?;
     let [product, greedy] = match facts.product {

@@ -7,14 +7,15 @@
 //! team/           last, in one rename: where it is, the run is finished
 //! ```
 
-use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::atomic::{self, PendingFolder, WriteError};
 use crate::config::Config;
+use crate::team::CONFIG;
 
 /// Why a folder cannot hold a run.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +37,8 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
-    /// The same run is being made there by another process.
-    #[error("--out {}: found this run being trained by another process, expected it alone", path.display())]
+    /// A run is being made there by another process.
+    #[error("--out {}: found a run being trained by another process, expected a folder of its own", path.display())]
     InUse {
         /// The folder.
         path: PathBuf,
@@ -54,17 +55,6 @@ pub struct RunFolder {
     _lock: File,
 }
 
-/// What a path holds already.
-enum Found {
-    Nothing,
-    /// A file where a folder above it should be.
-    NoWay,
-    /// The same run, unfinished.
-    Unfinished,
-    Else(String),
-}
-
-const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
 const CURVE: &str = "curve.svg";
 const TEAM: &str = "team";
@@ -97,39 +87,40 @@ impl RunFolder {
             path: path.to_owned(),
             holds,
         };
-        match look(path, &text).map_err(WriteError::at(path))? {
-            Found::NoWay => {
-                let path = path.to_owned();
-                return Err(FolderError::NoWay { path });
-            }
-            Found::Unfinished => {}
-            Found::Else(holds) => return Err(taken(holds)),
-            // The folder appears with its configuration in it, so that two processes that
-            // want it at once cannot both have made it.
-            Found::Nothing => {
-                let pending = PendingFolder::new(path)?;
+        let just_begun = |error: WriteError| match error.source.kind() {
+            ErrorKind::AlreadyExists => taken("another run that has just begun".to_owned()),
+            _ => error.into(),
+        };
+        let file = path.join(CONFIG);
+        // Of two processes that want the folder at once, one makes its configuration.
+        match names(path)? {
+            None => {
+                let mut pending = PendingFolder::new(path).map_err(just_begun)?;
                 pending.write(CONFIG, text.as_bytes())?;
-                match pending.commit() {
-                    Err(error) if error.source.kind() == ErrorKind::AlreadyExists => {
-                        return Err(taken("another run that has just begun".to_owned()));
-                    }
-                    result => result?,
-                }
+                pending.commit().map_err(just_begun)?;
             }
+            Some(names) if names.is_empty() => {
+                File::create_new(&file)
+                    .map_err(|error| just_begun(WriteError::at(&file)(error)))?;
+            }
+            Some(names) => stranger(&names).map_or(Ok(()), |holds| Err(taken(holds)))?,
         }
-        let config = path.join(CONFIG);
-        let lock = File::open(&config).map_err(WriteError::at(&config))?;
+        let lock = OpenOptions::new().read(true).write(true).open(&file);
+        let mut lock = lock.map_err(WriteError::at(&file))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let path = path.to_owned();
                 return Err(FolderError::InUse { path });
             }
-            Err(TryLockError::Error(error)) => return Err(WriteError::at(&config)(error).into()),
+            Err(TryLockError::Error(error)) => return Err(WriteError::at(&file)(error).into()),
         }
-        // Another process may have finished this very run between the look and the lock.
-        if path.join(TEAM).exists() {
-            return Err(taken("a finished run".to_owned()));
+        // Another process may have finished a run between the look and the lock.
+        if let Some(holds) = names(path)?.and_then(|names| stranger(&names)) {
+            return Err(taken(holds));
+        }
+        if !complete(&mut lock, text.as_bytes()).map_err(WriteError::at(&file))? {
+            return Err(taken("a run with another configuration".to_owned()));
         }
         clear(path).map_err(WriteError::at(path))?;
         Ok(Self {
@@ -167,46 +158,58 @@ impl RunFolder {
     }
 }
 
-fn look(path: &Path, config: &str) -> std::io::Result<Found> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(error) if error.kind() == ErrorKind::NotADirectory && path.exists() => {
-            return Ok(Found::Else("a file".to_owned()));
-        }
-        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(Found::NoWay),
-        Err(error) => return Err(error),
+/// The names in a folder, in order; none where there is nothing.
+fn names(path: &Path) -> Result<Option<Vec<String>>, FolderError> {
+    let collect = |entries: fs::ReadDir| {
+        let name = |entry: DirEntry| entry.file_name().to_string_lossy().into_owned();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.map(name))
+            .collect::<Result<_, _>>()?;
+        names.sort();
+        Ok(Some(names))
     };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
+    let error = match fs::read_dir(path).and_then(collect) {
+        Ok(names) => return Ok(names),
+        Err(error) => error,
+    };
+    let (path, is_there) = (path.to_owned(), path.symlink_metadata().is_ok());
+    match (error.kind(), is_there) {
+        (ErrorKind::NotFound, false) => Ok(None),
+        (ErrorKind::NotFound, true) => Err(FolderError::Taken {
+            path,
+            holds: "a link to nothing".to_owned(),
+        }),
+        (ErrorKind::NotADirectory, true) => Err(FolderError::Taken {
+            path,
+            holds: "a file".to_owned(),
+        }),
+        (ErrorKind::NotADirectory, false) => Err(FolderError::NoWay { path }),
+        _ => Err(WriteError::at(&path)(error).into()),
     }
-    names.sort();
-    if names.is_empty() {
-        return Ok(Found::Nothing);
+}
+
+/// What, of these names in a folder, an unfinished run has not left there.
+fn stranger(names: &[String]) -> Option<String> {
+    let holds = |wanted| names.iter().any(|name| name == wanted);
+    if holds(CONFIG) && holds(TEAM) {
+        return Some("a finished run".to_owned());
     }
-    let ours = |name: &str| [CONFIG, METRICS, CURVE].contains(&name) || atomic::is_temporary(name);
-    if names.iter().any(|name| name == CONFIG) {
-        if names.iter().any(|name| name == TEAM) {
-            return Ok(Found::Else("a finished run".to_owned()));
-        }
-        if fs::read_to_string(path.join(CONFIG))? != config {
-            return Ok(Found::Else("a run with another configuration".to_owned()));
-        }
-    } else {
-        return Ok(Found::Else(format!("`{}`", names[0])));
-    }
-    Ok(match names.into_iter().find(|name| !ours(name)) {
-        Some(name) => Found::Else(format!("`{name}`")),
-        None => Found::Unfinished,
-    })
+    let ours = |name: &str| name == CONFIG || is_leftover(name);
+    let mut others = names.iter().filter(|name| !holds(CONFIG) || !ours(name));
+    others.next().map(|name| format!("`{name}`"))
+}
+
+/// Whether starting over removes what has this name.
+fn is_leftover(name: &str) -> bool {
+    let temporary = |of| atomic::is_temporary_of(name, of);
+    [METRICS, CURVE].contains(&name) || [CONFIG, METRICS, CURVE, TEAM].into_iter().any(temporary)
 }
 
 /// Removes what an unfinished run left, but for its configuration.
-fn clear(path: &Path) -> std::io::Result<()> {
+fn clear(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        if entry.file_name() == CONFIG {
+        if !is_leftover(&entry.file_name().to_string_lossy()) {
             continue;
         }
         if entry.file_type()?.is_dir() {
@@ -216,6 +219,19 @@ fn clear(path: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes `text` to a file that holds the beginning of it, be it nothing or all: a process killed
+/// in the middle leaves that. Whether it did; a file that says something else stays as it is.
+fn complete(file: &mut File, text: &[u8]) -> io::Result<bool> {
+    let mut found = Vec::new();
+    file.read_to_end(&mut found)?;
+    let Some(rest) = text.strip_prefix(found.as_slice()) else {
+        return Ok(false);
+    };
+    file.write_all(rest)?;
+    file.sync_all()?;
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -262,8 +278,37 @@ mod tests {
         fs::write(path.join("notes.txt"), b"mine").unwrap();
         refused(open(&path, 0), "found `notes.txt`");
         fs::remove_file(path.join("notes.txt")).unwrap();
+        // Neither ours nor to be lost, whatever it looks like.
+        fs::write(path.join(".thesis.1.tmp"), b"mine").unwrap();
+        refused(open(&path, 0), "found `.thesis.1.tmp`");
+        fs::remove_file(path.join(".thesis.1.tmp")).unwrap();
         fs::create_dir(path.join(TEAM)).unwrap();
         refused(open(&path, 0), "a finished run");
+    }
+
+    #[test]
+    fn a_configuration_cut_short_is_completed() {
+        let root = tempfile::tempdir().unwrap();
+        let text = config(0).to_toml();
+        for cut in [0, 1, text.len() - 1, text.len()] {
+            let path = root.path().join(cut.to_string());
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join(CONFIG), &text[..cut]).unwrap();
+            drop(open(&path, 0).unwrap());
+            assert_eq!(fs::read_to_string(path.join(CONFIG)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn an_empty_folder_may_be_behind_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let [path, link] = ["run", "link"].map(|name| root.path().join(name));
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        refused(open(&link, 0), "a link to nothing");
+        fs::create_dir(&path).unwrap();
+        drop(open(&link.join("."), 0).unwrap());
+        assert!(path.join(CONFIG).is_file() && link.is_symlink());
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(crate) fn select(
         for &arm in &candidates {
             let mean = teams[arm].as_ref().map_or(f64::NEG_INFINITY, |team| {
                 let returns = team.play(task, episodes, seed, Choice::Greedy);
-                returns.map_or(f64::NEG_INFINITY, |returns| mean(&returns))
+                returns.map_or(f64::NEG_INFINITY, |returns| returns.mean)
             });
             selection.evaluations[arm] = Some(Evaluation {
                 episodes: episodes as u64,
@@ -84,8 +84,4 @@ pub(crate) fn select(
     }
     selection.chosen = candidates[0];
     selection
-}
-
-fn mean(returns: &[f64]) -> f64 {
-    returns.iter().sum::<f64>() / returns.len() as f64
 }

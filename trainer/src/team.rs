@@ -5,6 +5,7 @@
 //! agent-<i>.image       one policy image an agent
 //! agent-<i>.golden.json observations with the logits and actions that every device must give
 //! weights.safetensors   the same networks for other tools: agent.<i>.layer.<l>.{weight,bias}
+//! config.toml           everything needed to train it again
 //! README.md             the card
 //! ```
 
@@ -17,11 +18,15 @@ use std::path::{Path, PathBuf};
 
 use consort_runtime::{Image, ImageError};
 
-pub use actors::{Actors, AlignedImage, Choice};
+pub use actors::{Actor, Actors, AlignedImage, Choice, EpisodeReturns};
 pub use manifest::{AgentEntry, FORMAT, Manifest, Returns, Versions};
 
 use crate::env::{Task, TaskError};
 
+/// File name of a run's configuration, and of the copy in its team.
+pub const CONFIG: &str = "config.toml";
+/// The weights' file name.
+pub const WEIGHTS: &str = "weights.safetensors";
 /// The manifest's file name.
 pub const MANIFEST: &str = "team.toml";
 
@@ -37,12 +42,6 @@ pub enum TeamError {
     /// The folder is neither a run nor a team.
     #[error("{}: found neither `team.toml` nor `team/`, expected a run or a team", path.display())]
     NotATeam {
-        /// The path given.
-        path: PathBuf,
-    },
-    /// The folder is no run.
-    #[error("{}: found no `config.toml`, expected the folder of a finished run", path.display())]
-    NotARun {
         /// The path given.
         path: PathBuf,
     },
@@ -147,16 +146,18 @@ impl Team {
     }
 }
 
-/// The team's own folder: `path` or the `team/` in it.
+/// The team's own folder: `path` or the `team/` in it. That its manifest can be read is left to
+/// the reading.
 fn find(path: &Path) -> Result<PathBuf, TeamError> {
     let owned = || path.to_owned();
+    let holds = |name| path.join(name).exists();
     if !path.exists() {
         Err(TeamError::Missing { path: owned() })
-    } else if path.join(MANIFEST).is_file() {
+    } else if holds(MANIFEST) || holds(WEIGHTS) {
         Ok(owned())
-    } else if path.join("team").join(MANIFEST).is_file() {
+    } else if holds("team") {
         Ok(path.join("team"))
-    } else if path.join("config.toml").is_file() {
+    } else if holds(CONFIG) {
         Err(TeamError::Unfinished { path: owned() })
     } else {
         Err(TeamError::NotATeam { path: owned() })

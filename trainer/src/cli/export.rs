@@ -1,26 +1,26 @@
-//! `consort export`: a run's team once more, from its weights.
+//! `consort export`: a team once more, from its weights.
 
 use std::path::PathBuf;
 
 use consort_trainer::error::Error;
-use consort_trainer::export::export_run;
+use consort_trainer::export::export_again;
 use consort_trainer::report::number;
 use serde_json::json;
 
 use super::Page;
 
-/// Write the team of a finished run to a folder, anew from its weights
+/// Write a team to a folder, anew from its weights
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// A finished run's folder
-    run: PathBuf,
+    /// A finished run's folder or a team's
+    team: PathBuf,
     /// Where to: a new or an empty folder
     #[arg(long)]
     out: PathBuf,
 }
 
 pub(super) fn run(args: &Args) -> Result<Page, Error> {
-    let team = export_run(&args.run, &args.out)?;
+    let team = export_again(&args.team, &args.out)?;
     let manifest = &team.manifest;
     Ok(Page {
         text: format!(

@@ -64,6 +64,14 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// A whole number from `LEAST` to `MOST`, or what would be one.
+fn whole_number<const LEAST: i64, const MOST: i64>(text: &str) -> Result<i64, String> {
+    let number = text.parse().ok();
+    number
+        .filter(|number| (LEAST..=MOST).contains(number))
+        .ok_or_else(|| format!("expected a whole number from {LEAST} to {MOST}"))
+}
+
 /// Prints to stdout. A reader that has gone away (`consort tasks | head -1`) has read enough.
 fn print(text: &str) -> ExitCode {
     let mut stdout = io::stdout().lock();

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::value_parser;
 use consort_trainer::config::{Config, ConfigError, DeviceChoice, Layers};
 use consort_trainer::error::Error;
 use consort_trainer::report::table::{Align, Table};
@@ -11,8 +10,8 @@ use consort_trainer::run::{self, Finished};
 use consort_trainer::run_folder::RunFolder;
 use serde_json::json;
 
-use super::Page;
 use super::progress::Progress;
+use super::{Page, whole_number};
 
 /// Train a team and export one policy image per agent
 #[derive(clap::Args)]
@@ -23,10 +22,10 @@ pub(super) struct Args {
     #[arg(long)]
     method: Option<String>,
     /// Seed of every random draw [default: 0]
-    #[arg(long, value_parser = value_parser!(i64).range(0..))]
+    #[arg(long, value_parser = whole_number::<0, { i64::MAX }>)]
     seed: Option<i64>,
     /// Environment steps in all, evaluation included
-    #[arg(long, value_parser = value_parser!(i64).range(1..))]
+    #[arg(long, value_parser = whole_number::<1, { i64::MAX }>)]
     steps: Option<i64>,
     /// The run's folder [default: runs/<task>-<method>-seed<N>]
     #[arg(long)]

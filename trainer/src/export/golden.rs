@@ -9,8 +9,8 @@ use crate::env::Task;
 use crate::rng::Stream;
 use crate::team::{Actors, Manifest};
 
-/// Steps a sequence has at least.
-const STEPS: usize = 32;
+/// Steps a sequence has at least, and at most.
+const STEPS: [usize; 2] = [32, 256];
 
 /// Agent `agent`'s golden sequence as JSON, one step a line; every f32 by its bits, so that no
 /// decimal stands between two machines.
@@ -27,9 +27,10 @@ pub(super) fn record(
             .map(|value| value.to_bits())
             .collect::<Vec<_>>()
     };
+    let mut actor = actors.actor(agent);
     let mut steps = Vec::new();
     for observation in observations(task, manifest.seed, agent) {
-        let (logits, action) = actors.logits(agent, &observation)?;
+        let (logits, action) = actor.logits(&observation)?;
         let step = json!({
             "observation": bits(&observation),
             "logits": bits(&logits),
@@ -52,15 +53,22 @@ pub(super) fn record(
 }
 
 /// A sequence of the agent's observations: in a game each of them once and in order, then drawn
-/// at random; in any other task those of fresh episodes.
+/// at random (drawn from the start where there are too many); in any other task those of fresh
+/// episodes.
 fn observations(task: &Task, seed: u64, agent: usize) -> Vec<Vec<f32>> {
     let mut stream = Stream::new(seed, "golden", agent as u64);
     let spec = task.spec();
     match task.game() {
         Some(game) => {
             let count = game.observations().sizes()[agent];
-            let drawn = (count..STEPS).map(|_| (stream.uniform() * count as f64) as usize);
-            let numbers: Vec<usize> = (0..count).chain(drawn).collect();
+            let [least, most] = STEPS;
+            let (listed, steps) = if count <= most {
+                (count, least)
+            } else {
+                (0, most)
+            };
+            let drawn = (listed..steps).map(|_| (stream.uniform() * count as f64) as usize);
+            let numbers: Vec<usize> = (0..listed).chain(drawn).collect();
             let encode = |number| {
                 let mut vector = vec![0.0; spec.agents[agent].observation];
                 game.encode_observation(agent, number, &mut vector);
@@ -79,7 +87,7 @@ fn observations(task: &Task, seed: u64, agent: usize) -> Vec<Vec<f32>> {
                 environment.reset(&mut stream, &mut joint);
                 joint[start..][..spec.agents[agent].observation].to_vec()
             };
-            (0..STEPS).map(|_| draw()).collect()
+            (0..STEPS[0]).map(|_| draw()).collect()
         }
     }
 }

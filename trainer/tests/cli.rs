@@ -139,6 +139,7 @@ fn a_run_leaves_everything_the_manual_promises() {
             "team/agent-0.image",
             "team/agent-1.golden.json",
             "team/agent-1.image",
+            "team/config.toml",
             "team/team.toml",
             "team/weights.safetensors",
         ]
@@ -210,11 +211,35 @@ fn a_configuration_repeats_its_run_even_without_the_game_it_came_from() {
     fs::remove_file(place.path("game.toml")).unwrap();
     place.json(&["train", "--config", "a/config.toml", "--out", "b"]);
     assert_same_files(&place.path("a"), &place.path("b"));
-    // The team carries its game too.
+    // The team carries its game too, and what trains it again.
+    fs::rename(place.path("b/team"), place.path("c")).unwrap();
     assert_eq!(
-        place.json(&["eval", "b", "--greedy"])["exact"],
+        place.json(&["eval", "c", "--greedy"])["exact"],
         result["return_exported"]
     );
+    place.json(&["train", "--config", "c/config.toml", "--out", "d"]);
+    assert_same_files(&place.path("a"), &place.path("d"));
+}
+
+#[test]
+fn an_empty_folder_is_used_as_it_is() {
+    let place = Place::new();
+    place.json(&short(&["--out", "a"]));
+    fs::create_dir(place.path("here")).unwrap();
+    let output = place
+        .command(&short(&["--quiet", "--out", "."]))
+        .current_dir(place.path("here"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    place.json(&short(&["--out", "new/."]));
+    for run in ["here", "new"] {
+        assert_same_files(&place.path("a"), &place.path(run));
+    }
+    for out in ["absent/..", &"x".repeat(300)] {
+        let message = place.error(2, &short(&["--out", out]));
+        assert!(message.contains("cannot be written"), "{message}");
+    }
 }
 
 #[test]
@@ -294,6 +319,41 @@ fn a_killed_run_is_not_trusted_and_starts_over_to_the_same_bits() {
     assert_same_files(&place.path("killed"), &place.path("whole"));
 }
 
+/// Wherever a kill falls, a team that is there is whole, and one that is not can be had by the
+/// same command.
+#[test]
+fn a_kill_at_any_moment_leaves_a_whole_team_or_none() {
+    const KILLS: u32 = 12;
+    let place = Place::new();
+    fn train(out: &str) -> Vec<&str> {
+        short(&["--out", out])
+    }
+    let start = Instant::now();
+    place.json(&train("whole"));
+    let duration = start.elapsed();
+    for kill in 0..KILLS {
+        let out = format!("killed-{kill}");
+        let mut child = place
+            .command(&train(&out))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(duration * (kill + 1) / KILLS);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let finished = place.path(&out).join("team").exists();
+        let eval = place.run(&["eval", &out, "--episodes", "10"]);
+        assert_eq!(eval.status.success(), finished, "{out}: {eval:?}");
+        if finished {
+            let message = place.error(2, &train(&out));
+            assert!(message.contains("a finished run"), "{message}");
+        } else {
+            place.json(&train(&out));
+        }
+        assert_same_files(&place.path("whole"), &place.path(&out));
+    }
+}
+
 #[test]
 fn export_writes_the_same_team_again() {
     let place = Place::new();
@@ -301,11 +361,12 @@ fn export_writes_the_same_team_again() {
     let exported = place.json(&["export", "run", "--out", "deep/team"]);
     assert_eq!(exported["return_exported"], result["return_exported"]);
     assert_same_files(&place.path("run/team"), &place.path("deep/team"));
-    assert!(
-        place
-            .error(2, &["export", "deep/team", "--out", "y"])
-            .contains("`config.toml`")
-    );
+    // A team is enough, and so is an empty folder, under whatever name.
+    fs::create_dir(place.path("empty")).unwrap();
+    place.json(&["export", "deep/team", "--out", "empty/."]);
+    assert_same_files(&place.path("run/team"), &place.path("empty"));
+    let message = place.error(2, &["export", "run", "--out", &"x".repeat(300)]);
+    assert!(message.contains("cannot be written"), "{message}");
 
     // Weights that are not those the team was made of.
     let path = place.path("run/team/weights.safetensors");
@@ -371,7 +432,8 @@ fn a_damaged_team_is_refused_by_the_name_of_the_file() {
             message.contains(file) && message.contains(expected),
             "{message}"
         );
-        fs::write(team(file), &whole[file]).unwrap();
+        let name = file.trim_start_matches("team/");
+        fs::write(team(name), &whole[name]).unwrap();
     };
     let mut bytes = whole["agent-0.image"].clone();
     bytes[100] ^= 1;
@@ -387,6 +449,8 @@ fn a_damaged_team_is_refused_by_the_name_of_the_file() {
     refused("agent-1.image", "found team");
     fs::remove_file(team("agent-1.image")).unwrap();
     refused("agent-1.image", "no such file");
+    fs::remove_file(team("team.toml")).unwrap();
+    refused("team/team.toml", "no such file");
     let manifest = String::from_utf8(whole["team.toml"].clone()).unwrap();
     for (old, new, expected) in [
         ("format = 1", "format = 2", "format: found 2, expected 1"),
@@ -423,6 +487,11 @@ fn bad_input_is_named_with_what_would_be_right() {
     )
     .unwrap();
     fs::write(place.path("config.toml"), "task = 'chsh'\nbatch = 'many'").unwrap();
+    fs::write(
+        place.path("disguised.toml"),
+        "name = 'climbing'\nactions = [2]\npayoff = [1, 2]",
+    )
+    .unwrap();
     fs::create_dir(place.path("empty")).unwrap();
     fs::write(place.path("broken.toml"), "task = 'chsh'\nbatch = ").unwrap();
     let set = |setting| ["train", "chsh", "--set", setting];
@@ -451,13 +520,20 @@ fn bad_input_is_named_with_what_would_be_right() {
             "batch: found the text \"many\", expected a whole number",
         ),
         (&["train", "--config", "broken.toml"], "broken.toml: line 2"),
-        (&set("batch"), "expected key=value"),
-        (&set("batch=0"), "batch: found 0, expected at least 1"),
+        (&set("batch"), "expected one key=value"),
+        (&set("batch=0"), "batch: found 0, expected 1 to"),
         (
             &set("batch=-3"),
             "batch: found -3, expected a whole number, at least 0",
         ),
         (&set("bath=3"), "did you mean `batch`?"),
+        (&set("batch=1\nseed=5"), "expected one key=value"),
+        (&set("game.name=mine"), "expected a game's file as the task"),
+        (
+            &["train", "random-heavy-007"],
+            "a whole number in plain digits",
+        ),
+        (&["train", "disguised.toml"], "expected a name of its own"),
         (
             &set("annealed.schedule.lamda_end=3"),
             "did you mean `annealed.schedule.lambda_end`?",
@@ -528,12 +604,22 @@ fn bad_input_is_named_with_what_would_be_right() {
         !place.path("runs").exists(),
         "a refused run leaves a folder"
     );
-    for arguments in [
-        &["train", "chsh", "--seed", "-1"][..],
-        &["dance"],
-        &["eval"],
+    for (arguments, expected) in [
+        (
+            &["train", "chsh", "--seed=-1"][..],
+            "expected a whole number from 0",
+        ),
+        (
+            &["eval", "x", "--episodes=0"],
+            "expected a whole number from 1",
+        ),
+        (&["dance"], "unrecognized subcommand"),
+        (&["eval"], "<TEAM>"),
     ] {
-        assert_eq!(place.run(arguments).status.code(), Some(2), "{arguments:?}");
+        let output = place.run(arguments);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr.contains(expected), "{stderr:?} lacks {expected:?}");
     }
 }
 

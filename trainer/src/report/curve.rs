@@ -95,7 +95,8 @@ fn draw_page(page: Panel<'_>, task: &Task, columns: &[Column<'_>], outcome: &Out
     let heading = ("sans-serif", 27).into_font();
     title.draw_text(task.name(), &heading.into_text_style(&title), (6, 2))?;
     let note = ("sans-serif", 16).into_font().color(&GREY);
-    title.draw_text(task.description(), &note.into_text_style(&title), (6, 28))?;
+    let subtitle = format!("{}; by environment steps of each arm", task.description());
+    title.draw_text(&subtitle, &note.into_text_style(&title), (6, 28))?;
     let range = returns_range(task, &outcome.arms);
     for (area, column) in body.split_evenly((1, columns.len())).iter().zip(columns) {
         draw_column(area, column, task, range)?;
@@ -232,6 +233,8 @@ fn draw_panel(
         .x_labels(4)
         .y_labels(5)
         .x_label_formatter(&|&steps| thousands(steps))
+        // Rounded, so that neither `10.0` nor `0.30000000000000004` is written.
+        .y_label_formatter(&|value| ((value * 1e6).round() / 1e6).to_string())
         .label_style(("sans-serif", 14))
         .draw()?;
     for series in series.iter().filter(|series| !series.points.is_empty()) {

@@ -104,7 +104,9 @@ pub(crate) fn bootstrap(
 /// Φ(x), the standard normal distribution function, by the series of Marsaglia, *Evaluating the
 /// Normal Distribution*, Journal of Statistical Software 2004:
 ///
-///     Φ(x) = ½ + φ(x) (x + x³/3 + x⁵/(3·5) + x⁷/(3·5·7) + …)
+/// ```text
+/// Φ(x) = ½ + φ(x) (x + x³/3 + x⁵/(3·5) + x⁷/(3·5·7) + …)
+/// ```
 pub(crate) fn normal_cdf(x: f64) -> f64 {
     // Beyond, Φ is within 10⁻¹⁵ of 0 or 1.
     let x = x.clamp(-8.0, 8.0);

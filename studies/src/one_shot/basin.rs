@@ -3,7 +3,9 @@
 //! Payoffs [[0, −5], [−5, 10]]; let p and q be the agents' probabilities of action 0, and d_1 and
 //! d_2 their logits of action 0 minus those of action 1, so that p = σ(d_1), q = σ(d_2). Then
 //!
-//!     J = 10 − 15 p − 15 q + 20 p q,    ∂J/∂p = 20 q − 15,    ∂J/∂q = 20 p − 15:
+//! ```text
+//! J = 10 − 15 p − 15 q + 20 p q,    ∂J/∂p = 20 q − 15,    ∂J/∂q = 20 p − 15:
+//! ```
 //!
 //! each agent moves towards the bad action 0 exactly while the other plays it more often than 3
 //! times in 4, that is while the other's d exceeds ln 3. In the quadrant where both do, the team

@@ -18,7 +18,7 @@ use consort_trainer::team::Choice;
 use consort_trainer::train::{Outcome, train};
 use serde::{Deserialize, Serialize};
 
-use super::design::{Column, Row};
+use super::design::{ASSURANCE, Column, Row, Seeds};
 
 /// What one run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,10 +96,15 @@ impl Cells {
 
     /// The tasks and seeds of a cell.
     fn runs(&self, row: &Row, column: &Column) -> Result<(Vec<Task>, Vec<u64>)> {
-        row.runs(match column.few {
+        let full = match column.seeds {
+            Seeds::Full => true,
+            Seeds::FullOnAssurance => row.name == ASSURANCE,
+            Seeds::Few => false,
+        };
+        row.runs(match full {
+            true => self.seeds,
             // Every game once at least: a row is the same set of games for every method.
-            true => self.few_seeds.max(row.games()).min(self.seeds),
-            false => self.seeds,
+            false => self.few_seeds.max(row.games()).min(self.seeds),
         })
     }
 

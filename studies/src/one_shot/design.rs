@@ -17,9 +17,12 @@ const fn row(name: &'static str, games: usize, asked: Option<f64>) -> Row {
     Row { name, asked, games }
 }
 
+/// The row that theory is set beside, and that is timed.
+pub(crate) const ASSURANCE: &str = "assurance";
+
 /// Every row, in the tables' order.
 pub(crate) static ROWS: [Row; 12] = [
-    row("assurance", 1, Some(0.99)),
+    row(ASSURANCE, 1, Some(0.99)),
     row("climbing", 1, Some(0.99)),
     row("penalty", 1, Some(0.99)),
     row("weak-link-10", 1, Some(0.99)),
@@ -45,6 +48,18 @@ impl Row {
         self.games
     }
 
+    /// Whether it is one game of two agents with at most nine joint actions.
+    pub(crate) fn small(&self) -> bool {
+        let small = [
+            "assurance",
+            "climbing",
+            "penalty",
+            "xor-safe",
+            "climbing-private",
+        ];
+        small.contains(&self.name)
+    }
+
     /// At least `least` runs, as many of each game: its task and its seed. Seeds count from 0
     /// through the whole row.
     pub(crate) fn runs(&self, least: usize) -> Result<(Vec<Task>, Vec<u64>)> {
@@ -68,6 +83,17 @@ impl Row {
     }
 }
 
+/// How many runs a column has in a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seeds {
+    /// As many as were asked for: what success is promised of, and what theory is set beside.
+    Full,
+    /// As many on assurance, where theory speaks of it; fewer elsewhere.
+    FullOnAssurance,
+    /// Fewer: what the method is held against.
+    Few,
+}
+
 /// A way to learn, given as many environment steps as every other.
 pub(crate) struct Column {
     pub(crate) name: &'static str,
@@ -75,8 +101,10 @@ pub(crate) struct Column {
     /// Whether it is factored policy gradient with annealed entropy: what the method must not
     /// fall behind.
     pub(crate) rival: bool,
-    /// Whether fewer seeds will do: all but the method itself and what theory is set beside.
-    pub(crate) few: bool,
+    pub(crate) seeds: Seeds,
+    /// Whether it is an ablation: run only where that is cheap, on rows that are
+    /// [`small`](Row::small).
+    pub(crate) ablation: bool,
     configure: fn(&mut Config),
 }
 
@@ -85,7 +113,8 @@ pub(crate) static ANNEALED: Column = Column {
     name: "annealed",
     description: "the method as it comes: the default portfolio",
     rival: false,
-    few: false,
+    seeds: Seeds::Full,
+    ablation: false,
     configure: |_| {},
 };
 
@@ -94,7 +123,8 @@ pub(crate) static FACTORED: Column = Column {
     name: "factored",
     description: "plain policy gradient on the product: no joint policy, no entropy bonus",
     rival: false,
-    few: false,
+    seeds: Seeds::FullOnAssurance,
+    ablation: false,
     configure: |config| config.method = Method::Factored,
 };
 
@@ -103,7 +133,8 @@ pub(crate) static MIXTURE_ONLY: Column = Column {
     name: "mixture-only",
     description: "the annealed arm without the divergence",
     rival: false,
-    few: true,
+    seeds: Seeds::Few,
+    ablation: true,
     configure: |config| config.method = Method::MixtureOnly,
 };
 
@@ -113,7 +144,8 @@ pub(crate) static MIXTURE_ALONE: Column = Column {
     name: "mixture-alone",
     description: "the annealed arm without the divergence and without the entropy bonus",
     rival: false,
-    few: false,
+    seeds: Seeds::Full,
+    ablation: false,
     configure: mixture_alone,
 };
 
@@ -125,7 +157,8 @@ pub(crate) static FACTORED_LARGE: Column = Column {
     name: "factored-512",
     description: "plain policy gradient in batches of 512",
     rival: false,
-    few: false,
+    seeds: Seeds::Full,
+    ablation: false,
     configure: |config| {
         config.method = Method::Factored;
         config.batch = LARGE_BATCH;
@@ -137,7 +170,8 @@ pub(crate) static MIXTURE_ALONE_LARGE: Column = Column {
     name: "mixture-alone-512",
     description: "the mixture alone in batches of 512",
     rival: false,
-    few: false,
+    seeds: Seeds::Full,
+    ablation: false,
     configure: |config| {
         mixture_alone(config);
         config.batch = LARGE_BATCH;
@@ -151,21 +185,24 @@ pub(crate) static COLUMNS: [&Column; 9] = [
         name: "one-arm",
         description: "one annealed arm with all the steps",
         rival: false,
-        few: true,
+        seeds: Seeds::Few,
+        ablation: true,
         configure: |config| config.portfolio.arms = vec![ArmName::Annealed],
     },
     &Column {
         name: "factored-strong",
         description: "factored, strong entropy bonus annealed to nothing; one arm",
         rival: true,
-        few: true,
+        seeds: Seeds::Few,
+        ablation: false,
         configure: |config| config.portfolio.arms = vec![ArmName::ExploreStrong],
     },
     &Column {
         name: "factored-mild",
         description: "factored, mild entropy bonus annealed to nothing; one arm",
         rival: true,
-        few: true,
+        seeds: Seeds::Few,
+        ablation: false,
         configure: |config| config.portfolio.arms = vec![ArmName::ExploreMild],
     },
     &Column {
@@ -173,7 +210,8 @@ pub(crate) static COLUMNS: [&Column; 9] = [
         description: "the default portfolio, every arm with a joint policy replaced by a factored \
                       one with annealed entropy",
         rival: true,
-        few: true,
+        seeds: Seeds::Few,
+        ablation: false,
         configure: without_joint,
     },
     &FACTORED,
@@ -181,7 +219,8 @@ pub(crate) static COLUMNS: [&Column; 9] = [
         name: "joint",
         description: "a joint policy that acts throughout, and marginals fitted to it",
         rival: false,
-        few: true,
+        seeds: Seeds::Few,
+        ablation: true,
         configure: |config| config.method = Method::Joint,
     },
     &MIXTURE_ONLY,
@@ -189,7 +228,8 @@ pub(crate) static COLUMNS: [&Column; 9] = [
         name: "kl-only",
         description: "the annealed arm without the mixture: the joint policy acts throughout",
         rival: false,
-        few: true,
+        seeds: Seeds::Few,
+        ablation: true,
         configure: |config| config.method = Method::KlOnly,
     },
 ];
@@ -214,6 +254,11 @@ fn without_joint(config: &mut Config) {
 }
 
 impl Column {
+    /// Whether it is run on `row`.
+    pub(crate) fn is_run_on(&self, row: &Row) -> bool {
+        row.small() || !self.ablation
+    }
+
     /// The configuration of its runs: the defaults but for what the column is about.
     pub(crate) fn config(&self, steps: u64) -> Config {
         let mut config = Config {

@@ -21,11 +21,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use basin::{Basin, MEASURED};
 use cells::{Cell, Cells, SOURCES};
-use design::{ANNEALED, COLUMNS, Column, ROWS, Row};
+use design::{ANNEALED, ASSURANCE, COLUMNS, Column, ROWS, Row};
 use findings::{Findings, MethodFacts, RowFindings, Timing};
-
-/// The row that theory is set beside, and that is timed.
-const ASSURANCE: &str = "assurance";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -149,7 +146,7 @@ impl<'a> Study<'a> {
     fn plan(&self) -> Vec<(&'static Row, &'static Column)> {
         let mut plan = Vec::new();
         for &row in &self.rows {
-            plan.extend(self.columns.iter().map(|&column| (row, column)));
+            plan.extend(self.columns_of(row).map(|column| (row, column)));
             if row.name == ASSURANCE {
                 let measured = MEASURED.iter();
                 let measured = measured.flat_map(|(first, others)| [&[*first], *others].concat());
@@ -159,6 +156,12 @@ impl<'a> Study<'a> {
         let mut seen = HashSet::new();
         plan.retain(|(row, column)| seen.insert((row.name, column.name)));
         plan
+    }
+
+    /// The chosen columns that are run on `row`.
+    fn columns_of(&self, row: &'static Row) -> impl Iterator<Item = &'static Column> + '_ {
+        let columns = self.columns.iter().copied();
+        columns.filter(move |column| column.is_run_on(row))
     }
 
     /// A cell, made if it is not there yet.
@@ -181,8 +184,9 @@ impl<'a> Study<'a> {
         let mut rows = Vec::new();
         let (mut basin, mut timing) = (None, None);
         for &row in &self.rows {
-            let cells = (self.columns.iter())
-                .map(|&column| Ok((column, self.cell(row, column)?)))
+            let cells = self
+                .columns_of(row)
+                .map(|column| Ok((column, self.cell(row, column)?)))
                 .collect::<Result<Vec<_>>>()?;
             rows.push(RowFindings::new(row, &cells));
             if row.name == ASSURANCE {

@@ -27,7 +27,7 @@ fn head(findings: &Findings) -> String {
         "# One-shot team games\n\n\
          Made by `{}` at commit `{}` (sources `{}`): do not edit. Seeds 0 to {} in every row (0 to {} for what the method \
          is held against), more where a row is a set of games that are played equally often; {} environment steps a run, whatever the method, evaluation \
-         included. One default configuration for all games. Games are defined in \
+         included. Ablations are run on small games only. One default configuration for all games. Games are defined in \
          [`builtin.rs`](../../trainer/src/env/builtin.rs).\n\n",
         findings.command,
         findings.commit,
@@ -78,12 +78,26 @@ fn success(findings: &Findings) -> String {
         .collect();
     text += &table(&heading);
     for row in &findings.rows {
-        let cells = row.cells.iter();
-        let cells = cells.map(|cell| fraction(cell.success, cell.success_interval));
+        let cells = in_columns(findings, row, |cell| {
+            fraction(cell.success, cell.success_interval)
+        });
         let start = [row.row.to_owned(), asked(row)];
         text += &line(start.into_iter().chain(cells).chain([comparison(row)]));
     }
     text + "\n"
+}
+
+/// What `say` says of every method's cell; a dash where there is none.
+fn in_columns(
+    findings: &Findings,
+    row: &RowFindings,
+    say: impl Fn(&CellFindings) -> String,
+) -> Vec<String> {
+    let cell = |name| row.cells.iter().find(|cell| cell.method == name);
+    let names = findings.methods.iter().map(|method| method.name);
+    names
+        .map(|name| cell(name).map_or_else(|| "–".to_owned(), &say))
+        .collect()
 }
 
 fn asked(row: &RowFindings) -> String {
@@ -132,7 +146,7 @@ fn returns(findings: &Findings) -> String {
     for row in &findings.rows {
         for (index, (name, part)) in parts.into_iter().enumerate() {
             let start = [if index == 0 { row.row } else { "" }, name].map(str::to_owned);
-            let cells = row.cells.iter().map(|cell| {
+            let cells = in_columns(findings, row, |cell| {
                 let (value, Interval { low, high }) = part(cell);
                 format!(
                     "{} ({} to {})",

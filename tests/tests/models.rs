@@ -36,6 +36,20 @@ fn committed_teams_earn_the_optimum() {
     }
 }
 
+/// Whoever holds a team can find the sources that made it.
+#[test]
+fn committed_teams_come_from_a_clean_commit() {
+    for team in teams() {
+        let commit = team.manifest.commit.as_deref().unwrap_or("none");
+        let hexadecimal = commit.bytes().all(|digit| digit.is_ascii_hexdigit());
+        assert!(
+            commit.len() == 40 && hexadecimal,
+            "{}: {commit}",
+            team.manifest.task
+        );
+    }
+}
+
 #[test]
 fn goldens_hold_on_the_host() {
     for team in teams() {

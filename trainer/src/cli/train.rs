@@ -27,7 +27,7 @@ pub(super) struct Args {
     /// Environment steps in all, evaluation included
     #[arg(long, value_parser = whole_number::<1, { i64::MAX }>)]
     steps: Option<i64>,
-    /// The run's folder [default: runs/<task>-<method>-seed<N>]
+    /// The run's folder [default: runs/TASK-METHOD-seedN]
     #[arg(long)]
     out: Option<PathBuf>,
     /// Settings in TOML, such as another run's config.toml

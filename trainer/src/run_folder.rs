@@ -60,6 +60,12 @@ const CURVE: &str = "curve.svg";
 const TEAM: &str = "team";
 
 impl RunFolder {
+    /// Where a run goes that is not told where, if the place is free.
+    pub fn usual(config: &Config) -> PathBuf {
+        let (task, method, seed) = (&config.task, config.method, config.seed);
+        Path::new("runs").join(format!("{task}-{method}-seed{seed}"))
+    }
+
     /// The folder of a run: `out`, or else `runs/<task>-<method>-seed<N>` with -2, -3, … where
     /// that name has gone to another run or to a finished one.
     ///
@@ -68,10 +74,13 @@ impl RunFolder {
         if let Some(out) = out {
             return Self::claim(config, out);
         }
-        let name = format!("{}-{}-seed{}", config.task, config.method, config.seed);
-        let runs = Path::new("runs");
-        let numbered = (2..).map(|number: u64| runs.join(format!("{name}-{number}")));
-        let mut paths = std::iter::once(runs.join(&name)).chain(numbered);
+        let usual = Self::usual(config);
+        let numbered = (2..).map(|number: u64| {
+            let mut path = usual.clone().into_os_string();
+            path.push(format!("-{number}"));
+            PathBuf::from(path)
+        });
+        let mut paths = std::iter::once(usual.clone()).chain(numbered);
         loop {
             let path = paths.next().expect("numbers do not run out");
             match Self::claim(config, &path) {

@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// cpu, cuda or cuda:N [default: cpu]
     #[arg(long)]
     device: Option<DeviceChoice>,
-    /// No progress bar and no table
+    /// No progress bar and no table: only the team's folder is printed
     #[arg(long)]
     quiet: bool,
 }
@@ -48,13 +48,20 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
     let (config, task) = layers(args)?.resolve()?;
     let device = config.device.open()?;
     let folder = RunFolder::open(&config, args.out.as_deref())?;
+    let usual = RunFolder::usual(&config);
+    if args.out.is_none() && folder.path() != usual {
+        let (usual, path) = (usual.display(), folder.path().display());
+        eprintln!("note: {usual} holds another run; this one goes to {path}");
+    }
     let progress = Progress::new(config.steps, args.quiet);
     let finished = run::run(&config, &task, &device, &folder, &|steps| {
         progress.add(steps)
     })?;
     progress.finish();
-    let text = if args.quiet || json {
+    let text = if json {
         String::new()
+    } else if args.quiet {
+        format!("{}\n", finished.team.folder.display())
     } else {
         page(&config, &finished)
     };

@@ -245,10 +245,17 @@ fn an_empty_folder_is_used_as_it_is() {
 #[test]
 fn nothing_finished_is_ever_overwritten() {
     let place = Place::new();
-    for expected in ["xor-safe-factored-seed0", "xor-safe-factored-seed0-2"] {
-        let team = format!("runs/{expected}/team");
-        assert_eq!(place.json(&SHORT)["team"], team.as_str());
-    }
+    let usual = "runs/xor-safe-factored-seed0";
+    assert_eq!(place.json(&SHORT)["team"], format!("{usual}/team").as_str());
+    // The second goes elsewhere and says so; quiet, it prints where its team is and no more.
+    let second = place.command(&short(&["--quiet"])).output().unwrap();
+    assert!(second.status.success());
+    let told = |bytes| String::from_utf8(bytes).unwrap();
+    assert_eq!(told(second.stdout), format!("{usual}-2/team\n"));
+    assert_eq!(
+        told(second.stderr),
+        format!("note: {usual} holds another run; this one goes to {usual}-2\n")
+    );
     let before = files(&place.path("runs"));
     let out = ["--out", "runs/xor-safe-factored-seed0"];
     assert!(

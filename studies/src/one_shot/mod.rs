@@ -8,6 +8,7 @@ mod findings;
 mod report;
 
 use std::collections::HashSet;
+use std::fs;
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -64,6 +65,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let findings = study.run()?;
     let page = report::page(&findings);
     if let Some(out) = study.page() {
+        if let Some(folder) = out.parent() {
+            fs::create_dir_all(folder)?;
+        }
         atomic::write(&out, page.as_bytes())?;
         eprintln!("wrote {}", out.display());
     }

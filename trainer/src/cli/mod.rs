@@ -17,7 +17,7 @@ use consort_trainer::error::Error;
 
 /// Teams learn together on a workstation; each agent then acts apart, on its own microcontroller.
 #[derive(Parser)]
-#[command(name = "consort", version, about, disable_help_subcommand = true)]
+#[command(name = "consort", version)]
 struct Cli {
     /// Print one JSON object instead of a page
     #[arg(long, global = true)]

@@ -1,7 +1,8 @@
 //! The joint policy π_J(a | x) over the whole team's action, given the joint observation.
 //!
 //! It exists only while training. The method needs five things of it, collected in
-//! [`JointEvaluation`]; an autoregressive or Gaussian joint provides the same five.
+//! [`JointEvaluation`]; an autoregressive joint provides the same five, and so does a Gaussian
+//! once actions and [`MarginalOutput`] can be continuous.
 
 use candle_core::{D, Device, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;

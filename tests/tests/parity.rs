@@ -18,14 +18,8 @@ const TOLERANCE: f32 = 2e-5;
 /// that are nothing like one-hot, normalised and not.
 #[test]
 fn images_act_as_the_trainer_says() {
-    let agent = |observation, actions| AgentSpec {
-        observation,
-        actions,
-    };
-    let spec = TeamSpec {
-        agents: vec![agent(5, 3), agent(1, 9), agent(13, 2)],
-        horizon: 1,
-    };
+    let agent = AgentSpec::discrete;
+    let spec = TeamSpec::new(vec![agent(5, 3), agent(1, 9), agent(13, 2)], 1);
     for (case, hidden) in [vec![], vec![7], vec![64, 33]].into_iter().enumerate() {
         for normalised in [false, true] {
             let network = NetworkConfig {

@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Result, Tensor};
 
-use crate::env::{Environment, Task, TeamSpec};
+use crate::env::{Environment, JointAction, Task, TeamSpec};
 use crate::net::Normalisation;
 use crate::rng::Stream;
 
@@ -106,7 +106,7 @@ impl Runner {
             for environment in replica {
                 let (row, choice) = (rows.next(), choices.next());
                 let (row, choice) = row.zip(choice).expect("one row an environment");
-                let transition = environment.step(choice, stream, row);
+                let transition = environment.step(JointAction::Discrete(choice), stream, row);
                 debug_assert!(transition.terminated, "one decision an episode");
                 returns.push(transition.reward);
             }

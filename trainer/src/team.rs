@@ -227,6 +227,6 @@ fn check_image(
     same(
         "outputs",
         image.output_len().to_string(),
-        spec.actions.to_string(),
+        spec.actions.size().to_string(),
     )
 }

@@ -24,7 +24,7 @@ pub(super) fn run() -> Page {
             task.name().to_owned(),
             spec.agents.len().to_string(),
             product(spec.agents.iter().map(|agent| agent.observation)),
-            product(spec.agents.iter().map(|agent| agent.actions)),
+            product(spec.agents.iter().map(|agent| agent.actions.size())),
             number(task.optimum()),
             task.description().to_owned(),
         ]);
@@ -55,7 +55,7 @@ fn object(task: &Task) -> Value {
         "name": task.name(),
         "description": task.description(),
         "observations": spec.agents.iter().map(|agent| agent.observation).collect::<Vec<_>>(),
-        "actions": spec.agents.iter().map(|agent| agent.actions).collect::<Vec<_>>(),
+        "actions": spec.agents.iter().map(|agent| agent.actions.size()).collect::<Vec<_>>(),
         "horizon": spec.horizon,
         "optimum": task.optimum(),
     })

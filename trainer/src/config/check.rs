@@ -203,7 +203,7 @@ fn updates_of_a_ramp(config: &Config) -> u64 {
 fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
     let spec = task.spec();
     for (index, agent) in spec.agents.iter().enumerate() {
-        let largest = agent.observation.max(agent.actions);
+        let largest = agent.observation.max(agent.actions.size());
         require(
             largest <= LARGEST_SPACE,
             "task",
@@ -217,7 +217,7 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
     let joint: f64 = spec
         .agents
         .iter()
-        .map(|agent| agent.actions as f64)
+        .map(|agent| agent.actions.size() as f64)
         .product();
     let enumerates = config.arm_names().into_iter().find(|arm| arm.has_joint());
     if let Some(arm) = enumerates {

@@ -246,15 +246,8 @@ impl Game {
     /// nothing to see gets the constant 1.
     pub fn spec(&self) -> TeamSpec {
         let sizes = std::iter::zip(self.observations.sizes(), self.actions.sizes());
-        TeamSpec {
-            agents: sizes
-                .map(|(&observation, &actions)| AgentSpec {
-                    observation,
-                    actions,
-                })
-                .collect(),
-            horizon: 1,
-        }
+        let agents = sizes.map(|(&seen, &actions)| AgentSpec::discrete(seen, actions));
+        TeamSpec::new(agents.collect(), 1)
     }
 
     /// Writes the vector of `agent`'s observation number `observation` (`vector`: `[|O_i|]`).

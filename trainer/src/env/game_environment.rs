@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Environment, Game, TeamSpec, Transition};
+use super::{Environment, Game, JointAction, TeamSpec, Transition};
 use crate::rng::Stream;
 
 /// Episodes of one step in a [`Game`]. Many of them can share one table.
@@ -45,20 +45,28 @@ impl Environment for GameEnvironment {
     ///
     /// # Panics
     /// When no episode is under way: each step takes a reset before it.
-    fn step(&mut self, actions: &[u32], _: &mut Stream, observations: &mut [f32]) -> Transition {
+    fn step(&mut self, action: JointAction<'_>, _: &mut Stream, _: &mut [f32]) -> Transition {
         let drawn = self
             .drawn
             .take()
             .expect("a reset before every step of a one-shot game");
-        observations.fill(0.0);
         let joint = self
             .game
             .actions()
-            .join(actions.iter().map(|&action| action as usize));
+            .join(action.discrete().iter().map(|&action| action as usize));
         Transition {
             reward: self.game.payoff(drawn, joint) as f32,
             terminated: true,
             truncated: false,
         }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        postcard::to_stdvec(&self.drawn).expect("a number is serialised")
+    }
+
+    fn restore(&mut self, saved: &[u8]) -> Result<(), postcard::Error> {
+        self.drawn = postcard::from_bytes(saved)?;
+        Ok(())
     }
 }

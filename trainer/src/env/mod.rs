@@ -4,6 +4,7 @@
 //! H hidden units, R replicas (independent runs trained side by side).
 
 pub mod builtin;
+pub mod family;
 pub mod game;
 mod game_environment;
 pub mod game_file;
@@ -14,6 +15,7 @@ pub mod solve;
 pub mod suggest;
 mod task;
 
+pub use family::Simulation;
 pub use game::Game;
 pub use game_environment::GameEnvironment;
 pub use joint::JointSpace;
@@ -21,13 +23,36 @@ pub use task::{Task, TaskError};
 
 use crate::rng::Stream;
 
+/// What an agent can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionSpace {
+    /// One of so many actions, counted from 0.
+    Discrete(usize),
+    /// A vector of so many numbers, each in [−1, 1]; the environment maps them to its own units.
+    Continuous(usize),
+}
+
+impl ActionSpace {
+    /// Number of discrete actions, or dimensions of a continuous one.
+    pub fn size(self) -> usize {
+        match self {
+            Self::Discrete(size) | Self::Continuous(size) => size,
+        }
+    }
+
+    /// Whether actions are vectors.
+    pub fn is_continuous(self) -> bool {
+        matches!(self, Self::Continuous(_))
+    }
+}
+
 /// One agent's spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AgentSpec {
     /// Length of the observation vector (f32 values).
     pub observation: usize,
-    /// Number of discrete actions.
-    pub actions: usize,
+    /// What it can do.
+    pub actions: ActionSpace,
 }
 
 /// What a team's task looks like from outside.
@@ -37,9 +62,34 @@ pub struct TeamSpec {
     pub agents: Vec<AgentSpec>,
     /// Longest possible episode, in steps (1: one-shot).
     pub horizon: usize,
+    /// Length of the simulator's state vector, which a critic may see while training (0: the
+    /// environment shows none).
+    pub state: usize,
+    /// Whether some actions are at times forbidden ([`Environment::mask`]).
+    pub masked: bool,
+}
+
+impl AgentSpec {
+    /// An agent that sees `observation` numbers and chooses between `actions` actions.
+    pub fn discrete(observation: usize, actions: usize) -> Self {
+        Self {
+            observation,
+            actions: ActionSpace::Discrete(actions),
+        }
+    }
 }
 
 impl TeamSpec {
+    /// A team whose environment shows no state and forbids no action.
+    pub fn new(agents: Vec<AgentSpec>, horizon: usize) -> Self {
+        Self {
+            agents,
+            horizon,
+            state: 0,
+            masked: false,
+        }
+    }
+
     /// Σ of the observation lengths: the length of a joint observation.
     pub fn joint_observation(&self) -> usize {
         self.agents.iter().map(|agent| agent.observation).sum()
@@ -51,10 +101,23 @@ impl TeamSpec {
         lengths.max().unwrap_or(0)
     }
 
-    /// A: the largest action set of any agent.
+    /// A: the largest action set (or the most dimensions) of any agent.
     pub fn widest_actions(&self) -> usize {
-        let sizes = self.agents.iter().map(|agent| agent.actions);
+        let sizes = self.agents.iter().map(|agent| agent.actions.size());
         sizes.max().unwrap_or(0)
+    }
+
+    /// Σ of the sizes of the action spaces: the length of a joint mask, or of a continuous joint
+    /// action.
+    pub fn joint_actions(&self) -> usize {
+        self.agents.iter().map(|agent| agent.actions.size()).sum()
+    }
+
+    /// Whether the agents' actions are vectors. A team is all of one kind.
+    pub fn is_continuous(&self) -> bool {
+        self.agents
+            .iter()
+            .any(|agent| agent.actions.is_continuous())
     }
 }
 
@@ -69,10 +132,43 @@ pub struct Transition {
     pub truncated: bool,
 }
 
+/// What every agent does at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum JointAction<'a> {
+    /// One number an agent, `[N]`, each below the size of its set.
+    Discrete(&'a [u32]),
+    /// All agents' vectors one after another, `[Σ dimensions]`, each number in [−1, 1].
+    Continuous(&'a [f32]),
+}
+
+impl<'a> JointAction<'a> {
+    /// The agents' discrete actions.
+    ///
+    /// # Panics
+    /// When they are vectors: the caller knows the [`TeamSpec`].
+    pub fn discrete(self) -> &'a [u32] {
+        match self {
+            Self::Discrete(actions) => actions,
+            Self::Continuous(_) => panic!("discrete actions for an environment that has them"),
+        }
+    }
+
+    /// The agents' vectors.
+    ///
+    /// # Panics
+    /// When they are discrete: the caller knows the [`TeamSpec`].
+    pub fn continuous(self) -> &'a [f32] {
+        match self {
+            Self::Continuous(actions) => actions,
+            Self::Discrete(_) => panic!("continuous actions for an environment that has them"),
+        }
+    }
+}
+
 /// A fully cooperative multi-agent task.
 ///
 /// Observations of all agents are written into one slice, one after another in agent order
-/// (length [`TeamSpec::joint_observation`]); the environment allocates nothing per step.
+/// (length [`TeamSpec::joint_observation`]). Nothing is allocated per step.
 pub trait Environment: Send {
     /// Agents, spaces and horizon.
     fn spec(&self) -> &TeamSpec;
@@ -80,7 +176,33 @@ pub trait Environment: Send {
     /// Starts an episode and writes the first observations, `[Σ observation]`.
     fn reset(&mut self, rng: &mut Stream, observations: &mut [f32]);
 
-    /// Plays one joint action (`actions`: `[N]`, each below its agent's `actions`) and writes
-    /// the next observations, `[Σ observation]` (zeros once the episode is over).
-    fn step(&mut self, actions: &[u32], rng: &mut Stream, observations: &mut [f32]) -> Transition;
+    /// Plays one joint action and writes the next observations, `[Σ observation]`; of an episode
+    /// that is over they are the last ones. After that, a reset comes before the next step.
+    fn step(
+        &mut self,
+        action: JointAction<'_>,
+        rng: &mut Stream,
+        observations: &mut [f32],
+    ) -> Transition;
+
+    /// Writes the simulator's state, `[TeamSpec::state]`: for a critic, never for a policy.
+    fn state(&self, state: &mut [f32]) {
+        debug_assert!(state.is_empty(), "this environment shows no state");
+    }
+
+    /// Writes which actions each agent may take now, `[Σ actions]`, agent after agent; at least
+    /// one each.
+    fn mask(&self, mask: &mut [bool]) {
+        mask.fill(true);
+    }
+
+    /// Everything needed to go on from here: with the same [`Stream`], an environment of the same
+    /// task that [`restore`](Self::restore)s it plays on as this one would.
+    fn save(&self) -> Vec<u8>;
+
+    /// Takes over what [`save`](Self::save) gave.
+    ///
+    /// # Errors
+    /// When the bytes are not what an environment of this task saves.
+    fn restore(&mut self, saved: &[u8]) -> Result<(), postcard::Error>;
 }

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::builtin::{BUILTINS, Builtin, RANDOM_FAMILIES, RandomFamily};
+use super::family::FAMILIES;
 use super::game_file::{self, GameFileError};
 use super::solve::solve;
 use super::suggest::nearest;
-use super::{Environment, Game, GameEnvironment, TeamSpec};
+use super::{Environment, Game, GameEnvironment, Simulation, TeamSpec};
 
 /// The solver's budget for an optimum that is only shown beside a result: well under a second.
 const OPTIMUM_BUDGET: u64 = 100_000_000;
@@ -27,6 +28,7 @@ pub struct Task {
 #[derive(Clone, Debug)]
 enum Kind {
     Game(Arc<Game>),
+    Simulation(Simulation),
 }
 
 /// Why no task has the name asked for.
@@ -62,6 +64,14 @@ pub enum TaskError {
         /// The family it begins with.
         family: &'static str,
     },
+    /// A member of a family of simulations that cannot be.
+    #[error("task `{name}`: {message}")]
+    Member {
+        /// The name asked for.
+        name: String,
+        /// What was found and expected.
+        message: String,
+    },
     /// A file that is not a game.
     #[error(transparent)]
     File(#[from] GameFileError),
@@ -81,10 +91,18 @@ impl Task {
                     family: family.name,
                 }),
             },
+            None if let Some(found) = simulation(name) => found,
             None if is_path(name) || path.exists() => Self::from_game(game_file::read(path)?),
             None => Err(TaskError::Unknown {
                 name: name.to_owned(),
-                suggestion: nearest(name, BUILTINS.iter().map(|builtin| builtin.name)),
+                suggestion: nearest(
+                    name,
+                    (BUILTINS.iter().map(|builtin| builtin.name)).chain(
+                        FAMILIES
+                            .iter()
+                            .flat_map(|family| family.members.iter().copied()),
+                    ),
+                ),
             }),
         }
     }
@@ -95,7 +113,7 @@ impl Task {
     ///
     /// [`TaskError::Reserved`] when its name stands for another game.
     pub fn from_game(game: Game) -> Result<Self, TaskError> {
-        if reserved(game.name()).is_some() {
+        if reserved(game.name()).is_some() || simulation(game.name()).is_some() {
             return Err(TaskError::Reserved {
                 name: game.name().to_owned(),
             });
@@ -107,13 +125,34 @@ impl Task {
         })
     }
 
-    /// Every built-in task.
+    /// Every built-in task: games first, then the listed members of every family.
+    ///
+    /// # Panics
+    /// When a family does not know a member that it lists.
     pub fn all_builtin() -> Vec<Self> {
-        BUILTINS.iter().map(Self::builtin).collect()
+        let names = FAMILIES.iter().flat_map(|family| family.members);
+        let member = |name: &&str| {
+            let found = simulation(name).expect("a family parses its members");
+            found.expect("a listed member is well formed")
+        };
+        BUILTINS
+            .iter()
+            .map(Self::builtin)
+            .chain(names.map(member))
+            .collect()
     }
 
     fn builtin(builtin: &Builtin) -> Self {
         Self::new(builtin.game(), builtin.description.to_owned())
+    }
+
+    fn simulated(simulation: Simulation) -> Self {
+        Self {
+            description: simulation.description.clone(),
+            kind: Kind::Simulation(simulation),
+            own: false,
+            optimum: OnceLock::new(),
+        }
     }
 
     fn new(game: Game, description: String) -> Self {
@@ -129,6 +168,7 @@ impl Task {
     pub fn name(&self) -> &str {
         match &self.kind {
             Kind::Game(game) => game.name(),
+            Kind::Simulation(simulation) => &simulation.name,
         }
     }
 
@@ -141,6 +181,7 @@ impl Task {
     pub fn spec(&self) -> TeamSpec {
         match &self.kind {
             Kind::Game(game) => game.spec(),
+            Kind::Simulation(simulation) => simulation.spec().clone(),
         }
     }
 
@@ -148,6 +189,7 @@ impl Task {
     pub fn make_environment(&self) -> Box<dyn Environment> {
         match &self.kind {
             Kind::Game(game) => Box::new(GameEnvironment::new(Arc::clone(game))),
+            Kind::Simulation(simulation) => simulation.make(),
         }
     }
 
@@ -155,6 +197,7 @@ impl Task {
     pub fn game(&self) -> Option<&Arc<Game>> {
         match &self.kind {
             Kind::Game(game) => Some(game),
+            Kind::Simulation(_) => None,
         }
     }
 
@@ -163,6 +206,7 @@ impl Task {
     pub fn own_game(&self) -> Option<&Game> {
         match &self.kind {
             Kind::Game(game) => self.own.then_some(game),
+            Kind::Simulation(_) => None,
         }
     }
 
@@ -173,6 +217,7 @@ impl Task {
             Kind::Game(game) => solve(game, OPTIMUM_BUDGET)
                 .ok()
                 .map(|solution| solution.value),
+            Kind::Simulation(simulation) => simulation.optimum,
         })
     }
 }
@@ -182,6 +227,19 @@ enum Reserved<'a> {
     Builtin(&'static Builtin),
     /// A family, and what should be the number of one of its games.
     Random(&'static RandomFamily, &'a str),
+}
+
+/// The simulation a name stands for, if it is one's.
+fn simulation(name: &str) -> Option<Result<Task, TaskError>> {
+    let found = FAMILIES.iter().find_map(|family| (family.parse)(name))?;
+    Some(
+        found
+            .map(Task::simulated)
+            .map_err(|message| TaskError::Member {
+                name: name.to_owned(),
+                message,
+            }),
+    )
 }
 
 fn reserved(name: &str) -> Option<Reserved<'_>> {
@@ -218,12 +276,14 @@ fn known_names() -> Vec<String> {
     let families = RANDOM_FAMILIES
         .iter()
         .map(|family| format!("{}-<seed>", family.name));
-    builtins.chain(families).collect()
+    let patterns = FAMILIES.iter().map(|family| family.pattern.to_owned());
+    builtins.chain(families).chain(patterns).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::JointAction;
     use crate::rng::Stream;
 
     /// Every task that can be named, with a random game of each family.
@@ -248,13 +308,16 @@ mod tests {
                 let actions: Vec<u32> = spec
                     .agents
                     .iter()
-                    .map(|agent| (stream.uniform() * agent.actions as f64) as u32)
+                    .map(|agent| (stream.uniform() * agent.actions.size() as f64) as u32)
                     .collect();
                 let before = observations.clone();
-                let transition = environment.step(&actions, &mut stream, &mut observations);
+                let transition = environment.step(
+                    JointAction::Discrete(&actions),
+                    &mut stream,
+                    &mut observations,
+                );
                 record.push((before, actions, transition.reward));
                 if transition.terminated || transition.truncated {
-                    assert!(observations.iter().all(|&value| value == 0.0));
                     break;
                 }
                 assert!(
@@ -276,7 +339,7 @@ mod tests {
             assert!(
                 spec.agents
                     .iter()
-                    .all(|agent| agent.observation > 0 && agent.actions > 0)
+                    .all(|agent| agent.observation > 0 && agent.actions.size() > 0)
             );
             assert!(!task.description().is_empty() && task.description().len() < 90);
             assert_eq!(Task::find(task.name()).unwrap().name(), task.name());
@@ -341,8 +404,16 @@ mod tests {
         let mut environment = Task::find("assurance").unwrap().make_environment();
         let (mut stream, mut observations) = (Stream::new(0, "play", 0), [0.0; 2]);
         environment.reset(&mut stream, &mut observations);
-        environment.step(&[0, 1], &mut stream, &mut observations);
-        environment.step(&[0, 1], &mut stream, &mut observations);
+        environment.step(
+            JointAction::Discrete(&[0, 1]),
+            &mut stream,
+            &mut observations,
+        );
+        environment.step(
+            JointAction::Discrete(&[0, 1]),
+            &mut stream,
+            &mut observations,
+        );
     }
 
     #[test]

@@ -127,14 +127,8 @@ mod tests {
             weights: (0..inputs * outputs).map(|k| k as f32 / 3.0).collect(),
             biases: (0..outputs).map(|k| -(k as f32)).collect(),
         };
-        let agent = |observation, actions| AgentSpec {
-            observation,
-            actions,
-        };
-        let spec = TeamSpec {
-            agents: vec![agent(3, 2), agent(1, 4)],
-            horizon: 1,
-        };
+        let agent = AgentSpec::discrete;
+        let spec = TeamSpec::new(vec![agent(3, 2), agent(1, 4)], 1);
         (
             spec,
             vec![

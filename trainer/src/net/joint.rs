@@ -78,7 +78,11 @@ impl EnumeratedJoint {
         streams: &mut [Stream],
         device: &Device,
     ) -> Result<Self> {
-        let sizes: Vec<usize> = spec.agents.iter().map(|agent| agent.actions).collect();
+        let sizes: Vec<usize> = spec
+            .agents
+            .iter()
+            .map(|agent| agent.actions.size())
+            .collect();
         let agents = sizes.len();
         let actions = JointSpace::new(&sizes, LARGEST_ENUMERATION).ok_or_else(|| {
             candle_core::Error::msg(format!(
@@ -215,14 +219,8 @@ mod tests {
 
     /// Two agents with 2 and 3 actions that see nothing.
     fn joint() -> EnumeratedJoint {
-        let agent = |actions| AgentSpec {
-            observation: 1,
-            actions,
-        };
-        let spec = TeamSpec {
-            agents: vec![agent(2), agent(3)],
-            horizon: 1,
-        };
+        let agent = |actions| AgentSpec::discrete(1, actions);
+        let spec = TeamSpec::new(vec![agent(2), agent(3)], 1);
         let mut streams = [Stream::new(0, "test", 0)];
         EnumeratedJoint::new(&spec, &NetworkConfig::default(), &mut streams, &Device::Cpu).unwrap()
     }
@@ -309,14 +307,8 @@ mod tests {
 
     #[test]
     fn too_many_joint_actions_are_refused() {
-        let agent = AgentSpec {
-            observation: 1,
-            actions: 65,
-        };
-        let spec = TeamSpec {
-            agents: vec![agent; 2],
-            horizon: 1,
-        };
+        let agent = AgentSpec::discrete(1, 65);
+        let spec = TeamSpec::new(vec![agent; 2], 1);
         let mut streams = [Stream::new(0, "test", 0)];
         let result =
             EnumeratedJoint::new(&spec, &NetworkConfig::default(), &mut streams, &Device::Cpu);

@@ -54,7 +54,15 @@ impl Marginals {
         let mask: Vec<f32> = spec
             .agents
             .iter()
-            .flat_map(|agent| (0..width).map(|a| if a < agent.actions { 0.0 } else { PADDING }))
+            .flat_map(|agent| {
+                (0..width).map(|a| {
+                    if a < agent.actions.size() {
+                        0.0
+                    } else {
+                        PADDING
+                    }
+                })
+            })
             .collect();
         Ok(Self {
             mlp: GroupedMlp::new(&shape, &mut per_agent, device)?,
@@ -90,7 +98,7 @@ impl Marginals {
             first.keep_inputs(spec.observation);
         }
         if let Some(last) = layers.last_mut() {
-            last.keep_outputs(spec.actions);
+            last.keep_outputs(spec.actions.size());
         }
         Ok(layers)
     }
@@ -103,14 +111,8 @@ mod tests {
 
     #[test]
     fn agents_of_different_spaces_share_a_batch_without_touching() {
-        let agent = |observation, actions| AgentSpec {
-            observation,
-            actions,
-        };
-        let spec = TeamSpec {
-            agents: vec![agent(1, 2), agent(3, 4)],
-            horizon: 1,
-        };
+        let agent = AgentSpec::discrete;
+        let spec = TeamSpec::new(vec![agent(1, 2), agent(3, 4)], 1);
         let mut streams = [Stream::new(0, "a", 0), Stream::new(1, "a", 0)];
         let network = NetworkConfig::default();
         let marginals = Marginals::new(&spec, &network, &mut streams, &Device::Cpu).unwrap();

@@ -2,7 +2,7 @@
 
 use consort_runtime::{Image, ImageError, Policy, StepError, head};
 
-use crate::env::{Game, Task};
+use crate::env::{Game, JointAction, Task};
 use crate::rng::Stream;
 
 /// How an agent turns its logits into an action.
@@ -78,7 +78,7 @@ impl Actors {
         for (agent, actor) in self.actors().iter_mut().enumerate() {
             let spec = spec.agents[agent];
             let mut observation = vec![0.0; spec.observation];
-            let mut policy: Vec<f64> = Vec::with_capacity(spec.observation * spec.actions);
+            let mut policy: Vec<f64> = Vec::with_capacity(spec.observation * spec.actions.size());
             for number in 0..game.observations().sizes()[agent] {
                 game.encode_observation(agent, number, &mut observation);
                 policy.extend(actor.probabilities(&observation, choice)?);
@@ -118,7 +118,11 @@ impl Actors {
                     rest = others;
                     actions[agent] = actor.act(own, choice, &mut dice[agent])? as u32;
                 }
-                let transition = environment.step(&actions, &mut nature, &mut observations);
+                let transition = environment.step(
+                    JointAction::Discrete(&actions),
+                    &mut nature,
+                    &mut observations,
+                );
                 env_steps += 1;
                 sum += f64::from(transition.reward);
                 if transition.terminated || transition.truncated {

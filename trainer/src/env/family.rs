@@ -1,0 +1,83 @@
+//! Tasks that are simulated rather than tabulated, by families of names.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Environment, TeamSpec};
+
+/// Makes environments of one task.
+type Make = Arc<dyn Fn() -> Box<dyn Environment> + Send + Sync>;
+
+/// A task that has no payoff table: its environments are programs.
+#[derive(Clone)]
+pub struct Simulation {
+    /// What it is called: the name that its family parses.
+    pub name: String,
+    /// What it asks of a team, in one line.
+    pub description: String,
+    /// The best return that agents who act apart can reach, where it is known.
+    pub optimum: Option<f64>,
+    spec: TeamSpec,
+    make: Make,
+}
+
+impl Simulation {
+    /// The task whose environments `make` makes.
+    pub fn new<E: Environment + 'static>(
+        name: impl Into<String>,
+        description: impl Into<String>,
+        make: impl Fn() -> E + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            description: description.into(),
+            optimum: None,
+            spec: make().spec().clone(),
+            make: Arc::new(move || Box::new(make())),
+        }
+    }
+
+    /// The same, with a known optimum.
+    pub fn with_optimum(self, optimum: f64) -> Self {
+        Self {
+            optimum: Some(optimum),
+            ..self
+        }
+    }
+
+    /// Agents, spaces and horizon.
+    pub fn spec(&self) -> &TeamSpec {
+        &self.spec
+    }
+
+    /// A fresh environment.
+    pub fn make(&self) -> Box<dyn Environment> {
+        (self.make)()
+    }
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulation")
+            .field("name", &self.name)
+            .field("spec", &self.spec)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tasks whose names follow one pattern.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// The pattern, for people: `lbf-<W>x<H>-<N>p-<M>f`.
+    pub pattern: &'static str,
+    /// What its tasks are like, in one line.
+    pub description: &'static str,
+    /// The members that are listed and tested by name.
+    pub members: &'static [&'static str],
+    /// The task a name stands for: `None` where the name is none of this family's, an error
+    /// (what was found, what was expected) where it is meant to be and is wrong.
+    pub parse: fn(&str) -> Option<Result<Simulation, String>>,
+}
+
+/// Every family.
+pub static FAMILIES: &[Family] = &[];

@@ -18,10 +18,10 @@ pub use device::{DeviceChoice, DeviceError};
 pub use layers::{ConfigError, Layers};
 pub use method::{ArmName, Method};
 
-use crate::algo::ArmKind;
 use crate::algo::anneal::AnnealConfig;
+use crate::algo::{ArmKind, UpdateConfig};
 use crate::algo::factored::{FactoredConfig, Temperature};
-use crate::env::{Game, Task, TaskError};
+use crate::env::{Game, Task, TaskError, TeamSpec};
 use crate::net::NetworkConfig;
 
 /// A run.
@@ -38,12 +38,16 @@ pub struct Config {
     pub steps: u64,
     /// Where the tensors live.
     pub device: DeviceChoice,
-    /// Episodes an update.
+    /// Environments that an arm plays in side by side.
     pub batch: usize,
+    /// Steps in each of them before an update; 0: an episode's, at most [`LONGEST_ROLLOUT`].
+    pub rollout: usize,
     /// Whether networks see observations shifted and scaled to zero mean and unit variance.
     pub normalise_observations: bool,
     /// Sizes of the networks.
     pub network: NetworkConfig,
+    /// How a batch becomes steps of the optimiser.
+    pub update: UpdateConfig,
     /// Settings of the annealed arms and of its ablations.
     pub annealed: AnnealConfig,
     /// Settings of the factored arm.
@@ -64,8 +68,10 @@ impl Default for Config {
             steps: 400_000,
             device: DeviceChoice::Cpu,
             batch: 16,
+            rollout: 0,
             normalise_observations: false,
             network: NetworkConfig::default(),
+            update: UpdateConfig::default(),
             annealed: AnnealConfig::default(),
             factored: FactoredConfig::default(),
             portfolio: PortfolioConfig::default(),
@@ -73,6 +79,16 @@ impl Default for Config {
         }
     }
 }
+
+/// Most of a run's steps that its curve may cost.
+const CURVE_SHARE: f64 = 0.06;
+/// How often each arm is judged, times its policies: joint, product, greedy product.
+const CURVE_ROUNDS: u64 = 50 * 3;
+/// Episodes beyond which a curve does not become clearer.
+const MOST_CURVE_EPISODES: u64 = 64;
+
+/// Steps of a rollout where the configuration does not say, at most.
+pub const LONGEST_ROLLOUT: usize = 128;
 
 /// The arms of the method `annealed`: trained with equal shares of the steps, best one kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,6 +101,8 @@ pub struct PortfolioConfig {
     pub selection: f64,
     /// How many arms are evaluated a second time.
     pub finalists: usize,
+    /// Share of the run's steps with which the finalists go on learning between the rounds.
+    pub polish: f64,
     /// Factored policy gradient under a strong bonus for entropy that fades geometrically.
     #[serde(rename = "explore-strong")]
     pub explore_strong: FactoredConfig,
@@ -111,6 +129,7 @@ impl Default for PortfolioConfig {
             .concat(),
             selection: 0.1,
             finalists: 4,
+            polish: 0.0,
             explore_strong: with(Temperature::Geometric {
                 start: 0.5,
                 end: 0.01,
@@ -129,8 +148,12 @@ impl Default for PortfolioConfig {
 /// not divide evenly is left unspent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Updates of each arm, a batch of episodes each.
+    /// Updates of each arm, a batch of rollouts each.
     pub updates: u64,
+    /// Episodes in which each of an arm's policies is judged whenever a record is taken.
+    pub curve_episodes: usize,
+    /// Updates with which each finalist goes on.
+    pub polish: u64,
     /// Evaluation episodes of every arm in the first round (0: only one arm, nothing to choose).
     pub preliminary: usize,
     /// Arms in the second round.
@@ -154,24 +177,49 @@ impl Config {
         arms.iter().map(|arm| arm.kind(self)).collect()
     }
 
-    /// How the steps are spent.
-    pub fn budget(&self) -> Budget {
-        let arms = self.arm_names().len().max(1) as u64;
-        let batch = self.batch.max(1) as u64;
-        if arms == 1 {
-            return Budget {
-                updates: self.steps / batch,
-                preliminary: 0,
-                finalists: 0,
-                decisive: 0,
-            };
+    /// T: steps of a rollout of a team with this spec.
+    pub fn rollout_length(&self, spec: &TeamSpec) -> usize {
+        match self.rollout {
+            0 => spec.horizon.clamp(1, LONGEST_ROLLOUT),
+            length => length,
         }
-        let round = (self.steps as f64 * self.portfolio.selection / 2.0) as u64;
-        let finalists = arms.min(self.portfolio.finalists as u64).max(1);
-        let (preliminary, decisive) = (round / arms, round / finalists);
-        let training = self.steps - preliminary * arms - decisive * finalists;
+    }
+
+    /// How the steps are spent on a task with this spec.
+    pub fn budget(&self, spec: &TeamSpec) -> Budget {
+        let arms = self.arm_names().len().max(1) as u64;
+        let horizon = spec.horizon.max(1) as u64;
+        let an_update = self.batch.max(1) as u64 * self.rollout_length(spec) as u64;
+        let portfolio = &self.portfolio;
+        let alone = arms == 1;
+        let share = |share: f64| (self.steps as f64 * share) as u64;
+        let finalists = match alone {
+            true => 1,
+            false => arms.min(portfolio.finalists as u64).max(1),
+        };
+        // A game's values are summed up, not played out.
+        let curve = if horizon == 1 { 0 } else { share(CURVE_SHARE) };
+        let curve_episodes = curve / (arms + finalists) / CURVE_ROUNDS / horizon;
+        let curve_episodes = curve_episodes.min(MOST_CURVE_EPISODES);
+        // Arms that go on leave records, too.
+        let judged = curve_episodes * CURVE_ROUNDS * horizon;
+        let (round, polish) = match alone {
+            true => (0, 0),
+            false => (share(portfolio.selection / 2.0), share(portfolio.polish)),
+        };
+        // An arm may stand twice: as it is, and as it was at its best.
+        let entrants = if horizon == 1 { 1 } else { 2 };
+        let preliminary = round / (arms * entrants) / horizon;
+        let decisive = round / (finalists * if polish > 0 { 3 } else { 1 }) / horizon;
+        let evaluated = preliminary * arms * entrants + decisive * finalists * if polish > 0 { 3 } else { 1 };
+        let training = self.steps - (evaluated * horizon).min(self.steps);
+        let training = training - polish.min(training);
+        let an_arm = (training / arms).saturating_sub(judged);
+        let a_finalist = (polish / finalists).saturating_sub(judged);
         Budget {
-            updates: training / arms / batch,
+            updates: an_arm / an_update,
+            curve_episodes: curve_episodes as usize,
+            polish: a_finalist / an_update,
             preliminary: preliminary as usize,
             finalists: finalists as usize,
             decisive: decisive as usize,

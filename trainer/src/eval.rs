@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use candle_core::Result;
+use candle_core::{Result, Tensor};
+use rand_core::Rng;
+use serde::{Deserialize, Serialize};
 
-use crate::algo::Algorithm;
-use crate::env::Game;
-use crate::net::MarginalOutput;
-use crate::rollout::Runner;
+use crate::algo::{Algorithm, PlayMemory};
+use crate::env::{Environment, Game, Task, TeamSpec};
+use crate::net::{Choices, FORBIDDEN, MarginalOutput, Rows};
+use crate::rng::Stream;
+use crate::rollout::{Runner, Seen, forbid, play_step};
 
-/// Exact values of one replica's policies in its game.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+/// Values of one replica's policies: exact in games, means over a few episodes in anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Values {
     /// J(π_J): the joint policy's expected return, where the method has one.
     pub joint: Option<f64>,
@@ -59,11 +62,15 @@ impl Enumeration {
     /// What the policies are worth, one entry a replica; they see observations as `runner`
     /// presents them.
     pub fn values(&self, runner: &Runner, algorithm: &dyn Algorithm) -> Result<Vec<Values>> {
-        let observations = runner.present(self.rows.clone())?;
-        let output = algorithm.marginals().forward(&observations.own)?;
-        let policies = self.policies(&output)?;
+        let seen = runner.present(self.rows.clone());
+        let spec = self.games[0].spec();
+        let rows = Rows::unrelated(self.games.len(), self.games[0].observations().count());
+        let device = algorithm.marginals().device();
+        let own = algorithm.marginals().pack(&seen, &rows, device)?;
+        let policies = self.policies(&algorithm.marginals().forward(&own, &rows)?)?;
+        let shape = (rows.replicas, rows.samples(), spec.joint_observation());
         let joint: Option<Vec<Vec<Vec<f32>>>> = algorithm
-            .joint_probs(&observations.joint)
+            .joint_probs(&Tensor::from_vec(seen, shape, device)?, &rows)
             .map(|probs| probs.and_then(|probs| probs.to_vec3()))
             .transpose()?;
         Ok(self
@@ -82,7 +89,10 @@ impl Enumeration {
 
     /// `[replica][agent]` → probabilities `[|O_i|, A_i]`, row-major.
     fn policies(&self, output: &MarginalOutput) -> Result<Vec<Vec<Vec<f64>>>> {
-        let probs: Vec<Vec<Vec<f32>>> = output.log_probs.exp()?.to_vec3()?;
+        let MarginalOutput::Categorical { log_probs, .. } = output else {
+            return Err(candle_core::Error::msg("a game's actions are discrete"));
+        };
+        let probs: Vec<Vec<Vec<f32>>> = log_probs.exp()?.to_vec3()?;
         let table = |game: &Game, rows: &[Vec<f32>], agent: usize| {
             let space = game.observations();
             let width = rows[0].len() / game.agents();
@@ -99,6 +109,162 @@ impl Enumeration {
             .map(|(game, rows)| (0..game.agents()).map(|i| table(game, rows, i)).collect())
             .collect())
     }
+}
+
+/// Evaluates policies by episodes of their own, counted like all others.
+pub struct Player {
+    tasks: Vec<Task>,
+    spec: TeamSpec,
+    episodes: usize,
+}
+
+/// Who acts in an evaluation episode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Joint,
+    Product { greedy: bool },
+}
+
+impl Player {
+    /// `episodes` episodes of `tasks[r]` for each policy of replica r.
+    pub fn new(tasks: &[Task], spec: &TeamSpec, episodes: usize) -> Self {
+        Self {
+            tasks: tasks.to_vec(),
+            spec: spec.clone(),
+            episodes,
+        }
+    }
+
+    /// What the policies of the first replica are worth, and the environment steps it took to see;
+    /// jobs of longer tasks have one replica. All three face the same episodes, other ones for
+    /// every `round`.
+    pub fn values(
+        &self,
+        runner: &Runner,
+        algorithm: &dyn Algorithm,
+        seeds: &[u64],
+        round: u64,
+    ) -> Result<Vec<(Option<Values>, u64)>> {
+        let mut steps = 0;
+        let seed = Stream::new(seeds[0], "curve", round).next_u64();
+        let mut play = |who| -> Result<Option<f64>> {
+            let Some((mean, taken)) = self.play(runner, algorithm, seed, who)? else {
+                return Ok(None);
+            };
+            steps += taken;
+            Ok(Some(mean))
+        };
+        let joint = play(Who::Joint)?;
+        let product = play(Who::Product { greedy: false })?;
+        let greedy = play(Who::Product { greedy: true })?;
+        let values = product.zip(greedy).map(|(product, greedy)| Values {
+            joint,
+            product,
+            greedy,
+        });
+        Ok(vec![(values, steps)])
+    }
+
+    /// The mean return of one policy and the steps taken; none where there is no such policy.
+    fn play(
+        &self,
+        runner: &Runner,
+        algorithm: &dyn Algorithm,
+        seed: u64,
+        who: Who,
+    ) -> Result<Option<(f64, u64)>> {
+        let (count, spec) = (self.episodes, &self.spec);
+        let width = spec.joint_observation();
+        let flat = spec.agents.len() * spec.widest_actions();
+        let mut environments: Vec<Box<dyn Environment>> = (0..count)
+            .map(|_| self.tasks[0].make_environment())
+            .collect();
+        let mut nature: Vec<Stream> = (0..count as u64)
+            .map(|episode| Stream::new(seed, "nature", episode))
+            .collect();
+        let mut observations = vec![0.0; count * width];
+        for ((environment, row), stream) in (environments.iter_mut())
+            .zip(observations.chunks_exact_mut(width))
+            .zip(&mut nature)
+        {
+            environment.reset(stream, row);
+        }
+        let dice = |name| vec![Stream::new(seed, name, 0)];
+        let mut own_dice = dice("product");
+        let mut memory = PlayMemory::new(dice("joint"));
+        let (mut over, mut sum, mut taken) = (vec![false; count], 0.0, 0);
+        let mut first = true;
+        while over.contains(&false) {
+            let forbidden = spec.masked.then(|| {
+                let mut table = vec![FORBIDDEN; count * flat];
+                let mut allowed = vec![true; spec.joint_actions()];
+                for (environment, row) in environments.iter().zip(table.chunks_exact_mut(flat)) {
+                    environment.mask(&mut allowed);
+                    forbid(spec, &allowed, row);
+                }
+                table
+            });
+            let valid = vec![true; count];
+            let seen = Seen {
+                rows: Rows {
+                    replicas: 1,
+                    time: 1,
+                    parallel: count,
+                    first: vec![first; count],
+                },
+                joint: runner.present(observations.clone()),
+                forbidden,
+                valid: &valid,
+            };
+            first = false;
+            let choices = match who {
+                Who::Joint => match algorithm.play_joint(&seen, &mut memory, false) {
+                    Some(choices) => choices?,
+                    None => return Ok(None),
+                },
+                Who::Product { greedy } => {
+                    product(algorithm, &seen, &mut memory, &mut own_dice, greedy)?
+                }
+            };
+            for index in 0..count {
+                if over[index] {
+                    continue;
+                }
+                let row = &mut observations[index * width..(index + 1) * width];
+                let environment = environments[index].as_mut();
+                let transition = play_step(environment, &choices, index, count, &mut nature[index], row);
+                sum += f64::from(transition.reward);
+                taken += 1;
+                over[index] |= transition.terminated || transition.truncated;
+            }
+            // What an episode shows after its end is seen by no one that still acts.
+        }
+        Ok(Some((sum / count as f64, taken)))
+    }
+}
+
+/// What the product of marginals does about what is seen.
+fn product(
+    algorithm: &dyn Algorithm,
+    seen: &Seen<'_>,
+    memory: &mut PlayMemory,
+    dice: &mut [Stream],
+    greedy: bool,
+) -> Result<Choices> {
+    let (marginals, rows) = (algorithm.marginals(), &seen.rows);
+    let device = marginals.device();
+    let own = marginals.pack(&seen.joint, rows, device)?;
+    let features = marginals.features(&own, rows, &memory.parts[0])?;
+    memory.parts[0] = marginals.memory(&features, rows)?;
+    let forbidden = match &seen.forbidden {
+        Some(table) => {
+            let shape = (1, rows.samples(), table.len() / rows.samples());
+            Some(Tensor::from_slice(table, shape, device)?)
+        }
+        None => None,
+    };
+    let output = marginals.output(&features, rows, forbidden.as_ref())?;
+    output.choose(dice, greedy)
 }
 
 /// Σ_o P(o) Σ_a π_J(a | o) R(o, a); probs: `[joint observations][joint actions]`.

@@ -193,6 +193,11 @@ pub fn actors(networks: &[Vec<DenseWeights>]) -> Result<Actors, ExportError> {
     Ok(Actors::new(emit(TeamId([0; 16]), networks)?))
 }
 
+#[allow(missing_docs)]
+pub fn dense_only(n: &[crate::net::NetworkWeights]) -> Vec<Vec<DenseWeights>> {
+    n.iter().map(|n| n.layers.iter().map(|l| match l { crate::net::LayerWeights::Dense(d, _) => d.clone(), _ => panic!("stub: GRU") }).collect()).collect()
+}
+
 /// One image an agent.
 fn emit(team: TeamId, networks: &[Vec<DenseWeights>]) -> Result<Vec<AlignedImage>, ExportError> {
     let agents = networks.len() as u16;

@@ -7,6 +7,7 @@ pub mod env;
 pub mod error;
 pub mod eval;
 pub mod export;
+pub mod job;
 pub mod net;
 pub mod report;
 pub mod rng;

@@ -6,9 +6,40 @@
 
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A seeded source of randomness for one purpose.
+/// A seeded source of randomness for one purpose. Saved and loaded, it goes on where it was.
 pub struct Stream(ChaCha8Rng);
+
+impl Clone for Stream {
+    fn clone(&self) -> Self {
+        Position(self.0.get_seed(), self.0.get_word_pos()).stream()
+    }
+}
+
+/// What a generator is made of: its key and how many words it has given.
+#[derive(Serialize, Deserialize)]
+struct Position([u8; 32], u128);
+
+impl Position {
+    fn stream(&self) -> Stream {
+        let mut generator = ChaCha8Rng::from_seed(self.0);
+        generator.set_word_pos(self.1);
+        Stream(generator)
+    }
+}
+
+impl Serialize for Stream {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Position(self.0.get_seed(), self.0.get_word_pos()).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Stream {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Position::deserialize(deserializer)?.stream())
+    }
+}
 
 impl Stream {
     /// The stream called `name`, number `index`, of the run seeded with `seed`.

@@ -1,77 +1,160 @@
-//! Interaction: R replicas × B environments, one batch at a time.
+//! Interaction: R replicas × B environments, T steps at a time.
+//!
+//! Environments write observations straight into the batch. An episode that *terminates* is
+//! followed at once by the first row of the next one. An episode that is *truncated* still has a
+//! future, whose value the critic must be asked for: its last observation takes a row of its own,
+//! in which nobody acts (`valid` is false there), and the next episode begins a row later.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::Result;
+use serde::{Deserialize, Serialize};
 
-use crate::env::{Environment, JointAction, Task, TeamSpec};
-use crate::net::Normalisation;
+use crate::env::{Environment, JointAction, Task, TeamSpec, Transition};
+use crate::net::{Choices, FORBIDDEN, Normalisation, Rows, by_replica};
 use crate::rng::Stream;
 
-/// What the agents see, on the device. S = samples a replica.
-#[derive(Clone)]
-pub struct Observations {
-    /// Each agent's own, `[R·N, S, D]`, padded with zeros to the longest.
-    pub own: Tensor,
-    /// All agents' side by side, `[R, S, Σ observation]`.
-    pub joint: Tensor,
+/// What the teams of all replicas see at one moment.
+pub struct Seen<'a> {
+    /// One row of B sequences a replica.
+    pub rows: Rows,
+    /// `[R, B, Σ observation]`, as the networks see it.
+    pub joint: Vec<f32>,
+    /// `[R, B, N·A]`, 0 or [`FORBIDDEN`]; none where the environment forbids nothing.
+    pub forbidden: Option<Vec<f32>>,
+    /// Whether anybody's action counts in this row, `[R, B]`.
+    pub valid: &'a [bool],
 }
 
 /// Joint actions and who chose them.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Actions {
-    /// `[R, S, N]`, row-major.
-    pub actions: Vec<u32>,
-    /// `[R, S]`: drawn from the joint policy rather than from the product of marginals.
-    pub from_joint: Vec<bool>,
+    /// What is done, `[R, B, …]`.
+    pub taken: Choices,
+    /// What the joint policy would have done, where the learner needs it.
+    pub drawn: Option<Choices>,
+    /// ln of the probability (or density) with which the acting policy took it, `[R, B]`.
+    pub log_prob: Vec<f32>,
 }
 
-/// One batch of experience.
+/// T steps of experience of every replica. Row `t·B + b` of a replica is step t of sequence b.
 pub struct Batch {
-    /// What was seen.
-    pub observations: Observations,
-    /// What was done.
-    pub actions: Actions,
-    /// Return of each sample's episode, `[R, S]`, row-major.
-    pub returns: Vec<f32>,
+    /// T + 1 steps: the last row is only there to be valued.
+    pub rows: Rows,
+    /// `[R, (T+1)·B, Σ observation]`, as the networks see it.
+    pub joint: Vec<f32>,
+    /// `[R, (T+1)·B, state]`.
+    pub state: Vec<f32>,
+    /// `[R, (T+1)·B, N·A]`, 0 or [`FORBIDDEN`]; empty where nothing is forbidden.
+    pub forbidden: Vec<f32>,
+    /// What was done, `[R, T·B, …]`.
+    pub actions: Choices,
+    /// What the joint policy would have done, where the learner asked for it to be kept.
+    pub drawn: Option<Choices>,
+    /// ln of the acting policy's probability of it, `[R, T·B]`.
+    pub log_prob: Vec<f32>,
+    /// The team's rewards, `[R, T·B]`.
+    pub rewards: Vec<f32>,
+    /// The row's step ended its episode for good, `[R, T·B]`.
+    pub terminated: Vec<bool>,
+    /// Somebody acted in the row, `[R, (T+1)·B]`.
+    pub valid: Vec<bool>,
+    /// Returns of the episodes that ended, a list a replica.
+    pub returns: Vec<Vec<f32>>,
+}
+
+impl Batch {
+    /// Environment steps of one replica.
+    pub fn env_steps(&self, replica: usize) -> u64 {
+        let samples = self.rows.samples();
+        let acted = samples - self.rows.parallel;
+        let valid = &self.valid[replica * samples..][..acted];
+        valid.iter().filter(|&&valid| valid).count() as u64
+    }
+}
+
+/// One environment under way.
+struct Running {
+    environment: Box<dyn Environment>,
+    /// Return of the episode so far.
+    sum: f64,
+    /// The episode was truncated and shows its last observation.
+    over: bool,
 }
 
 /// The environments of all replicas and the streams that drive them.
 pub struct Runner {
     spec: TeamSpec,
     /// `[R][B]`.
-    environments: Vec<Vec<Box<dyn Environment>>>,
+    environments: Vec<Vec<Running>>,
     streams: Vec<Stream>,
-    device: Device,
-    /// `[R, B, Σ observation]`: written in place by the environments.
-    observations: Vec<f32>,
     normalisation: Normalisation,
+    /// What the environments show now.
+    now: Showing,
+}
+
+/// One step of all environments.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Showing {
+    joint: Vec<f32>,
+    state: Vec<f32>,
+    forbidden: Vec<f32>,
+    first: Vec<bool>,
+    valid: Vec<bool>,
+}
+
+/// Everything a [`Runner`] needs to go on.
+#[derive(Serialize, Deserialize)]
+pub struct RunnerState {
+    /// Bytes, return so far, over: `[R][B]`.
+    environments: Vec<Vec<(Vec<u8>, f64, bool)>>,
+    streams: Vec<Stream>,
+    normalisation: Normalisation,
+    now: Showing,
 }
 
 impl Runner {
-    /// `parallel` environments of `tasks[r]` for every replica r, driven by `streams[r]`.
-    ///
-    /// # Panics
-    ///
-    /// When a task's episodes are longer than one step: a batch holds one decision an episode.
-    pub fn new(tasks: &[Task], parallel: usize, streams: Vec<Stream>, device: &Device) -> Self {
-        let spec = tasks[0].spec().clone();
-        assert_eq!(spec.horizon, 1, "a batch holds one decision an episode");
+    /// `parallel` environments of `tasks[r]` for every replica r, driven by `streams[r]`, each at
+    /// the start of an episode.
+    pub fn new(
+        tasks: &[Task],
+        parallel: usize,
+        streams: Vec<Stream>,
+        normalisation: Normalisation,
+    ) -> Self {
+        let spec = tasks[0].spec();
+        let count = tasks.len() * parallel;
+        let running = |task: &Task| Running {
+            environment: task.make_environment(),
+            sum: 0.0,
+            over: false,
+        };
         let environments = tasks
             .iter()
-            .map(|task| (0..parallel).map(|_| task.make_environment()).collect())
+            .map(|task| (0..parallel).map(|_| running(task)).collect())
             .collect();
-        Self {
-            observations: vec![0.0; tasks.len() * parallel * spec.joint_observation()],
+        let flat = spec.agents.len() * spec.widest_actions();
+        let mut runner = Self {
+            now: Showing {
+                joint: vec![0.0; count * spec.joint_observation()],
+                state: vec![0.0; count * spec.state],
+                forbidden: vec![FORBIDDEN; if spec.masked { count * flat } else { 0 }],
+                first: vec![true; count],
+                valid: vec![true; count],
+            },
             spec,
             environments,
             streams,
-            device: device.clone(),
-            normalisation: Normalisation::default(),
+            normalisation,
+        };
+        let width = runner.spec.joint_observation();
+        let mut rows = runner.now.joint.chunks_exact_mut(width);
+        for (replica, stream) in runner.environments.iter_mut().zip(&mut runner.streams) {
+            for running in replica {
+                let row = rows.next().expect("one row an environment");
+                running.environment.reset(stream, row);
+            }
         }
-    }
-
-    /// Normalises observations from here on.
-    pub fn normalise(&mut self, normalisation: Normalisation) {
-        self.normalisation = normalisation;
+        runner.show();
+        runner
     }
 
     /// How observations are normalised now.
@@ -80,69 +163,236 @@ impl Runner {
     }
 
     /// Rows of joint observations (`[R, S, Σ observation]`) as the policies see them.
-    pub fn present(&self, mut rows: Vec<f32>) -> Result<Observations> {
+    pub fn present(&self, mut rows: Vec<f32>) -> Vec<f32> {
         self.normalisation.apply(&mut rows);
-        pack(&rows, self.streams.len(), &self.spec, &self.device)
+        rows
     }
 
-    /// Plays one episode in every environment with the joint actions `act` chooses.
-    pub fn collect(&mut self, act: impl FnOnce(&Observations) -> Result<Actions>) -> Result<Batch> {
-        let width = self.spec.joint_observation();
-        let agents = self.spec.agents.len();
-        let mut rows = self.observations.chunks_exact_mut(width);
-        for (replica, stream) in self.environments.iter_mut().zip(&mut self.streams) {
-            for environment in replica {
-                environment.reset(stream, rows.next().expect("one row an environment"));
-            }
+    /// Plays `time` steps in every environment with the joint actions `act` chooses.
+    pub fn collect(
+        &mut self,
+        time: usize,
+        mut act: impl FnMut(&Seen<'_>) -> Result<Actions>,
+    ) -> Result<Batch> {
+        let replicas = self.environments.len();
+        let mut steps = Steps::default();
+        let mut returns = vec![Vec::new(); replicas];
+        for _ in 0..time {
+            let actions = act(&self.seen())?;
+            let before = self.now.clone();
+            let (rewards, terminated) = self.step(&actions.taken, &mut returns);
+            steps.push(before, actions, rewards, terminated);
         }
-        self.normalisation.include(&self.observations);
-        let observations = self.present(self.observations.clone())?;
-        let actions = act(&observations)?;
+        Ok(steps.into_batch(self.now.clone(), returns, replicas))
+    }
 
-        let mut returns = Vec::with_capacity(actions.from_joint.len());
-        let mut rows = self.observations.chunks_exact_mut(width);
-        let mut choices = actions.actions.chunks_exact(agents);
-        for (replica, stream) in self.environments.iter_mut().zip(&mut self.streams) {
-            for environment in replica {
-                let (row, choice) = (rows.next(), choices.next());
-                let (row, choice) = row.zip(choice).expect("one row an environment");
-                let transition = environment.step(JointAction::Discrete(choice), stream, row);
-                debug_assert!(transition.terminated, "one decision an episode");
-                returns.push(transition.reward);
+    fn seen(&self) -> Seen<'_> {
+        let replicas = self.environments.len();
+        let masked = !self.now.forbidden.is_empty();
+        Seen {
+            rows: Rows {
+                replicas,
+                time: 1,
+                parallel: self.now.first.len() / replicas,
+                first: self.now.first.clone(),
+            },
+            joint: self.now.joint.clone(),
+            forbidden: masked.then(|| self.now.forbidden.clone()),
+            valid: &self.now.valid,
+        }
+    }
+
+    /// One step of every environment; rewards and terminations, `[R, B]`.
+    fn step(&mut self, actions: &Choices, returns: &mut [Vec<f32>]) -> (Vec<f32>, Vec<bool>) {
+        let width = self.spec.joint_observation();
+        let count = self.now.first.len();
+        let (mut rewards, mut terminated) = (vec![0.0; count], vec![false; count]);
+        let mut index = 0;
+        let replicas = self.environments.iter_mut().zip(&mut self.streams);
+        for ((replica, stream), returns) in replicas.zip(returns) {
+            for running in replica {
+                let row = &mut self.now.joint[index * width..(index + 1) * width];
+                self.now.first[index] = false;
+                self.now.valid[index] = true;
+                if running.over {
+                    running.over = false;
+                    running.environment.reset(stream, row);
+                    self.now.first[index] = true;
+                } else {
+                    let environment = running.environment.as_mut();
+                    let transition = play_step(environment, actions, index, count, stream, row);
+                    rewards[index] = transition.reward;
+                    running.sum += f64::from(transition.reward);
+                    if transition.terminated || transition.truncated {
+                        returns.push(running.sum as f32);
+                        running.sum = 0.0;
+                    }
+                    if transition.terminated {
+                        terminated[index] = true;
+                        running.environment.reset(stream, row);
+                        self.now.first[index] = true;
+                    } else if transition.truncated {
+                        running.over = true;
+                        self.now.valid[index] = false;
+                    }
+                }
+                index += 1;
             }
         }
-        Ok(Batch {
-            observations,
-            actions,
-            returns,
-        })
+        self.show();
+        (rewards, terminated)
+    }
+
+    /// Completes what the environments show: normalised observations, states, masks.
+    fn show(&mut self) {
+        self.normalisation.include(&self.now.joint);
+        self.normalisation.apply(&mut self.now.joint);
+        let (state, masked) = (self.spec.state, self.spec.masked);
+        if state == 0 && !masked {
+            return;
+        }
+        let wide = self.spec.widest_actions();
+        let flat = self.spec.agents.len() * wide;
+        let mut allowed = vec![true; self.spec.joint_actions()];
+        let running = self.environments.iter().flatten();
+        for (index, running) in running.enumerate() {
+            if state > 0 {
+                let own = index * state..(index + 1) * state;
+                running.environment.state(&mut self.now.state[own]);
+            }
+            if masked {
+                running.environment.mask(&mut allowed);
+                let row = &mut self.now.forbidden[index * flat..(index + 1) * flat];
+                forbid(&self.spec, &allowed, row);
+            }
+        }
+    }
+
+    /// Everything needed to go on from here.
+    pub fn save(&self) -> RunnerState {
+        let saved = |running: &Running| (running.environment.save(), running.sum, running.over);
+        let replicas = self.environments.iter();
+        RunnerState {
+            environments: replicas
+                .map(|replica| replica.iter().map(saved).collect())
+                .collect(),
+            streams: self.streams.clone(),
+            normalisation: self.normalisation.clone(),
+            now: self.now.clone(),
+        }
+    }
+
+    /// Goes on from where `state` was saved.
+    ///
+    /// # Errors
+    /// When it was saved by environments of another task.
+    pub fn restore(&mut self, state: RunnerState) -> Result<()> {
+        let rows = self.environments.iter_mut().flatten();
+        for (running, (bytes, sum, over)) in rows.zip(state.environments.into_iter().flatten()) {
+            let restored = running.environment.restore(&bytes);
+            restored.map_err(candle_core::Error::wrap)?;
+            (running.sum, running.over) = (sum, over);
+        }
+        self.streams = state.streams;
+        self.normalisation = state.normalisation;
+        self.now = state.now;
+        Ok(())
     }
 }
 
-/// Rows of joint observations (`[R, S, Σ observation]`) onto the device: once for the joint
-/// policy and once, one agent at a time and padded, for the marginals.
-pub fn pack(
-    rows: &[f32],
-    replicas: usize,
-    spec: &TeamSpec,
-    device: &Device,
-) -> Result<Observations> {
-    let (agents, width) = (spec.agents.len(), spec.joint_observation());
-    let samples = rows.len() / (replicas * width);
-    let widest = spec.widest_observation();
-    let mut own = vec![0.0_f32; replicas * agents * samples * widest];
-    for (index, row) in rows.chunks_exact(width).enumerate() {
-        let (replica, sample) = (index / samples, index % samples);
-        let mut start = 0;
-        for (agent, spec) in spec.agents.iter().enumerate() {
-            let target = ((replica * agents + agent) * samples + sample) * widest;
-            own[target..target + spec.observation]
-                .copy_from_slice(&row[start..start + spec.observation]);
-            start += spec.observation;
+/// Writes a mask (`allowed`: `[Σ actions]`) as [`FORBIDDEN`] or 0 (`row`: `[N·A]`); padding stays
+/// forbidden.
+pub fn forbid(spec: &TeamSpec, allowed: &[bool], row: &mut [f32]) {
+    let mut rest = allowed;
+    let wide = spec.widest_actions();
+    for (agent, row) in spec.agents.iter().zip(row.chunks_exact_mut(wide)) {
+        let (own, others) = rest.split_at(agent.actions.size());
+        rest = others;
+        for (value, &allowed) in row.iter_mut().zip(own) {
+            *value = if allowed { 0.0 } else { FORBIDDEN };
         }
     }
-    Ok(Observations {
-        own: Tensor::from_vec(own, (replicas * agents, samples, widest), device)?,
-        joint: Tensor::from_slice(rows, (replicas, samples, width), device)?,
-    })
+}
+
+/// Plays row `index` of `count` joint actions; continuous ones are squashed by the runtime's tanh.
+pub(crate) fn play_step(
+    environment: &mut dyn Environment,
+    choices: &Choices,
+    index: usize,
+    count: usize,
+    stream: &mut Stream,
+    observations: &mut [f32],
+) -> Transition {
+    let numbers = choices.len() / count;
+    let own = index * numbers..(index + 1) * numbers;
+    match choices {
+        Choices::Discrete(actions) => {
+            environment.step(JointAction::Discrete(&actions[own]), stream, observations)
+        }
+        Choices::Continuous(actions) => {
+            let mut squashed = [0.0_f32; MOST_DIMENSIONS];
+            let squashed = &mut squashed[..numbers];
+            for (squashed, &u) in squashed.iter_mut().zip(&actions[own]) {
+                *squashed = consort_runtime::math::tanh(u);
+            }
+            environment.step(JointAction::Continuous(squashed), stream, observations)
+        }
+    }
+}
+
+/// Dimensions that all agents' continuous actions may have together.
+pub const MOST_DIMENSIONS: usize = 256;
+
+/// Steps as they come: `[T][R][B]`.
+#[derive(Default)]
+struct Steps {
+    shown: Vec<Showing>,
+    actions: Vec<Actions>,
+    rewards: Vec<Vec<f32>>,
+    terminated: Vec<Vec<bool>>,
+}
+
+impl Steps {
+    fn push(&mut self, shown: Showing, actions: Actions, rewards: Vec<f32>, terminated: Vec<bool>) {
+        self.shown.push(shown);
+        self.actions.push(actions);
+        self.rewards.push(rewards);
+        self.terminated.push(terminated);
+    }
+
+    /// As `[R][T][B]`.
+    fn into_batch(mut self, last: Showing, returns: Vec<Vec<f32>>, replicas: usize) -> Batch {
+        self.shown.push(last);
+        let time = self.shown.len();
+        let parallel = self.shown[0].first.len() / replicas;
+        fn column<'a, S, T: Clone + 'a>(
+            steps: &'a [S],
+            replicas: usize,
+            of: impl Fn(&'a S) -> &'a [T],
+        ) -> Vec<T> {
+            let steps: Vec<&[T]> = steps.iter().map(of).collect();
+            by_replica(&steps, replicas)
+        }
+        let taken: Vec<&Choices> = self.actions.iter().map(|step| &step.taken).collect();
+        let drawn: Option<Vec<&Choices>> =
+            self.actions.iter().map(|step| step.drawn.as_ref()).collect();
+        Batch {
+            rows: Rows {
+                replicas,
+                time,
+                parallel,
+                first: column(&self.shown, replicas, |shown| &shown.first),
+            },
+            joint: column(&self.shown, replicas, |shown| &shown.joint),
+            state: column(&self.shown, replicas, |shown| &shown.state),
+            forbidden: column(&self.shown, replicas, |shown| &shown.forbidden),
+            actions: Choices::by_replica(&taken, replicas),
+            drawn: drawn.map(|drawn| Choices::by_replica(&drawn, replicas)),
+            log_prob: column(&self.actions, replicas, |actions| &actions.log_prob),
+            rewards: column(&self.rewards, replicas, |rewards| rewards),
+            terminated: column(&self.terminated, replicas, |terminated| terminated),
+            valid: column(&self.shown, replicas, |shown| &shown.valid),
+            returns,
+        }
+    }
 }

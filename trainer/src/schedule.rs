@@ -61,7 +61,7 @@ impl Default for AnnealSchedule {
 }
 
 /// Weights of the loss terms at one update.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coefficients {
     /// Share of the product in the mixture.
     pub beta: f64,
@@ -74,7 +74,7 @@ pub struct Coefficients {
 }
 
 /// The schedule of one replica, moved by what that replica measures.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Anneal {
     config: AnnealSchedule,
     /// When the gate opened.

@@ -8,12 +8,11 @@
 
 use rand_core::Rng;
 
-use crate::config::Budget;
 use crate::env::Task;
 use crate::export::actors;
-use crate::net::DenseWeights;
 use crate::rng::Stream;
-use crate::team::{Actors, Choice};
+use crate::team::Choice;
+use crate::train::Snapshot;
 
 /// What one arm's team earned.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,47 +40,94 @@ impl Selection {
     }
 }
 
-/// Chooses among the arms of the run seeded with `seed`. `arms`: each arm's networks, one an agent.
-pub(crate) fn select(
-    budget: &Budget,
-    task: &Task,
+/// A team that stands for selection.
+#[derive(Clone, Debug)]
+pub struct Entrant {
+    /// The arm it comes from.
+    pub arm: usize,
+    /// Its networks.
+    pub snapshot: Snapshot,
+}
+
+/// A selection under way.
+pub(crate) struct Selector<'a> {
+    task: &'a Task,
     seed: u64,
-    arms: &[&[Vec<DenseWeights>]],
-) -> Selection {
-    let mut selection = Selection {
-        chosen: 0,
-        evaluations: vec![None; arms.len()],
-        env_steps: 0,
-    };
-    if arms.len() == 1 {
-        return selection;
-    }
-    let teams: Vec<Option<Actors>> = arms.iter().map(|networks| actors(networks).ok()).collect();
-    let mut candidates: Vec<usize> = (0..arms.len()).collect();
-    for (round, episodes) in [budget.preliminary, budget.decisive]
-        .into_iter()
-        .enumerate()
-    {
-        let seed = Stream::new(seed, "evaluation", round as u64).next_u64();
-        for &arm in &candidates {
-            let mean = teams[arm].as_ref().map_or(f64::NEG_INFINITY, |team| {
-                let returns = team.play(task, episodes, seed, Choice::Greedy);
-                returns.map_or(f64::NEG_INFINITY, |returns| returns.mean)
-            });
-            selection.evaluations[arm] = Some(Evaluation {
-                episodes: episodes as u64,
-                mean,
-            });
-            selection.env_steps += episodes as u64;
+    rounds: u64,
+    /// Entrants of the last round, best first.
+    ranking: Vec<Entrant>,
+    evaluations: Vec<Option<Evaluation>>,
+    env_steps: u64,
+}
+
+impl<'a> Selector<'a> {
+    /// Among `arms` arms of the run seeded with `seed`.
+    pub(crate) fn new(task: &'a Task, seed: u64, arms: usize) -> Self {
+        Self {
+            task,
+            seed,
+            rounds: 0,
+            ranking: Vec::new(),
+            evaluations: vec![None; arms],
+            env_steps: 0,
         }
-        let score = |arm: usize| {
-            let evaluation = selection.evaluations[arm];
-            evaluation.map_or(f64::NEG_INFINITY, |evaluation| evaluation.mean)
-        };
-        // A stable sort: of equals, the earlier arm stays ahead.
-        candidates.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
-        candidates.truncate(budget.finalists);
     }
-    selection.chosen = candidates[0];
-    selection
+
+    /// Ranks `entrants` by `episodes` episodes each.
+    pub(crate) fn round(&mut self, entrants: &[Entrant], episodes: usize) {
+        let seed = Stream::new(self.seed, "evaluation", self.rounds).next_u64();
+        self.rounds += 1;
+        let mut of_round: Vec<Option<f64>> = vec![None; self.evaluations.len()];
+        let mut scored: Vec<(f64, &Entrant)> = Vec::with_capacity(entrants.len());
+        for entrant in entrants {
+            let played = actors(&crate::export::dense_only(&entrant.snapshot.marginals))
+                .ok()
+                .and_then(|team| team.play(self.task, episodes, seed, Choice::Greedy).ok());
+            let mean = played.map_or(f64::NEG_INFINITY, |returns| returns.mean);
+            self.env_steps += played.map_or(0, |returns| returns.env_steps);
+            let best = of_round[entrant.arm].get_or_insert(mean);
+            *best = best.max(mean);
+            scored.push((mean, entrant));
+        }
+        for (arm, mean) in of_round.into_iter().enumerate() {
+            if let Some(mean) = mean {
+                let episodes = episodes as u64;
+                self.evaluations[arm] = Some(Evaluation { episodes, mean });
+            }
+        }
+        // A stable sort: of equals, the earlier stays ahead.
+        scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        self.ranking = scored.into_iter().map(|(_, entrant)| entrant.clone()).collect();
+    }
+
+    /// The best `count` arms of the last round, each by its best entrant.
+    pub(crate) fn finalists(&self, count: usize) -> Vec<Entrant> {
+        let mut finalists: Vec<Entrant> = Vec::new();
+        for entrant in &self.ranking {
+            if finalists.len() < count && finalists.iter().all(|other| other.arm != entrant.arm) {
+                finalists.push(entrant.clone());
+            }
+        }
+        finalists
+    }
+
+    /// Environment steps that the evaluation took so far.
+    pub(crate) fn env_steps(&self) -> u64 {
+        self.env_steps
+    }
+
+    /// The winner of the last round (`only` of the first arm, where there was none), and how it
+    /// came to be chosen.
+    pub(crate) fn close(mut self, only: impl Fn(usize) -> Entrant) -> (Entrant, Selection) {
+        let best = match self.ranking.is_empty() {
+            true => only(0),
+            false => self.ranking.swap_remove(0),
+        };
+        let selection = Selection {
+            chosen: best.arm,
+            evaluations: self.evaluations,
+            env_steps: self.env_steps,
+        };
+        (best, selection)
+    }
 }

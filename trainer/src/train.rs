@@ -1,31 +1,32 @@
 //! The train loop: a portfolio of arms, every environment step counted.
 //!
 //! No single setting wins every task, so a run trains several *arms* from scratch with equal
-//! shares of its steps and keeps the best team ([`crate::select`]).
+//! shares of its steps, lets the best of them go on with the steps that the others do without, and
+//! keeps the best team ([`crate::select`]).
 //!
-//! Arms of one kind, and the runs of many seeds, are replicas of one computation. They are
-//! trained side by side in *jobs*; since replicas never mix, a run's result does not depend on
-//! how many others ran beside it, on how jobs were cut, or on the number of threads.
+//! Arms of one kind, and the runs of many seeds, are replicas of one computation. One-shot games
+//! are so small that they are trained side by side in *jobs* ([`crate::job`]); since replicas never
+//! mix, a run's result does not depend on how many others ran beside it, on how jobs were cut, or
+//! on the number of threads. Nor does it depend on being interrupted: a job's whole state can be
+//! kept in a [`Store`] and taken up again.
 
-use std::sync::Arc;
+use std::sync::Mutex;
 
 use candle_core::{Device, Result};
-use rand_core::Rng;
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::algo::{Algorithm, ArmKind, Metrics};
-use crate::config::Config;
-use crate::env::{Game, Task, TeamSpec};
-use crate::eval::{Enumeration, Values};
-use crate::net::{DenseWeights, Normalisation, Normaliser};
-use crate::rng::Stream;
-use crate::rollout::Runner;
-use crate::select::{Selection, select};
+use crate::algo::{ArmKind, Metrics};
+use crate::config::{Budget, Config};
+use crate::env::Task;
+use crate::eval::Values;
+use crate::job::{Job, Lane, Progress};
+use crate::net::NetworkWeights;
+use crate::select::{Entrant, Selection, Selector};
 
 /// One line of metrics.jsonl.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Arm number.
     pub arm: usize,
@@ -34,8 +35,19 @@ pub struct Record {
     /// What the update measured.
     #[serde(flatten)]
     pub metrics: Metrics,
-    /// What the policies are worth now, where the game can be enumerated.
+    /// What the policies are worth now.
     #[serde(flatten)]
+    pub values: Option<Values>,
+}
+
+/// Networks of one arm at one time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Environment steps the arm had taken.
+    pub env_steps: u64,
+    /// Each agent's network, reading raw observations (any normalisation is folded in).
+    pub marginals: Vec<NetworkWeights>,
+    /// What they were worth, as far as it was measured.
     pub values: Option<Values>,
 }
 
@@ -44,12 +56,11 @@ pub struct Record {
 pub struct ArmOutcome {
     /// A record every fiftieth of the arm's updates.
     pub records: Vec<Record>,
-    /// Environment steps spent on training.
+    /// Environment steps spent on training and on the curve.
     pub env_steps: u64,
-    /// Each agent's network, first layer first, reading raw observations (any normalisation is
-    /// folded in).
-    pub marginals: Vec<Vec<DenseWeights>>,
-    /// What the policies are worth in the end, where the game can be enumerated.
+    /// Each agent's network: the best of this arm.
+    pub marginals: Vec<NetworkWeights>,
+    /// What they are worth, as far as it was measured.
     pub values: Option<Values>,
 }
 
@@ -75,12 +86,48 @@ impl Outcome {
     }
 }
 
-/// How many records an arm leaves.
-const RECORDS: u64 = 50;
+/// Where unfinished jobs are kept, so that a killed run can go on. Names are short and plain.
+pub trait Store: Sync {
+    /// What was kept last under `name`, if anything was.
+    fn load(&self, name: &str) -> Option<Vec<u8>>;
 
-/// Most replicas trained in one job on a CPU: more would leave the caches, fewer would spend
-/// the time launching operations. (A GPU takes all it can get.)
+    /// Keeps `bytes` under `name`, all of them or what was there before.
+    ///
+    /// # Errors
+    /// When the machine refuses.
+    fn keep(&self, name: &str, bytes: &[u8]) -> Result<()>;
+}
+
+/// Keeps nothing.
+pub struct NoStore;
+
+impl Store for NoStore {
+    fn load(&self, _: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn keep(&self, _: &str, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Most replicas of a one-shot game trained in one job on a CPU: more would leave the caches,
+/// fewer would spend the time launching operations. (A GPU takes all it can get.)
 const LANES: usize = 16;
+
+/// What runs have in common.
+pub struct Training<'a> {
+    /// Their configuration, but for the seed.
+    pub config: &'a Config,
+    /// Where the tensors live.
+    pub device: &'a Device,
+    /// How many jobs run at a time.
+    pub threads: usize,
+    /// Told, from any thread, of environment steps taken.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+    /// Where unfinished jobs are kept.
+    pub store: &'a dyn Store,
+}
 
 /// Trains one run a (task, seed) pair; the tasks have one shape (agents, spaces). `threads`
 /// jobs run at a time. `progress` is told, from any thread, of environment steps taken.
@@ -92,164 +139,141 @@ pub fn train(
     threads: usize,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<Outcome>> {
-    let arms = config.arms();
-    let jobs = jobs(&arms, seeds.len(), device);
-    let pool = ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(candle_core::Error::wrap)?;
-    let trained: Vec<Vec<ArmOutcome>> = pool.install(|| {
-        jobs.par_iter()
-            .map(|job| train_job(config, &arms, job, tasks, seeds, device, progress))
-            .collect::<Result<_>>()
-    })?;
-    let mut results: Vec<Vec<Option<ArmOutcome>>> = vec![vec![None; arms.len()]; seeds.len()];
-    for (job, outcomes) in jobs.iter().zip(trained) {
-        for (lane, outcome) in job.iter().zip(outcomes) {
-            results[lane.run][lane.arm] = Some(outcome);
+    let training = Training {
+        config,
+        device,
+        threads,
+        progress,
+        store: &NoStore,
+    };
+    training.run(tasks, seeds)
+}
+
+impl Training<'_> {
+    /// Trains one run a (task, seed) pair; the tasks have one shape (agents, spaces).
+    pub fn run(&self, tasks: &[Task], seeds: &[u64]) -> Result<Vec<Outcome>> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .build()
+            .map_err(candle_core::Error::wrap)?;
+        pool.install(|| self.run_in_pool(tasks, seeds))
+    }
+
+    fn run_in_pool(&self, tasks: &[Task], seeds: &[u64]) -> Result<Vec<Outcome>> {
+        let arms = self.config.arms();
+        let budget = self.config.budget(&tasks[0].spec());
+        let jobs = self.jobs(&arms, tasks, seeds);
+        let trained: Vec<Vec<(Lane, Progress)>> = jobs
+            .par_iter()
+            .map(|job| job.train(budget.updates, self))
+            .collect::<Result<_>>()?;
+        let lanes: Vec<Mutex<Vec<(Lane, Progress)>>> =
+            seeds.iter().map(|_| Mutex::default()).collect();
+        for (lane, progress) in trained.into_iter().flatten() {
+            let mut run = lanes[lane.run].lock().expect("no thread panicked");
+            run.push((lane, progress));
         }
+        (lanes.into_par_iter().enumerate())
+            .map(|(run, lanes)| {
+                let mut lanes = lanes.into_inner().expect("no thread panicked");
+                lanes.sort_by_key(|(lane, _)| lane.arm);
+                let arms = lanes.into_iter().map(|(_, progress)| progress).collect();
+                self.finish(&budget, &jobs, &tasks[run], seeds[run], run, arms)
+            })
+            .collect()
     }
-    let arms: Vec<Vec<ArmOutcome>> = results
-        .into_iter()
-        .map(|arms| {
-            let arms = arms.into_iter();
-            arms.map(|arm| arm.expect("every arm of every run is in some job"))
-                .collect()
-        })
-        .collect();
-    let budget = config.budget();
-    let selections: Vec<Selection> = pool.install(|| {
-        let runs = (&arms, tasks, seeds).into_par_iter();
-        runs.map(|(arms, task, &seed)| {
-            let networks: Vec<_> = arms.iter().map(|arm| arm.marginals.as_slice()).collect();
-            let selection = select(&budget, task, seed, &networks);
-            progress(selection.env_steps());
-            selection
-        })
-        .collect()
-    });
-    Ok(std::iter::zip(arms, selections)
-        .map(|(arms, selection)| Outcome { arms, selection })
-        .collect())
-}
 
-/// One replica of a job.
-#[derive(Clone, Copy, Debug)]
-struct Lane {
-    run: usize,
-    arm: usize,
-}
-
-/// All (run, arm) pairs, those of one arm kind together, at most [`LANES`] to a job.
-fn jobs(arms: &[ArmKind], runs: usize, device: &Device) -> Vec<Vec<Lane>> {
-    let mut lanes: Vec<(usize, Vec<Lane>)> = Vec::new();
-    for (arm, kind) in arms.iter().enumerate() {
-        let first = arms.iter().position(|other| other == kind).unwrap_or(arm);
-        let more = (0..runs).map(|run| Lane { run, arm });
-        match lanes.iter_mut().find(|(other, _)| *other == first) {
-            Some((_, group)) => group.extend(more),
-            None => lanes.push((first, more.collect())),
+    /// Chooses among a run's arms, in two rounds; between them the finalists go on learning.
+    fn finish(
+        &self,
+        budget: &Budget,
+        jobs: &[Job<'_>],
+        task: &Task,
+        seed: u64,
+        run: usize,
+        mut arms: Vec<Progress>,
+    ) -> Result<Outcome> {
+        let mut selector = Selector::new(task, seed, arms.len());
+        let entrants = |arms: &[Progress], only: &[usize]| -> Vec<Entrant> {
+            let of = |&arm: &usize| arms[arm].entrants(arm);
+            only.iter().flat_map(of).collect()
+        };
+        let all: Vec<usize> = (0..arms.len()).collect();
+        if arms.len() > 1 || budget.polish > 0 {
+            let round = entrants(&arms, &all);
+            selector.round(&round, budget.preliminary);
         }
-    }
-    let most = if device.is_cpu() { LANES } else { usize::MAX };
-    lanes
-        .iter()
-        .flat_map(|(_, group)| group.chunks(most).map(<[Lane]>::to_vec))
-        .collect()
-}
-
-fn train_job(
-    config: &Config,
-    arms: &[ArmKind],
-    job: &[Lane],
-    all_tasks: &[Task],
-    run_seeds: &[u64],
-    device: &Device,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Vec<ArmOutcome>> {
-    let tasks: Vec<Task> = job.iter().map(|lane| all_tasks[lane.run].clone()).collect();
-    let seeds: Vec<u64> = job
-        .iter()
-        .map(|lane| Stream::new(run_seeds[lane.run], "arm", lane.arm as u64).next_u64())
-        .collect();
-    let spec = &tasks[0].spec();
-    let kind = &arms[job[0].arm];
-    let mut algorithm = kind.make(spec, &config.network, &seeds, device)?;
-    let games: Option<Vec<Arc<Game>>> = tasks.iter().map(|task| task.game().cloned()).collect();
-    let enumeration = games.and_then(Enumeration::new);
-
-    let updates = config.budget().updates;
-    let streams = seeds
-        .iter()
-        .map(|&seed| Stream::new(seed, "environment", 0))
-        .collect();
-    let mut runner = Runner::new(&tasks, config.batch, streams, device);
-    if config.normalise_observations {
-        runner.normalise(Normalisation::measured(spec, job.len()));
-    }
-    let mut records = vec![Vec::new(); job.len()];
-    for update in 0..updates {
-        let batch = runner.collect(|observations| algorithm.act(observations))?;
-        let metrics = algorithm.update(&batch, update as f64 / updates as f64)?;
-        progress((config.batch * job.len()) as u64);
-        if (update + 1) * RECORDS / updates > update * RECORDS / updates {
-            let values = values(enumeration.as_ref(), &runner, algorithm.as_ref(), job.len())?;
-            for (index, records) in records.iter_mut().enumerate() {
-                records.push(Record {
-                    arm: job[index].arm,
-                    env_steps: (update + 1) * config.batch as u64,
-                    metrics: metrics[index],
-                    values: values[index],
-                });
+        let finalists = selector.finalists(budget.finalists.max(1));
+        if budget.polish > 0 {
+            let polished: Vec<Progress> = finalists
+                .par_iter()
+                .map(|entrant| {
+                    let lane = Lane {
+                        run,
+                        arm: entrant.arm,
+                    };
+                    let job = jobs.iter().find(|job| job.lanes() == [lane]);
+                    let job = job.expect("arms that go on were trained by themselves");
+                    let trained = job.train(budget.updates + budget.polish, self)?;
+                    Ok(trained.into_iter().next().expect("one lane").1)
+                })
+                .collect::<Result<_>>()?;
+            for (entrant, progress) in finalists.iter().zip(polished) {
+                arms[entrant.arm] = progress;
             }
         }
-    }
-
-    let values = values(enumeration.as_ref(), &runner, algorithm.as_ref(), job.len())?;
-    records
-        .into_iter()
-        .enumerate()
-        .map(|(index, records)| {
-            let normaliser = runner.normalisation().of(index);
-            Ok(ArmOutcome {
-                records,
-                env_steps: updates * config.batch as u64,
-                marginals: networks(algorithm.as_ref(), index, spec, normaliser)?,
-                values: values[index],
-            })
-        })
-        .collect()
-}
-
-fn values(
-    enumeration: Option<&Enumeration>,
-    runner: &Runner,
-    algorithm: &dyn Algorithm,
-    replicas: usize,
-) -> Result<Vec<Option<Values>>> {
-    let Some(enumeration) = enumeration else {
-        return Ok(vec![None; replicas]);
-    };
-    let values = enumeration.values(runner, algorithm)?;
-    Ok(values.into_iter().map(Some).collect())
-}
-
-/// Every agent's network as it would be flashed: normalisation folded into the first layer.
-fn networks(
-    algorithm: &dyn Algorithm,
-    replica: usize,
-    spec: &TeamSpec,
-    normaliser: Option<&Normaliser>,
-) -> Result<Vec<Vec<DenseWeights>>> {
-    let mut start = 0;
-    let mut networks = Vec::with_capacity(spec.agents.len());
-    for (agent, own) in spec.agents.iter().enumerate() {
-        let mut layers = algorithm.marginals().weights(replica, agent)?;
-        if let (Some(normaliser), Some(first)) = (normaliser, layers.first_mut()) {
-            normaliser.fold_into(first, start);
+        if arms.len() > 1 || budget.polish > 0 {
+            let mut only: Vec<usize> = finalists.iter().map(|entrant| entrant.arm).collect();
+            only.dedup();
+            let round = match budget.polish > 0 {
+                true => [finalists.clone(), entrants(&arms, &only)].concat(),
+                false => finalists,
+            };
+            selector.round(&round, budget.decisive);
         }
-        start += own.observation;
-        networks.push(layers);
+        (self.progress)(selector.env_steps());
+        let (best, selection) = selector.close(|arm| arms[arm].latest(arm));
+        let arms = arms.into_iter().enumerate().map(|(arm, progress)| {
+            let kept = match arm == best.arm {
+                true => best.snapshot.clone(),
+                false => progress.latest(arm).snapshot,
+            };
+            ArmOutcome {
+                env_steps: progress.env_steps(),
+                records: progress.into_records(),
+                marginals: kept.marginals,
+                values: kept.values,
+            }
+        });
+        Ok(Outcome {
+            arms: arms.collect(),
+            selection,
+        })
     }
-    Ok(networks)
+
+    /// All (run, arm) pairs in jobs: of one-shot games those of one arm kind together, at most
+    /// [`LANES`] to a job; of anything longer each by itself.
+    fn jobs<'a>(&'a self, arms: &[ArmKind], tasks: &'a [Task], seeds: &[u64]) -> Vec<Job<'a>> {
+        let mut groups: Vec<(usize, Vec<Lane>)> = Vec::new();
+        for (arm, kind) in arms.iter().enumerate() {
+            let first = arms.iter().position(|other| other == kind).unwrap_or(arm);
+            let more = (0..seeds.len()).map(|run| Lane { run, arm });
+            match groups.iter_mut().find(|(other, _)| *other == first) {
+                Some((_, group)) => group.extend(more),
+                None => groups.push((first, more.collect())),
+            }
+        }
+        let most = match (tasks[0].game().is_some(), self.device.is_cpu()) {
+            (true, true) => LANES,
+            (true, false) => usize::MAX,
+            (false, _) => 1,
+        };
+        groups
+            .iter()
+            .flat_map(|(arm, lanes)| {
+                let job = |lanes: &[Lane]| Job::new(self, &arms[*arm], lanes, tasks, seeds);
+                lanes.chunks(most).map(job).collect::<Vec<_>>()
+            })
+            .collect()
+    }
 }

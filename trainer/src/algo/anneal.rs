@@ -24,16 +24,20 @@
 //! Ablations are the same loss with terms removed ([`Variant`]).
 
 use candle_core::{Device, Result, Tensor};
-use candle_nn::{AdamW, Optimizer};
 use serde::{Deserialize, Serialize};
 
-use super::{Algorithm, Metrics, means, product_entropy, product_log_prob, sample_product};
+use super::common::{Packed, clipped_gain, loaded_memory, means, saved_memory};
+use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, set_values, streams, values_of};
 use crate::env::TeamSpec;
-use crate::net::{EnumeratedJoint, JointPolicy, Marginals, NetworkConfig, adam};
+use crate::net::fused::{Adam, AdamConfig, AdamState};
+use crate::net::joint::Order;
+use crate::net::{
+    Choices, Features, Joint, MarginalOutput, Marginals, Memory, NetworkConfig, Rows,
+};
 use crate::rng::Stream;
-use crate::rollout::{Actions, Batch, Observations};
+use crate::rollout::{Actions, Batch, Seen};
 use crate::schedule::{Anneal, AnnealSchedule, Coefficients};
-use crate::target::Baseline;
+use crate::target::{Baseline, BaselineState};
 
 /// Which terms of the loss are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,14 +78,47 @@ impl Default for AnnealConfig {
 /// The learner.
 pub struct Annealed {
     variant: Variant,
-    agents: usize,
-    joint: Box<dyn JointPolicy>,
+    config: AnnealConfig,
+    update: UpdateConfig,
+    order: Order,
+    horizon: usize,
+    joint: Joint,
     marginals: Marginals,
-    optimiser: AdamW,
+    optimisers: Optimisers,
     baseline: Baseline,
+    state: State,
+    /// What the marginals and the joint policy remember now, and did when the batch began.
+    memory: [Memory; 2],
+    start: [Memory; 2],
+    device: Device,
+}
+
+/// One for each policy, so that neither's gradient is clipped for the other's sake.
+struct Optimisers {
+    joint: Adam,
+    marginals: Adam,
+}
+
+/// What changes from batch to batch beside the networks.
+#[derive(Clone, Serialize, Deserialize)]
+struct State {
     schedules: Vec<Anneal>,
     coefficients: Vec<Coefficients>,
-    streams: Vec<Stream>,
+    updates: u64,
+    /// Dice for the coin between the policies, the product and the joint policy, `[3][R]`: apart,
+    /// so that a policy that no longer acts takes no one's numbers.
+    streams: [Vec<Stream>; 3],
+}
+
+/// Everything an [`Annealed`] needs to go on.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    joint: Vec<Vec<f32>>,
+    marginals: Vec<Vec<f32>>,
+    adam: [AdamState; 2],
+    baseline: BaselineState,
+    state: State,
+    memory: [Vec<(Vec<f32>, Vec<usize>)>; 2],
 }
 
 impl Annealed {
@@ -91,30 +128,51 @@ impl Annealed {
         variant: Variant,
         spec: &TeamSpec,
         network: &NetworkConfig,
+        update: &UpdateConfig,
         seeds: &[u64],
         device: &Device,
     ) -> Result<Self> {
-        let streams = |name| super::streams(seeds, name);
-        let marginals = Marginals::new(spec, network, &mut streams("marginals"), device)?;
-        let joint = EnumeratedJoint::new(spec, network, &mut streams("joint"), device)?;
-        let variables = [joint.variables(), marginals.variables()].concat();
+        let named = |name| streams(seeds, name);
+        let marginals = Marginals::new(spec, network, &mut named("marginals"), device)?;
+        let joint = Joint::new(spec, network, &marginals, &mut named("joint"), device)?;
+        let adam = |variables| {
+            let settings = AdamConfig {
+                learning_rate: config.learning_rate,
+                max_norm: update.max_norm(),
+                ..AdamConfig::default()
+            };
+            Adam::new(variables, seeds.len(), settings)
+        };
         let schedule = Anneal::new(&config.schedule);
         let mut learner = Self {
             variant,
-            agents: spec.agents.len(),
-            joint: Box::new(joint),
-            marginals,
-            optimiser: adam(variables, config.learning_rate)?,
+            order: network.joint.order,
+            horizon: spec.horizon,
+            optimisers: Optimisers {
+                joint: adam(joint.variables())?,
+                marginals: adam(marginals.variables())?,
+            },
             baseline: Baseline::new(
                 spec,
                 network,
+                update,
                 config.critic_learning_rate,
-                &mut streams("critic"),
+                &mut named("critic"),
                 device,
             )?,
-            schedules: vec![schedule; seeds.len()],
-            coefficients: Vec::new(),
-            streams: streams("actions"),
+            joint,
+            marginals,
+            state: State {
+                schedules: vec![schedule; seeds.len()],
+                coefficients: Vec::new(),
+                updates: 0,
+                streams: [named("coin"), named("actions"), named("joint-actions")],
+            },
+            memory: Default::default(),
+            start: Default::default(),
+            config: config.clone(),
+            update: update.clone(),
+            device: device.clone(),
         };
         learner.advance(0.0);
         Ok(learner)
@@ -124,18 +182,66 @@ impl Annealed {
     /// the last: team and loss always use the same.
     fn advance(&mut self, time: f64) {
         let variant = self.variant;
-        self.coefficients = self
-            .schedules
-            .iter()
+        self.state.coefficients = (self.state.schedules.iter())
             .map(|schedule| variant.keep(schedule.coefficients(time)))
             .collect();
+        if self.order == Order::Shuffled {
+            self.shuffle();
+        }
+    }
+
+    /// A new order in which the joint policy asks the agents. It is the same for all replicas of
+    /// all runs, so that they can be asked together wherever they are.
+    fn shuffle(&mut self) {
+        let agents = self.marginals.agents();
+        let mut order: Vec<u32> = (0..agents as u32).collect();
+        let mut stream = Stream::new(0, "order", self.state.updates);
+        for last in (1..agents).rev() {
+            order.swap(last, (stream.uniform() * (last + 1) as f64) as usize);
+        }
+        self.joint.head_mut().set_order(&order);
+    }
+
+    /// Whether the joint policy still acts, or is still pulled on, in any replica.
+    fn joint_matters(&self) -> bool {
+        self.state.coefficients.iter().any(|c| c.beta < 1.0)
     }
 
     /// One coefficient of every replica as an `[R, 1]` tensor.
-    fn column(&self, of: impl Fn(&Coefficients) -> f64, device: &Device) -> Result<Tensor> {
-        let values: Vec<f32> = self.coefficients.iter().map(|c| of(c) as f32).collect();
+    fn column(&self, of: impl Fn(&Coefficients) -> f64) -> Result<Tensor> {
+        let values: Vec<f32> = self.state.coefficients.iter().map(|c| of(c) as f32).collect();
         let replicas = values.len();
-        Tensor::from_vec(values, (replicas, 1), device)
+        Tensor::from_vec(values, (replicas, 1), &self.device)
+    }
+
+    /// Both policies' opinion of what is seen at one moment. `memory` is brought up to date; the
+    /// joint policy is asked if `with_joint`.
+    fn consider(
+        &self,
+        seen: &Seen<'_>,
+        memory: &mut [Memory; 2],
+        with_joint: bool,
+    ) -> Result<(MarginalOutput, Option<Features>, Option<Tensor>)> {
+        let rows = &seen.rows;
+        let (replicas, samples) = (rows.replicas, rows.samples());
+        let count = replicas * samples;
+        let shaped = |values: &[f32]| {
+            let width = values.len() / count;
+            Tensor::from_slice(values, (replicas, samples, width), &self.device)
+        };
+        let forbidden = seen.forbidden.as_deref().map(shaped).transpose()?;
+        let own = self.marginals.pack(&seen.joint, rows, &self.device)?;
+        let features = self.marginals.features(&own, rows, &memory[0])?;
+        memory[0] = self.marginals.memory(&features, rows)?;
+        let output = self.marginals.output(&features, rows, forbidden.as_ref())?;
+        if !with_joint {
+            return Ok((output.detach(), None, forbidden));
+        }
+        let joint = shaped(&seen.joint)?;
+        let of_joint =
+            (self.joint).features(&joint, &own, &self.marginals, &features, rows, &memory[1])?;
+        memory[1] = of_joint.1;
+        Ok((output.detach(), Some(of_joint.0), forbidden))
     }
 }
 
@@ -164,74 +270,78 @@ impl Variant {
     }
 }
 
-/// A quantity with the gradient of log π_β, `[R, S]`: ρ log π_J + (1−ρ) log ∏ π_i with ρ held
-/// constant. beta: `[R, 1]`; log-probabilities of the actions taken: `[R, S]`.
-fn mixture_surrogate(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> Result<Tensor> {
-    let of_joint = log_joint.detach().exp()?.broadcast_mul(&(1.0 - beta)?)?;
-    let of_product = log_product.detach().exp()?.broadcast_mul(beta)?;
-    let responsibility = (&of_joint / (&of_joint + of_product)?)?;
-    (&responsibility * log_joint)? + ((1.0 - &responsibility)? * log_product)?
+/// ln π_β = ln((1−β) π_J + β ∏ π_i), `[R, S]`. beta: `[R, 1]`; log-probabilities: `[R, S]`.
+///
+/// Written through the *responsibility* ρ = (1−β) π_J / π_β, held constant: the value is exact and
+/// the gradient ρ ∇ ln π_J + (1−ρ) ∇ ln ∏ π_i is that of the mixture, finite at both ends.
+fn mixture_log_prob(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> Result<Tensor> {
+    let (joint, product) = (log_joint.detach(), log_product.detach());
+    let larger = joint.maximum(&product)?;
+    let of_joint = (&joint - &larger)?.exp()?.broadcast_mul(&(1.0 - beta)?)?;
+    let of_product = (&product - &larger)?.exp()?.broadcast_mul(beta)?;
+    // Where the component with all the weight underflows against the other, it counts alone.
+    let sum = (of_joint.clone() + of_product)?.clamp(f64::from(f32::MIN_POSITIVE), f64::INFINITY)?;
+    let responsibility = (&of_joint / &sum)?;
+    let value = (sum.log()? + larger)?;
+    let surrogate =
+        ((&responsibility * log_joint)? + ((1.0 - &responsibility)? * log_product)?)?;
+    &surrogate + (value - surrogate.detach())?
 }
 
 impl Algorithm for Annealed {
-    fn act(&mut self, observations: &Observations) -> Result<Actions> {
-        let output = self.marginals.forward(&observations.own)?;
-        let (replicas, samples, _) = output.log_probs.dims3()?;
+    fn act(&mut self, seen: &Seen<'_>) -> Result<Actions> {
+        let with_joint = self.joint_matters();
+        let mut memory = std::mem::take(&mut self.memory);
+        let considered = self.consider(seen, &mut memory, with_joint);
+        self.memory = memory;
+        let (output, features, forbidden) = considered?;
+        let [coin, of_product, of_joint] = &mut self.state.streams;
+        let mut taken = output.choose(of_product, false)?;
+        let (replicas, samples) = (seen.rows.replicas, seen.rows.samples());
+        let Some(features) = features else {
+            let actions = taken.tensor(replicas, samples, &self.device)?;
+            return Ok(Actions {
+                log_prob: output.log_prob(&actions)?.flatten_all()?.to_vec1()?,
+                taken,
+                drawn: None,
+            });
+        };
+        let head = self.joint.head();
+        let drawn = head.choose(&features, forbidden.as_ref(), of_joint, false)?;
         let mut from_joint = Vec::with_capacity(replicas * samples);
-        for (stream, coefficients) in self.streams.iter_mut().zip(&self.coefficients) {
+        for (stream, coefficients) in coin.iter_mut().zip(&self.state.coefficients) {
             from_joint.extend((0..samples).map(|_| stream.uniform() >= coefficients.beta));
         }
-        let from_product: Vec<bool> = from_joint.iter().map(|&joint| !joint).collect();
-        let mut actions = vec![0; replicas * samples * self.agents];
-        let streams = &mut self.streams;
-        self.joint
-            .sample(&observations.joint, &from_joint, streams, &mut actions)?;
-        sample_product(&output, &from_product, streams, &mut actions)?;
+        taken.take(&drawn, &from_joint);
+        let actions = taken.tensor(replicas, samples, &self.device)?;
+        let log_joint = head.log_prob(&features, forbidden.as_ref(), &actions)?.detach();
+        let log_product = output.log_prob(&actions)?;
+        let log_prob = mixture_log_prob(&self.column(|c| c.beta)?, &log_joint, &log_product)?;
         Ok(Actions {
-            actions,
-            from_joint,
+            taken,
+            drawn: Some(drawn),
+            log_prob: log_prob.flatten_all()?.to_vec1()?,
         })
     }
 
     fn update(&mut self, batch: &Batch, time: f64) -> Result<Vec<Metrics>> {
-        let targets = self.baseline.advantages(batch)?;
-        let device = targets.advantages.device().clone();
-        let actions = &batch.actions.actions;
-        let output = self.marginals.forward(&batch.observations.own)?;
-        let joint = self
-            .joint
-            .evaluate(&batch.observations.joint, &output, actions)?;
-        let product_log_prob = product_log_prob(&output, actions, self.agents)?;
-        let product_entropy = product_entropy(&output)?;
-
-        let schedule = &self.schedules[0];
-        let beta = self.column(|c| c.beta, &device)?;
-        let likelihood = mixture_surrogate(&beta, &joint.log_prob, &product_log_prob)?;
-        let (gap, correlation) = schedule.divergence_weights();
-        let divergence =
-            ((&joint.information_gap * gap)? + (&joint.total_correlation * correlation)?)?;
-        let entropy = (&joint.entropy + &product_entropy)?;
-        let loss = (divergence.broadcast_mul(&self.column(|c| c.lambda, &device)?)?
-            + joint
-                .marginal_fit
-                .broadcast_mul(&self.column(|c| c.fit, &device)?)?)?;
-        let loss = (loss - entropy.broadcast_mul(&self.column(|c| c.tau, &device)?)?)?;
-        let loss = (loss - (targets.advantages * likelihood)?)?;
-        let samples = loss.dim(1)?;
-        // Mean over samples, sum over replicas: no replica's step depends on how many there are.
-        self.optimiser
-            .backward_step(&(loss.sum_all()? / samples as f64)?)?;
-
-        let measured = means(&[
-            &joint.total_correlation,
-            &joint.information_gap,
-            &joint.entropy,
-            &product_entropy,
-        ])?;
-        let metrics: Vec<Metrics> = self
-            .coefficients
-            .iter()
-            .enumerate()
+        let update = self.update.clone();
+        let (targets, of_critic) = self.baseline.targets(batch, &update, self.horizon)?;
+        let start = std::mem::take(&mut self.start);
+        let packed = Packed::new(batch, &targets, &self.marginals, start, &self.device)?;
+        let rate = update.rate(time);
+        let mut measured = None;
+        let parts = packed.parts(update.minibatches)?;
+        for _ in 0..update.epochs {
+            for (range, part) in &parts {
+                let metrics = self.step(part, rate)?;
+                measured.get_or_insert(metrics);
+                let (values, weights) = (&part.values, &part.weights);
+                self.baseline.learn(&of_critic, range.clone(), values, weights, rate)?;
+            }
+        }
+        let measured = measured.expect("at least one step");
+        let metrics: Vec<Metrics> = (self.state.coefficients.iter().enumerate())
             .map(|(r, c)| Metrics {
                 beta: c.beta,
                 lambda: c.lambda,
@@ -243,10 +353,12 @@ impl Algorithm for Annealed {
                 batch_return: targets.mean_return[r],
             })
             .collect();
-        for (schedule, m) in self.schedules.iter_mut().zip(&metrics) {
+        for (schedule, m) in self.state.schedules.iter_mut().zip(&metrics) {
             schedule.observe(time, m.batch_return, m.information_gap);
         }
+        self.state.updates += 1;
         self.advance(time);
+        self.start.clone_from(&self.memory);
         Ok(metrics)
     }
 
@@ -254,8 +366,135 @@ impl Algorithm for Annealed {
         &self.marginals
     }
 
-    fn joint_probs(&self, observations: &Tensor) -> Option<Result<Tensor>> {
-        self.joint.probs(observations)
+    fn play_joint(
+        &self,
+        seen: &Seen<'_>,
+        memory: &mut PlayMemory,
+        greedy: bool,
+    ) -> Option<Result<Choices>> {
+        let considered = self.consider(seen, &mut memory.parts, true);
+        Some(considered.and_then(|(_, features, forbidden)| {
+            let features = features.expect("the joint policy was asked");
+            let head = self.joint.head();
+            head.choose(&features, forbidden.as_ref(), &mut memory.streams, greedy)
+        }))
+    }
+
+    fn joint_probs(&self, observations: &Tensor, rows: &Rows) -> Option<Result<Tensor>> {
+        let probs = || -> Result<Option<Tensor>> {
+            let seen: Vec<f32> = observations.flatten_all()?.to_vec1()?;
+            let own = self.marginals.pack(&seen, rows, &self.device)?;
+            let of_marginals = self.marginals.features(&own, rows, &[])?;
+            let (features, _) = (self.joint)
+                .features(observations, &own, &self.marginals, &of_marginals, rows, &[])?;
+            self.joint.head().probs(&features).transpose()
+        };
+        probs().transpose()
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        let saved = Saved {
+            joint: values_of(&self.joint.variables())?,
+            marginals: values_of(&self.marginals.variables())?,
+            adam: [self.optimisers.joint.state(), self.optimisers.marginals.state()],
+            baseline: self.baseline.save()?,
+            state: self.state.clone(),
+            memory: [saved_memory(&self.memory[0])?, saved_memory(&self.memory[1])?],
+        };
+        postcard::to_stdvec(&saved).map_err(candle_core::Error::wrap)
+    }
+
+    fn restore(&mut self, saved: &[u8]) -> Result<()> {
+        let saved: Saved = postcard::from_bytes(saved).map_err(candle_core::Error::wrap)?;
+        set_values(&self.joint.variables(), &saved.joint)?;
+        set_values(&self.marginals.variables(), &saved.marginals)?;
+        let [joint, marginals] = saved.adam;
+        self.optimisers.joint.restore(joint)?;
+        self.optimisers.marginals.restore(marginals)?;
+        self.baseline.restore(saved.baseline)?;
+        self.state = saved.state;
+        let [marginals, joint] = saved.memory;
+        self.memory = [
+            loaded_memory(marginals, &self.device)?,
+            loaded_memory(joint, &self.device)?,
+        ];
+        self.start.clone_from(&self.memory);
+        if self.order == Order::Shuffled {
+            self.shuffle();
+        }
+        Ok(())
+    }
+}
+
+impl Annealed {
+    /// One step of Adam on the loss at the top of this file; TC, IG, H(π_J) and H(∏ π_i) as
+    /// they were before it, `[4][R]`.
+    fn step(&mut self, part: &Packed, rate: f64) -> Result<Vec<Vec<f64>>> {
+        let rows = &part.rows;
+        let of_marginals = self.marginals.features(&part.own, rows, &part.memory[0])?;
+        let forbidden = part.forbidden.as_ref();
+        let output = self.marginals.output(&of_marginals, rows, forbidden)?;
+        let log_product = output.log_prob(&part.actions)?;
+        let product_entropy = output.entropy()?;
+        let tau = self.column(|c| c.tau)?;
+        let advantages = &part.advantages;
+        let weigh = |loss: Tensor| (loss * &part.weights)?.sum_all();
+        let learning_rate = rate * self.config.learning_rate;
+        self.optimisers.marginals.set_learning_rate(learning_rate);
+        self.optimisers.joint.set_learning_rate(learning_rate);
+        if !self.joint_matters() {
+            let gain = clipped_gain(&log_product, &part.log_prob, advantages, &self.update)?;
+            let gain = (gain + product_entropy.broadcast_mul(&tau)?)?;
+            let gradients = weigh(gain.neg()?)?.backward()?;
+            self.optimisers.marginals.step(&gradients)?;
+            let entropy = means(&[&product_entropy], &part.weights)?.remove(0);
+            let none = vec![0.0; rows.replicas];
+            return Ok(vec![none.clone(), none.clone(), none, entropy]);
+        }
+
+        let (features, _) = self.joint.features(
+            &part.joint,
+            &part.own,
+            &self.marginals,
+            &of_marginals,
+            rows,
+            &part.memory[1],
+        )?;
+        let drawn = part.drawn.as_ref().filter(|_| {
+            // Before the ramp every action is the joint policy's own.
+            self.state.coefficients.iter().any(|c| c.beta > 0.0)
+        });
+        let head = self.joint.head();
+        let joint = head.evaluate(&features, &output, forbidden, &part.actions, drawn)?;
+        let beta = self.column(|c| c.beta)?;
+        let log_prob = mixture_log_prob(&beta, &joint.log_prob, &log_product)?;
+        let gain = clipped_gain(&log_prob, &part.log_prob, advantages, &self.update)?;
+
+        let (gap, correlation) = self.state.schedules[0].divergence_weights();
+        let divergence =
+            ((&joint.information_gap * gap)? + (&joint.total_correlation * correlation)?)?;
+        // A joint policy that no longer acts is left as it is.
+        let acts = self.column(|c| if c.beta < 1.0 { 1.0 } else { 0.0 })?;
+        let divergence = divergence.broadcast_mul(&(self.column(|c| c.lambda)? * &acts)?)?;
+        let fit = joint.marginal_fit.broadcast_mul(&self.column(|c| c.fit)?)?;
+        let entropy = (joint.entropy.broadcast_mul(&acts)? + &product_entropy)?;
+        let mut loss = ((divergence + fit)? - entropy.broadcast_mul(&tau)?)?;
+        if let Some(auxiliary) = &joint.auxiliary {
+            loss = (loss + auxiliary.broadcast_mul(&acts)?)?;
+        }
+        let gradients = weigh((loss - gain)?)?.backward()?;
+        let acting: Vec<bool> = self.state.coefficients.iter().map(|c| c.beta < 1.0).collect();
+        self.optimisers.joint.step_where(&gradients, &acting)?;
+        self.optimisers.marginals.step(&gradients)?;
+        means(
+            &[
+                &joint.total_correlation,
+                &joint.information_gap,
+                &joint.entropy,
+                &product_entropy,
+            ],
+            &part.weights,
+        )
     }
 }
 
@@ -273,7 +512,7 @@ mod tests {
         let beta = Tensor::new(&[[0.25_f32]], &device).unwrap();
         let log_joint = Var::new(&[[0.2_f32.ln()]], &device).unwrap();
         let log_product = Var::new(&[[0.5_f32.ln()]], &device).unwrap();
-        let surrogate = mixture_surrogate(&beta, &log_joint, &log_product).unwrap();
+        let surrogate = mixture_log_prob(&beta, &log_joint, &log_product).unwrap();
         let gradients = surrogate.sum_all().unwrap().backward().unwrap();
         let of = |var: &Var| gradients.get(var).unwrap().to_vec2::<f32>().unwrap()[0][0];
         assert!((of(&log_joint) - 0.545_455).abs() < 1e-5);
@@ -286,7 +525,7 @@ mod tests {
         let beta = Tensor::new(&[[0.0_f32], [1.0]], &device).unwrap();
         let log_joint = Var::new(&[[-60.0_f32], [-1.0]], &device).unwrap();
         let log_product = Var::new(&[[-1.0_f32], [-60.0]], &device).unwrap();
-        let surrogate = mixture_surrogate(&beta, &log_joint, &log_product).unwrap();
+        let surrogate = mixture_log_prob(&beta, &log_joint, &log_product).unwrap();
         let gradients = surrogate.sum_all().unwrap().backward().unwrap();
         let of = |var: &Var| gradients.get(var).unwrap().flatten_all().unwrap();
         assert_eq!(of(&log_joint).to_vec1::<f32>().unwrap(), [1.0, 0.0]);

@@ -9,15 +9,16 @@
 //! most arms of its portfolio run, and what the method itself becomes at the end of its ramp.
 
 use candle_core::{Device, Result, Tensor};
-use candle_nn::{AdamW, Optimizer};
 use serde::{Deserialize, Serialize};
 
-use super::{Algorithm, Metrics, means, product_entropy, product_log_prob, sample_product};
+use super::common::{Packed, clipped_gain, loaded_memory, means, saved_memory};
+use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, set_values, streams, values_of};
 use crate::env::TeamSpec;
-use crate::net::{Marginals, NetworkConfig, adam};
+use crate::net::fused::{Adam, AdamConfig, AdamState};
+use crate::net::{Choices, Marginals, Memory, NetworkConfig, Rows};
 use crate::rng::Stream;
-use crate::rollout::{Actions, Batch, Observations};
-use crate::target::Baseline;
+use crate::rollout::{Actions, Batch, Seen};
+use crate::target::{Baseline, BaselineState};
 
 /// How the entropy bonus fades. Times are fractions of the arm's updates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,11 +87,26 @@ impl Default for FactoredConfig {
 /// The learner.
 pub struct Factored {
     config: FactoredConfig,
-    agents: usize,
+    update: UpdateConfig,
+    horizon: usize,
     marginals: Marginals,
-    optimiser: AdamW,
+    optimiser: Adam,
     baseline: Baseline,
     streams: Vec<Stream>,
+    /// What the marginals remember now, and did when the batch began.
+    memory: Memory,
+    start: Memory,
+    device: Device,
+}
+
+/// Everything a [`Factored`] needs to go on.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    marginals: Vec<Vec<f32>>,
+    adam: AdamState,
+    baseline: BaselineState,
+    streams: Vec<Stream>,
+    memory: Vec<(Vec<f32>, Vec<usize>)>,
 }
 
 impl Factored {
@@ -99,54 +115,97 @@ impl Factored {
         config: &FactoredConfig,
         spec: &TeamSpec,
         network: &NetworkConfig,
+        update: &UpdateConfig,
         seeds: &[u64],
         device: &Device,
     ) -> Result<Self> {
-        let streams = |name| super::streams(seeds, name);
-        let marginals = Marginals::new(spec, network, &mut streams("marginals"), device)?;
+        let named = |name| streams(seeds, name);
+        let marginals = Marginals::new(spec, network, &mut named("marginals"), device)?;
+        let adam = AdamConfig {
+            learning_rate: config.learning_rate,
+            max_norm: update.max_norm(),
+            ..AdamConfig::default()
+        };
         Ok(Self {
-            agents: spec.agents.len(),
-            optimiser: adam(marginals.variables(), config.learning_rate)?,
+            horizon: spec.horizon,
+            optimiser: Adam::new(marginals.variables(), seeds.len(), adam)?,
             marginals,
             baseline: Baseline::new(
                 spec,
                 network,
+                update,
                 config.critic_learning_rate,
-                &mut streams("critic"),
+                &mut named("critic"),
                 device,
             )?,
-            streams: streams("actions"),
+            streams: named("actions"),
+            memory: Memory::new(),
+            start: Memory::new(),
             config: config.clone(),
+            update: update.clone(),
+            device: device.clone(),
         })
+    }
+
+    /// One step of Adam; the entropy before it, `[R]`.
+    fn step(&mut self, part: &Packed, tau: f64) -> Result<Vec<f64>> {
+        let features = self.marginals.features(&part.own, &part.rows, &part.memory[0])?;
+        let forbidden = part.forbidden.as_ref();
+        let output = self.marginals.output(&features, &part.rows, forbidden)?;
+        let log_prob = output.log_prob(&part.actions)?;
+        let entropy = output.entropy()?;
+        let gain = clipped_gain(&log_prob, &part.log_prob, &part.advantages, &self.update)?;
+        let gain = (gain + (&entropy * tau)?)?;
+        // Mean over samples, sum over replicas: no replica's step depends on how many there are.
+        let loss = (gain * &part.weights)?.sum_all()?.neg()?;
+        self.optimiser.step(&loss.backward()?)?;
+        Ok(means(&[&entropy], &part.weights)?.remove(0))
     }
 }
 
 impl Algorithm for Factored {
-    fn act(&mut self, observations: &Observations) -> Result<Actions> {
-        let output = self.marginals.forward(&observations.own)?;
-        let (replicas, samples, _) = output.log_probs.dims3()?;
-        let mut actions = vec![0; replicas * samples * self.agents];
-        let everywhere = vec![true; replicas * samples];
-        sample_product(&output, &everywhere, &mut self.streams, &mut actions)?;
+    fn act(&mut self, seen: &Seen<'_>) -> Result<Actions> {
+        let rows = &seen.rows;
+        let (replicas, samples) = (rows.replicas, rows.samples());
+        let own = self.marginals.pack(&seen.joint, rows, &self.device)?;
+        let features = self.marginals.features(&own, rows, &self.memory)?;
+        self.memory = self.marginals.memory(&features, rows)?;
+        let shaped = |values: &[f32]| {
+            let shape = (replicas, samples, values.len() / (replicas * samples));
+            Tensor::from_slice(values, shape, &self.device)
+        };
+        let forbidden = seen.forbidden.as_deref().map(shaped).transpose()?;
+        let output = self.marginals.output(&features, rows, forbidden.as_ref())?;
+        let taken = output.choose(&mut self.streams, false)?;
+        let actions = taken.tensor(replicas, samples, &self.device)?;
         Ok(Actions {
-            actions,
-            from_joint: vec![false; replicas * samples],
+            log_prob: output.log_prob(&actions)?.flatten_all()?.to_vec1()?,
+            taken,
+            drawn: None,
         })
     }
 
     fn update(&mut self, batch: &Batch, time: f64) -> Result<Vec<Metrics>> {
         let tau = self.config.temperature.at(time);
-        let targets = self.baseline.advantages(batch)?;
-        let output = self.marginals.forward(&batch.observations.own)?;
-        let log_prob = product_log_prob(&output, &batch.actions.actions, self.agents)?;
-        let entropy = product_entropy(&output)?;
-        let gain = ((targets.advantages * log_prob)? + (&entropy * tau)?)?;
-        let samples = gain.dim(1)?;
-        let loss = (gain.sum_all()? / -(samples as f64))?;
-        self.optimiser.backward_step(&loss)?;
-
-        let measured = means(&[&entropy])?;
-        Ok((targets.mean_return.iter().zip(&measured[0]))
+        let update = self.update.clone();
+        let (targets, of_critic) = self.baseline.targets(batch, &update, self.horizon)?;
+        let memory = [std::mem::take(&mut self.start), Memory::new()];
+        let packed = Packed::new(batch, &targets, &self.marginals, memory, &self.device)?;
+        let rate = update.rate(time);
+        self.optimiser.set_learning_rate(self.config.learning_rate * rate);
+        let mut entropy = None;
+        let parts = packed.parts(update.minibatches)?;
+        for _ in 0..update.epochs {
+            for (range, part) in &parts {
+                let measured = self.step(part, tau)?;
+                entropy.get_or_insert(measured);
+                let (values, weights) = (&part.values, &part.weights);
+                self.baseline.learn(&of_critic, range.clone(), values, weights, rate)?;
+            }
+        }
+        self.start.clone_from(&self.memory);
+        let entropy = entropy.expect("at least one step");
+        Ok((targets.mean_return.iter().zip(&entropy))
             .map(|(&batch_return, &product_entropy)| Metrics {
                 beta: 1.0,
                 tau,
@@ -161,8 +220,34 @@ impl Algorithm for Factored {
         &self.marginals
     }
 
-    fn joint_probs(&self, _: &Tensor) -> Option<Result<Tensor>> {
+    fn play_joint(&self, _: &Seen<'_>, _: &mut PlayMemory, _: bool) -> Option<Result<Choices>> {
         None
+    }
+
+    fn joint_probs(&self, _: &Tensor, _: &Rows) -> Option<Result<Tensor>> {
+        None
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        let saved = Saved {
+            marginals: values_of(&self.marginals.variables())?,
+            adam: self.optimiser.state(),
+            baseline: self.baseline.save()?,
+            streams: self.streams.clone(),
+            memory: saved_memory(&self.memory)?,
+        };
+        postcard::to_stdvec(&saved).map_err(candle_core::Error::wrap)
+    }
+
+    fn restore(&mut self, saved: &[u8]) -> Result<()> {
+        let saved: Saved = postcard::from_bytes(saved).map_err(candle_core::Error::wrap)?;
+        set_values(&self.marginals.variables(), &saved.marginals)?;
+        self.optimiser.restore(saved.adam)?;
+        self.baseline.restore(saved.baseline)?;
+        self.streams = saved.streams;
+        self.memory = loaded_memory(saved.memory, &self.device)?;
+        self.start.clone_from(&self.memory);
+        Ok(())
     }
 }
 

@@ -2,39 +2,124 @@
 //! train loop reads or writes anything outside.
 
 pub mod anneal;
+mod common;
 pub mod factored;
 
 use candle_core::{Device, Result, Tensor};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use anneal::{AnnealConfig, Annealed, Variant};
 use factored::{Factored, FactoredConfig};
 
 use crate::env::TeamSpec;
-use crate::net::{MarginalOutput, Marginals, NetworkConfig};
-use crate::rng::Stream;
-use crate::rollout::{Actions, Batch, Observations};
+use crate::net::{Choices, Marginals, NetworkConfig, Rows};
+use crate::rollout::{Actions, Batch, Seen};
+use crate::target::Units;
+
+pub(crate) use common::{columns, set_values, streams, values_of};
 
 /// A learner of R replicas side by side.
 pub trait Algorithm: Send {
-    /// Draws joint actions from the exploring policy.
-    fn act(&mut self, observations: &Observations) -> Result<Actions>;
+    /// Draws joint actions from the exploring policy, which remembers what it has seen.
+    fn act(&mut self, seen: &Seen<'_>) -> Result<Actions>;
 
-    /// Learns from a batch. `time` is the fraction of the updates already done, in [0, 1).
-    /// Returns one entry a replica.
+    /// Learns from a batch. `time` is the fraction of the updates already done, in [0, 1), or 1
+    /// where an arm goes on after them. Returns one entry a replica.
     fn update(&mut self, batch: &Batch, time: f64) -> Result<Vec<Metrics>>;
 
     /// The marginal policies as they stand: what would leave the workstation now.
     fn marginals(&self) -> &Marginals;
 
+    /// A joint policy to play episodes with, where there is one that acts otherwise than the
+    /// product: fresh memory, no learning.
+    fn play_joint(&self, seen: &Seen<'_>, memory: &mut PlayMemory, greedy: bool)
+    -> Option<Result<Choices>>;
+
     /// The joint policy over an enumerable joint action set, where there is one:
-    /// observations `[R, S, Σ observation]` → probabilities `[R, S, K]`.
-    fn joint_probs(&self, observations: &Tensor) -> Option<Result<Tensor>>;
+    /// joint observations without a past `[R, S, Σ observation]` → probabilities `[R, S, K]`.
+    fn joint_probs(&self, observations: &Tensor, rows: &Rows) -> Option<Result<Tensor>>;
+
+    /// Everything needed to go on from here, bit for bit.
+    fn save(&self) -> Result<Vec<u8>>;
+
+    /// Goes on from there.
+    ///
+    /// # Errors
+    /// When another kind of learner saved it.
+    fn restore(&mut self, saved: &[u8]) -> Result<()>;
+}
+
+/// What policies remember while they are played.
+#[derive(Default)]
+pub struct PlayMemory {
+    /// Of the marginals and of the joint policy.
+    pub(crate) parts: [Vec<Tensor>; 2],
+    /// Dice for the joint policy, one a replica.
+    pub(crate) streams: Vec<crate::rng::Stream>,
+}
+
+impl PlayMemory {
+    /// Nothing remembered; dice from `streams`, one a replica.
+    pub fn new(streams: Vec<crate::rng::Stream>) -> Self {
+        Self {
+            parts: Default::default(),
+            streams,
+        }
+    }
+}
+
+/// How every learner turns a batch into steps of Adam (Schulman et al. 2017).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpdateConfig {
+    /// Passes over a batch.
+    pub epochs: usize,
+    /// Parts of a batch, cut along parallel episodes: a step of Adam each.
+    pub minibatches: usize,
+    /// How far the likelihood ratio may leave 1 before it stops counting.
+    pub clip: f64,
+    /// γ, a step.
+    pub discount: f64,
+    /// λ of generalised advantage estimation.
+    pub trace: f64,
+    /// What one unit of advantage is.
+    pub units: Units,
+    /// Largest norm of one replica's gradient; 0: no limit.
+    pub max_gradient_norm: f64,
+    /// Share of the learning rates that is left at the end; they fall linearly.
+    pub final_rate: f64,
+}
+
+impl Default for UpdateConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 1,
+            minibatches: 1,
+            clip: 0.2,
+            discount: 1.0,
+            trace: 1.0,
+            units: Units::Range,
+            max_gradient_norm: 0.0,
+            final_rate: 1.0,
+        }
+    }
+}
+
+impl UpdateConfig {
+    /// The limit, if there is one.
+    pub(crate) fn max_norm(&self) -> Option<f64> {
+        (self.max_gradient_norm > 0.0).then_some(self.max_gradient_norm)
+    }
+
+    /// Share of the learning rates at `time`.
+    pub(crate) fn rate(&self, time: f64) -> f64 {
+        1.0 - (1.0 - self.final_rate) * time
+    }
 }
 
 /// What one update measured on one replica. Divergences and entropies are in nats, averaged
 /// over the batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Share β of the product in the acting mixture.
     pub beta: f64,
@@ -50,7 +135,7 @@ pub struct Metrics {
     pub joint_entropy: f64,
     /// Entropy of the product of marginals.
     pub product_entropy: f64,
-    /// Mean return of the batch in units of the return range.
+    /// Mean return of the episodes that ended, in units of the return range.
     pub batch_return: f64,
 }
 
@@ -69,87 +154,17 @@ impl ArmKind {
         &self,
         spec: &TeamSpec,
         network: &NetworkConfig,
+        update: &UpdateConfig,
         seeds: &[u64],
         device: &Device,
     ) -> Result<Box<dyn Algorithm>> {
         Ok(match self {
             Self::Annealed(variant, config) => Box::new(Annealed::new(
-                config, *variant, spec, network, seeds, device,
+                config, *variant, spec, network, update, seeds, device,
             )?),
-            Self::Factored(config) => {
-                Box::new(Factored::new(config, spec, network, seeds, device)?)
-            }
+            Self::Factored(config) => Box::new(Factored::new(
+                config, spec, network, update, seeds, device,
+            )?),
         })
     }
-}
-
-/// The stream `name` of every seed.
-pub(crate) fn streams(seeds: &[u64], name: &str) -> Vec<Stream> {
-    (seeds.iter().map(|&seed| Stream::new(seed, name, 0))).collect()
-}
-
-/// log ∏ π_i(a_i | o_i) of the joint actions taken, `[R, S]`; actions: `[R, S, N]`, row-major.
-pub(crate) fn product_log_prob(
-    marginals: &MarginalOutput,
-    actions: &[u32],
-    agents: usize,
-) -> Result<Tensor> {
-    let (replicas, samples, flat) = marginals.log_probs.dims3()?;
-    let width = (flat / agents) as u32;
-    let indices: Vec<u32> = actions
-        .iter()
-        .enumerate()
-        .map(|(index, &a)| (index % agents) as u32 * width + a)
-        .collect();
-    let indices = Tensor::from_vec(
-        indices,
-        (replicas, samples, agents),
-        marginals.log_probs.device(),
-    )?;
-    marginals.log_probs.gather(&indices, 2)?.sum(2)
-}
-
-/// H(∏ π_i) = Σ_i H(π_i) in nats, `[R, S]`.
-pub(crate) fn product_entropy(marginals: &MarginalOutput) -> Result<Tensor> {
-    let log_probs = &marginals.log_probs;
-    (log_probs.exp()? * log_probs)?.sum(2)?.neg()
-}
-
-/// Draws every agent's action from its marginal, for the samples in `wanted` (`[R, S]`).
-pub(crate) fn sample_product(
-    marginals: &MarginalOutput,
-    wanted: &[bool],
-    streams: &mut [Stream],
-    actions: &mut [u32],
-) -> Result<()> {
-    if !wanted.contains(&true) {
-        return Ok(());
-    }
-    let flat = marginals.log_probs.dim(2)?;
-    let agents = actions.len() / wanted.len();
-    let samples = wanted.len() / streams.len();
-    let probs: Vec<f32> = marginals.log_probs.exp()?.flatten_all()?.to_vec1()?;
-    for (index, parts) in actions.chunks_exact_mut(agents).enumerate() {
-        if wanted[index] {
-            let row = &probs[index * flat..(index + 1) * flat];
-            for (part, weights) in parts.iter_mut().zip(row.chunks_exact(flat / agents)) {
-                *part = streams[index / samples].categorical(weights) as u32;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Means over samples of several `[R, S]` tensors, copied to the host in one go:
-/// `result[quantity][replica]`.
-pub(crate) fn means(quantities: &[&Tensor]) -> Result<Vec<Vec<f64>>> {
-    let rows: Vec<Tensor> = quantities
-        .iter()
-        .map(|quantity| quantity.detach().mean(1))
-        .collect::<Result<_>>()?;
-    let table: Vec<Vec<f32>> = Tensor::stack(&rows, 0)?.to_vec2()?;
-    Ok(table
-        .into_iter()
-        .map(|row| row.into_iter().map(f64::from).collect())
-        .collect())
 }

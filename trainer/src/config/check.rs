@@ -8,7 +8,7 @@ use super::{Config, ConfigError};
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::factored::{FactoredConfig, Temperature};
 use crate::env::Task;
-use crate::net::joint::LARGEST_ENUMERATION;
+use crate::net::enumerated::LARGEST_ENUMERATION;
 
 /// The widest hidden layer.
 pub const LARGEST_LAYER: usize = 4096;
@@ -60,7 +60,7 @@ pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
         finalists,
         "at least 1",
     )?;
-    check_steps(config)?;
+    check_steps(config, task)?;
     check_spaces(config, task)
 }
 
@@ -157,8 +157,9 @@ fn check_factored(path: &str, config: &FactoredConfig) -> Result<(), ConfigError
 }
 
 /// Every arm needs its updates and, if there are others, its evaluation.
-fn check_steps(config: &Config) -> Result<(), ConfigError> {
-    let budget = config.budget();
+fn check_steps(config: &Config, task: &Task) -> Result<(), ConfigError> {
+    let spec = task.spec();
+    let budget = config.budget(&spec);
     let arms = config.arm_names();
     let needed = if arms.iter().any(|arm| arm.has_joint()) {
         updates_of_a_ramp(config)

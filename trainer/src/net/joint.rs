@@ -1,19 +1,32 @@
-//! The joint policy π_J(a | x) over the whole team's action, given the joint observation.
+//! The joint policy π_J(a | x) over the whole team's action, given the joint history x.
 //!
-//! It exists only while training. The method needs five things of it, collected in
-//! [`JointEvaluation`]; an autoregressive joint provides the same five, and so does a Gaussian
-//! once actions and [`MarginalOutput`] can be continuous.
+//! It exists only while training. A *trunk* turns what the team has seen into features; a *head*
+//! turns features into a distribution over joint actions:
+//!
+//! | head | for | size |
+//! |---|---|---|
+//! | [`Enumerated`] | small products of action sets | ∏ Aᵢ outputs |
+//! | [`Autoregressive`] | any number of agents and actions | linear in N |
+//! | [`JointGaussian`] | continuous actions | full covariance across agents |
+//!
+//! The method needs five quantities of it ([`JointEvaluation`]), whatever the head.
 
-use candle_core::{D, Device, Result, Tensor, Var};
-use candle_nn::ops::log_softmax;
+use candle_core::{Device, Result, Tensor, Var};
+use serde::{Deserialize, Serialize};
 
-use super::NetworkConfig;
-use super::marginal::MarginalOutput;
-use super::mlp::{GroupedMlp, MlpShape};
-use crate::env::{JointSpace, TeamSpec};
+use super::autoregressive::Autoregressive;
+use super::enumerated::Enumerated;
+use super::gaussian::JointGaussian;
+use super::marginal::{Choices, CrewTensors, MarginalOutput, Marginals, Memory};
+use super::trunk::Trunk;
+use super::{NetworkConfig, Rows};
+use crate::env::TeamSpec;
 use crate::rng::Stream;
 
 /// What a joint policy says of a batch, beside the marginals' own opinion. All `[R, S]`.
+///
+/// Where a quantity is estimated rather than summed (autoregressive heads), its value is an
+/// unbiased estimate and its gradient that of the expectation.
 pub struct JointEvaluation {
     /// log π_J(a | x) of the joint actions taken.
     pub log_prob: Tensor,
@@ -27,295 +40,252 @@ pub struct JointEvaluation {
     /// −Σ_i E_{a_i ∼ marg_i π_J} log π_i(a_i), with π_J held constant: the marginals' side of
     /// KL(π_J ‖ ∏ π_i). Differentiable in the marginals only.
     pub marginal_fit: Tensor,
+    /// What the head minimises beside the method's loss, where it keeps parameters of its own
+    /// for estimates.
+    pub auxiliary: Option<Tensor>,
 }
 
-/// A distribution over joint actions.
-pub trait JointPolicy: Send {
-    /// Evaluates a batch. observations: `[R, S, Σ observation]`; actions: `[R, S, N]`, row-major.
+/// How a joint policy is put together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JointConfig {
+    /// The distribution over joint actions.
+    pub head: HeadChoice,
+    /// What it sees.
+    pub sees: Sees,
+    /// Whether it has a trunk of its own.
+    pub trunk: TrunkChoice,
+    /// In which order agents are asked, where one is asked after the other.
+    pub order: Order,
+}
+
+impl Default for JointConfig {
+    fn default() -> Self {
+        Self {
+            head: HeadChoice::Auto,
+            sees: Sees::JointHistory,
+            trunk: TrunkChoice::Separate,
+            order: Order::Fixed,
+        }
+    }
+}
+
+/// The kind of head. Continuous teams have a Gaussian, whatever it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadChoice {
+    /// Enumerated up to [`AUTO_ENUMERATION`] joint actions, autoregressive beyond.
+    Auto,
+    /// One softmax over all joint actions.
+    Enumerated,
+    /// One agent after another.
+    Autoregressive,
+}
+
+/// What the joint policy sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sees {
+    /// The histories of all agents.
+    JointHistory,
+    /// For agent i's action: its own history and the actions of the agents asked before.
+    OwnHistory,
+}
+
+/// Whose trunk the joint policy's head stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrunkChoice {
+    /// Its own.
+    Separate,
+    /// The marginals': the proposal's "most parameters shared".
+    Shared,
+}
+
+/// The order in which an autoregressive head asks the agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Agent order.
+    Fixed,
+    /// A new one every update.
+    Shuffled,
+}
+
+/// Joint actions up to which [`HeadChoice::Auto`] enumerates.
+pub const AUTO_ENUMERATION: usize = 128;
+
+/// What a head reads.
+pub enum Features {
+    /// Of the joint history, `[R, S, F]`.
+    Joint(Tensor),
+    /// Of each agent's own history, `[R, S, N, F]`.
+    Own(Tensor),
+}
+
+/// A distribution over joint actions, given features.
+pub trait JointHead: Send {
+    /// Evaluates a batch. `actions`: those taken (`[R, S, N]` or `[R, S, Σ dimensions]`);
+    /// `drawn`: those this policy itself drew in the same places, where it was not they.
     fn evaluate(
         &self,
-        observations: &Tensor,
+        features: &Features,
         marginals: &MarginalOutput,
-        actions: &[u32],
+        forbidden: Option<&Tensor>,
+        actions: &Tensor,
+        drawn: Option<&Tensor>,
     ) -> Result<JointEvaluation>;
 
-    /// Draws one joint action a sample into `actions` (`[R, S, N]`) where `wanted` (`[R, S]`)
-    /// says so; `streams`: one a replica.
-    fn sample(
+    /// Draws one joint action a row (or takes the most probable). `streams`: one a replica.
+    fn choose(
         &self,
-        observations: &Tensor,
-        wanted: &[bool],
+        features: &Features,
+        forbidden: Option<&Tensor>,
         streams: &mut [Stream],
-        actions: &mut [u32],
-    ) -> Result<()>;
+        greedy: bool,
+    ) -> Result<Choices>;
 
-    /// The whole distribution, where it can be enumerated: observations
-    /// `[R, S, Σ observation]` → probabilities `[R, S, K]`, agent 0 slowest.
-    fn probs(&self, observations: &Tensor) -> Option<Result<Tensor>>;
+    /// log π_J of joint actions, `[R, S]`.
+    fn log_prob(
+        &self,
+        features: &Features,
+        forbidden: Option<&Tensor>,
+        actions: &Tensor,
+    ) -> Result<Tensor>;
+
+    /// The whole distribution, where it is enumerated: `[R, S, K]`, agent 0 slowest.
+    fn probs(&self, _: &Features) -> Option<Result<Tensor>> {
+        None
+    }
+
+    /// Sets the order in which agents are asked.
+    fn set_order(&mut self, _: &[u32]) {}
 
     /// All parameters, in a fixed order.
     fn variables(&self) -> Vec<Var>;
 }
 
-/// One softmax over every joint action: exact, for teams whose joint action set is small.
-pub struct EnumeratedJoint {
-    mlp: GroupedMlp,
-    actions: JointSpace,
-    /// `[N·A, K]`: 1 where joint action k contains agent i's action a.
-    membership: Tensor,
-    /// Its transpose, `[K, N·A]`.
-    membership_t: Tensor,
+/// The joint policies of R replicas.
+pub struct Joint {
+    trunk: JointTrunk,
+    head: Box<dyn JointHead>,
+    sees: Sees,
 }
 
-/// Largest joint action set an [`EnumeratedJoint`] accepts.
-pub const LARGEST_ENUMERATION: usize = 4096;
+enum JointTrunk {
+    /// Over the joint observation.
+    Joint(Trunk),
+    /// One for every agent's own observation.
+    Own(Marginals),
+    /// The marginals'.
+    Shared,
+}
 
-impl EnumeratedJoint {
-    /// Draws one joint network a replica; `streams`: one a replica.
+impl Joint {
+    /// Draws one joint policy a replica; `streams`: one a replica.
     pub fn new(
         spec: &TeamSpec,
         network: &NetworkConfig,
+        marginals: &Marginals,
         streams: &mut [Stream],
         device: &Device,
     ) -> Result<Self> {
-        let sizes: Vec<usize> = spec
-            .agents
-            .iter()
-            .map(|agent| agent.actions.size())
-            .collect();
-        let agents = sizes.len();
-        let actions = JointSpace::new(&sizes, LARGEST_ENUMERATION).ok_or_else(|| {
-            candle_core::Error::msg(format!(
-                "the team has more than {LARGEST_ENUMERATION} joint actions: too many for an \
-                 enumerated joint policy"
-            ))
-        })?;
-        let joint = actions.count();
-        let shape = MlpShape {
-            inputs: spec.joint_observation(),
-            hidden: network.hidden.clone(),
-            outputs: joint,
-            output_spread: network.output_spread,
-        };
-        let width = spec.widest_actions();
-        let mut membership = vec![0.0_f32; agents * width * joint];
-        for k in 0..joint {
-            for (agent, a) in actions.split(k).enumerate() {
-                membership[(agent * width + a) * joint + k] = 1.0;
+        let config = &network.joint;
+        let agents = spec.agents.len();
+        let (trunk, width) = match (config.trunk, config.sees) {
+            (TrunkChoice::Shared, _) => (JointTrunk::Shared, marginals.feature_width()),
+            (TrunkChoice::Separate, Sees::OwnHistory) => {
+                let own = Marginals::new(spec, network, streams, device)?;
+                let width = own.feature_width();
+                (JointTrunk::Own(own), width)
             }
-        }
-        let membership = Tensor::from_vec(membership, (agents * width, joint), device)?;
+            (TrunkChoice::Separate, Sees::JointHistory) => {
+                let (inputs, hidden) = (spec.joint_observation(), &network.hidden);
+                let trunk = Trunk::new(inputs, hidden, network.memory, streams, device)?;
+                let width = trunk.outputs();
+                (JointTrunk::Joint(trunk), width)
+            }
+        };
+        let width = match (config.trunk, config.sees) {
+            (TrunkChoice::Shared, Sees::JointHistory) => agents * width,
+            _ => width,
+        };
+        let joint_actions: f64 = (spec.agents.iter())
+            .map(|agent| agent.actions.size() as f64)
+            .product();
+        let enumerated = match config.head {
+            HeadChoice::Auto => {
+                config.sees == Sees::JointHistory && joint_actions <= AUTO_ENUMERATION as f64
+            }
+            HeadChoice::Enumerated => true,
+            HeadChoice::Autoregressive => false,
+        };
+        let head: Box<dyn JointHead> = if spec.is_continuous() {
+            Box::new(JointGaussian::new(spec, width, network, streams, device)?)
+        } else if enumerated {
+            Box::new(Enumerated::new(spec, width, network, streams, device)?)
+        } else {
+            Box::new(Autoregressive::new(spec, width, network, streams, device)?)
+        };
         Ok(Self {
-            mlp: GroupedMlp::new(&shape, streams, device)?,
-            membership_t: membership.t()?.contiguous()?,
-            membership,
-            actions,
+            trunk,
+            head,
+            sees: config.sees,
         })
     }
 
-    /// log π_J over all joint actions, `[R, S, K]`.
-    fn log_probs(&self, observations: &Tensor) -> Result<Tensor> {
-        log_softmax(&self.mlp.forward(observations)?, D::Minus1)
-    }
-}
-
-impl EnumeratedJoint {
-    /// Every quantity of [`JointEvaluation`], from log π_J over all joint actions, `[R, S, K]`.
-    fn evaluate_distribution(
+    /// Features of a batch. `joint`: `[R, T·B, Σ observation]`; `own`: what the crews see;
+    /// `of_marginals`: the marginals' features. Also what the trunk remembers after it.
+    pub fn features(
         &self,
-        log_joint: &Tensor,
-        marginals: &MarginalOutput,
-        actions: &[u32],
-    ) -> Result<JointEvaluation> {
-        let joint = log_joint.exp()?;
-        let (replicas, samples, count) = joint.dims3()?;
-
-        let taken: Vec<u32> = actions
-            .chunks_exact(self.actions.sizes().len())
-            .map(|parts| self.actions.join(parts.iter().map(|&a| a as usize)) as u32)
-            .collect();
-        let taken = Tensor::from_vec(taken, (replicas, samples, 1), joint.device())?;
-        let log_prob = log_joint.gather(&taken, D::Minus1)?.squeeze(D::Minus1)?;
-        let entropy = (&joint * log_joint)?.sum(D::Minus1)?.neg()?;
-
-        // marg_i π_J for every agent at once: sum the joint table over the other agents.
-        let marginal_of_joint = joint
-            .reshape((replicas * samples, count))?
-            .matmul(&self.membership_t)?
-            .reshape((replicas, samples, self.membership.dim(0)?))?;
-        let log_marginal_of_joint = (&marginal_of_joint + TINY)?.log()?;
-        let marginal_negentropy = (&marginal_of_joint * &log_marginal_of_joint)?.sum(D::Minus1)?;
-        let cross = |of_joint: &Tensor, of_marginals: &Tensor| {
-            (of_joint * of_marginals)?.sum(D::Minus1)?.neg()
-        };
-        let log_marginals = &marginals.log_probs;
-        Ok(JointEvaluation {
-            total_correlation: (entropy.neg()? - &marginal_negentropy)?,
-            information_gap: (&marginal_negentropy
-                + cross(&marginal_of_joint, &log_marginals.detach())?)?,
-            marginal_fit: cross(&marginal_of_joint.detach(), log_marginals)?,
-            log_prob,
-            entropy,
-        })
-    }
-}
-
-impl JointPolicy for EnumeratedJoint {
-    fn evaluate(
-        &self,
-        observations: &Tensor,
-        marginals: &MarginalOutput,
-        actions: &[u32],
-    ) -> Result<JointEvaluation> {
-        self.evaluate_distribution(&self.log_probs(observations)?, marginals, actions)
-    }
-
-    fn sample(
-        &self,
-        observations: &Tensor,
-        wanted: &[bool],
-        streams: &mut [Stream],
-        actions: &mut [u32],
-    ) -> Result<()> {
-        if !wanted.contains(&true) {
-            return Ok(());
-        }
-        let probs: Vec<f32> = self
-            .log_probs(observations)?
-            .exp()?
-            .flatten_all()?
-            .to_vec1()?;
-        let joint = self.actions.count();
-        let samples = wanted.len() / streams.len();
-        let agents = self.actions.sizes().len();
-        for (index, parts) in actions.chunks_exact_mut(agents).enumerate() {
-            if wanted[index] {
-                let row = &probs[index * joint..(index + 1) * joint];
-                let k = streams[index / samples].categorical(row);
-                for (part, a) in parts.iter_mut().zip(self.actions.split(k)) {
-                    *part = a as u32;
-                }
+        joint: &Tensor,
+        own: &[Tensor],
+        marginals: &Marginals,
+        of_marginals: &CrewTensors,
+        rows: &Rows,
+        memory: &[Tensor],
+    ) -> Result<(Features, Memory)> {
+        let (by_agent, memory) = match &self.trunk {
+            JointTrunk::Joint(trunk) => {
+                let features = trunk.forward(joint, rows, memory.first())?;
+                let memory = trunk.memory(&features, rows)?;
+                return Ok((Features::Joint(features), memory.into_iter().collect()));
             }
-        }
-        Ok(())
-    }
-
-    fn probs(&self, observations: &Tensor) -> Option<Result<Tensor>> {
-        Some(self.log_probs(observations).and_then(|log| log.exp()))
-    }
-
-    fn variables(&self) -> Vec<Var> {
-        self.mlp.variables()
-    }
-}
-
-/// Keeps log finite where a marginal of the joint is zero; below f32's resolution of 1.
-const TINY: f64 = 1e-12;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::env::AgentSpec;
-
-    /// Two agents with 2 and 3 actions that see nothing.
-    fn joint() -> EnumeratedJoint {
-        let agent = |actions| AgentSpec::discrete(1, actions);
-        let spec = TeamSpec::new(vec![agent(2), agent(3)], 1);
-        let mut streams = [Stream::new(0, "test", 0)];
-        EnumeratedJoint::new(&spec, &NetworkConfig::default(), &mut streams, &Device::Cpu).unwrap()
-    }
-
-    fn scalar(tensor: &Tensor) -> f64 {
-        f64::from(tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0])
-    }
-
-    /// Log-probabilities `[1, 1, len]`; zeros become e^−50, which is zero in every sum here.
-    fn logs(probs: &[f64]) -> Var {
-        let logs = probs.iter().map(|p| p.ln().max(-50.0) as f32).collect();
-        Var::from_vec(logs, (1, 1, probs.len()), &Device::Cpu).unwrap()
-    }
-
-    fn marginals(log_probs: &Var) -> MarginalOutput {
-        MarginalOutput {
-            log_probs: log_probs.as_tensor().clone(),
-        }
-    }
-
-    #[test]
-    fn divergence_splits_into_correlation_and_gap() {
-        // π_J puts ½ on (0, 0) and ½ on (1, 2): its marginals are (½, ½) and (½, 0, ½), so
-        // TC = KL = ln 2. Against π_0 = (.8, .2), π_1 = (.25, .5, .25):
-        // IG = ½ ln(.5/.8) + ½ ln(.5/.2) + ½ ln(.5/.25) + ½ ln(.5/.25) = .223144 + .693147;
-        // the fit is −½ ln .8 − ½ ln .2 − ln .25 = ln 10.
-        let log_joint = logs(&[0.5, 0.0, 0.0, 0.0, 0.0, 0.5]);
-        // Agent 0 has a padded third action.
-        let own = logs(&[0.8, 0.2, 0.0, 0.25, 0.5, 0.25]);
-        let evaluation = joint()
-            .evaluate_distribution(&log_joint, &marginals(&own), &[1, 2])
-            .unwrap();
-        let close = |tensor: &Tensor, expected: f64| {
-            assert!(
-                (scalar(tensor) - expected).abs() < 1e-5,
-                "{} {expected}",
-                scalar(tensor)
-            );
+            JointTrunk::Own(trunks) => {
+                let features = trunks.features(own, rows, memory)?;
+                let memory = trunks.memory(&features, rows)?;
+                (trunks.features_by_agent(&features, rows)?, memory)
+            }
+            JointTrunk::Shared => (marginals.features_by_agent(of_marginals, rows)?, Vec::new()),
         };
-        close(&evaluation.total_correlation, 2.0_f64.ln());
-        close(&evaluation.information_gap, 0.916_291);
-        close(&evaluation.marginal_fit, 10.0_f64.ln());
-        close(&evaluation.entropy, 2.0_f64.ln());
-        close(&evaluation.log_prob, 0.5_f64.ln());
+        let (replicas, samples, agents, width) = by_agent.dims4()?;
+        Ok(match self.sees {
+            Sees::OwnHistory => (Features::Own(by_agent), memory),
+            Sees::JointHistory => {
+                let side_by_side = by_agent.reshape((replicas, samples, agents * width))?;
+                (Features::Joint(side_by_side), memory)
+            }
+        })
     }
 
-    #[test]
-    fn correlation_and_gap_sum_to_the_divergence_from_the_product() {
-        let mut stream = Stream::new(1, "test", 0);
-        let mut simplex = |len: usize| -> Vec<f64> {
-            let raw: Vec<f64> = (0..len).map(|_| 0.05 + stream.uniform()).collect();
-            let sum: f64 = raw.iter().sum();
-            raw.iter().map(|x| x / sum).collect()
+    /// The distribution over joint actions.
+    pub fn head(&self) -> &dyn JointHead {
+        self.head.as_ref()
+    }
+
+    /// The same, to change its order.
+    pub fn head_mut(&mut self) -> &mut dyn JointHead {
+        self.head.as_mut()
+    }
+
+    /// All parameters that the joint policy does not share, in a fixed order.
+    pub fn variables(&self) -> Vec<Var> {
+        let mut variables = match &self.trunk {
+            JointTrunk::Joint(trunk) => trunk.variables(),
+            JointTrunk::Own(trunks) => trunks.trunk_variables(),
+            JointTrunk::Shared => Vec::new(),
         };
-        let (p, a, b) = (simplex(6), simplex(2), simplex(3));
-        let direct: f64 = (0..6)
-            .map(|k| p[k] * (p[k] / (a[k / 3] * b[k % 3])).ln())
-            .sum();
-        let own = logs(&[a[0], a[1], 0.0, b[0], b[1], b[2]]);
-        let evaluation = joint()
-            .evaluate_distribution(&logs(&p), &marginals(&own), &[0, 0])
-            .unwrap();
-        let sum = scalar(&evaluation.total_correlation) + scalar(&evaluation.information_gap);
-        assert!((sum - direct).abs() < 1e-5, "{sum} {direct}");
-    }
-
-    #[test]
-    fn each_side_of_the_divergence_pulls_only_its_own_policy() {
-        let log_joint = logs(&[0.1, 0.2, 0.3, 0.2, 0.1, 0.1]);
-        let own = logs(&[0.7, 0.3, 0.0, 0.2, 0.3, 0.5]);
-        let evaluation = joint()
-            .evaluate_distribution(&log_joint, &marginals(&own), &[0, 0])
-            .unwrap();
-        for (loss, joint_moves, marginals_move) in [
-            (&evaluation.information_gap, true, false),
-            (&evaluation.total_correlation, true, false),
-            (&evaluation.marginal_fit, false, true),
-        ] {
-            let gradients = loss.sum_all().unwrap().backward().unwrap();
-            assert_eq!(gradients.get(&log_joint).is_some(), joint_moves);
-            assert_eq!(gradients.get(&own).is_some(), marginals_move);
-        }
-    }
-
-    #[test]
-    fn too_many_joint_actions_are_refused() {
-        let agent = AgentSpec::discrete(1, 65);
-        let spec = TeamSpec::new(vec![agent; 2], 1);
-        let mut streams = [Stream::new(0, "test", 0)];
-        let result =
-            EnumeratedJoint::new(&spec, &NetworkConfig::default(), &mut streams, &Device::Cpu);
-        let message = result.err().unwrap().to_string();
-        assert!(
-            message.contains("more than 4096 joint actions"),
-            "{message}"
-        );
+        variables.extend(self.head.variables());
+        variables
     }
 }

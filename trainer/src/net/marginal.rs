@@ -1,34 +1,87 @@
-//! The marginals π_i(a_i | o_i): one network an agent, the only thing that leaves the
+//! The marginals π_i(a_i | h_i): one network an agent, the only thing that leaves the
 //! workstation.
 //!
-//! All agents of all replicas go through the operations together (G = R × N). Agents may
-//! differ in their spaces: observations are padded with zeros to the longest (D), actions to
-//! the largest set (A), and padded actions get probability zero.
+//! Networks are drawn up in *crews*. Without sharing there is one: all agents of all replicas go
+//! through the operations together (G = R × N), observations padded with zeros to the longest,
+//! actions to the largest set. With sharing every kind of agent (equal spaces) is a crew of its
+//! own with one network a replica (G = R), which is told by one-hot inputs whom it acts for; at
+//! export that constant part of the input becomes part of the first layer's biases.
 
 use candle_core::{D, Device, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;
 
-use super::NetworkConfig;
-use super::mlp::{DenseWeights, GroupedMlp, MlpShape};
+use super::fused::Activation;
+use super::trunk::{Dense, Trunk, TrunkWeights};
+use super::weights::{HeadWeights, LayerWeights, NetworkWeights};
+use super::{NetworkConfig, Rows};
 use crate::env::TeamSpec;
 use crate::rng::Stream;
 
-/// Added to the logits of padded actions; e^−1e9 is zero in f32.
-const PADDING: f32 = -1e9;
+/// Added to the logits of actions that are padding or forbidden; e^−1e9 is zero in f32.
+pub const FORBIDDEN: f32 = -1e9;
 
-/// One marginal network an agent and replica.
+/// Scale of an output layer's initial weights: small beside the biases, yet enough to break
+/// the symmetry between observations.
+pub(super) const OUTPUT_GAIN: f64 = 0.1;
+
+/// ln σ of a continuous action when training starts (σ ≈ .6 before squashing).
+const FIRST_LOG_STD: f32 = -0.5;
+
+/// The marginal networks of every agent and replica.
 pub struct Marginals {
-    mlp: GroupedMlp,
-    /// `[1, N, 1, A]`: 0 for actions an agent has, [`PADDING`] for the rest.
-    mask: Tensor,
+    crews: Vec<Crew>,
+    /// Where agent i stands when crews stand one after another; none where that is agent order.
+    order: Option<Tensor>,
+    /// `[1, 1, N·A]`: 0 for actions an agent has, [`FORBIDDEN`] for padding.
+    padding: Tensor,
+    /// For continuous teams: the real dimensions among the padded, `[Σ dimensions]`.
+    dimensions: Option<Tensor>,
     spec: TeamSpec,
 }
 
-/// What the marginals say of a batch of S samples.
-pub struct MarginalOutput {
-    /// log π_i(a | o_i), `[R, S, N·A]`; padded actions hold about −1e9, whose exponential is 0.
-    pub log_probs: Tensor,
+/// Networks of one shape.
+struct Crew {
+    /// The agents that they are for.
+    members: Vec<usize>,
+    /// Whether they share one network.
+    shared: bool,
+    trunk: Trunk,
+    head: Dense,
+    /// ln σ of continuous actions, `[G, 1, dimensions]`.
+    log_std: Option<Var>,
+    /// Longest observation of a member.
+    observation: usize,
 }
+
+/// What every crew's networks see or make of it; one tensor a crew.
+pub type CrewTensors = Vec<Tensor>;
+
+/// What the networks remember, crew by crew; empty: nothing.
+pub type Memory = Vec<Tensor>;
+
+/// What the marginals say of a batch of S rows.
+#[derive(Clone)]
+pub enum MarginalOutput {
+    /// One of A actions each.
+    Categorical {
+        /// log π_i(a | h_i), `[R, S, N·A]`; padded and forbidden actions hold about −1e9, whose
+        /// exponential is 0.
+        log_probs: Tensor,
+        /// N.
+        agents: usize,
+    },
+    /// A vector each, before it is squashed by tanh. KL divergences and likelihood ratios do not
+    /// depend on the squashing; entropies are those before it.
+    Gaussian {
+        /// Means, `[R, S, Σ dimensions]`.
+        mean: Tensor,
+        /// ln σ, `[R, 1, Σ dimensions]`.
+        log_std: Tensor,
+    },
+}
+
+/// ½ ln 2π.
+pub(super) const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
 
 impl Marginals {
     /// Draws the marginals of every replica; `streams`: one a replica.
@@ -40,103 +93,516 @@ impl Marginals {
     ) -> Result<Self> {
         let agents = spec.agents.len();
         let width = spec.widest_actions();
-        // One network a replica and agent, each from a stream of its own.
-        let mut per_agent: Vec<Stream> = streams
-            .iter_mut()
-            .flat_map(|stream| (0..agents).map(|agent| stream.fork(agent as u64)))
-            .collect();
-        let shape = MlpShape {
-            inputs: spec.widest_observation(),
-            hidden: network.hidden.clone(),
-            outputs: width,
-            output_spread: network.output_spread,
-        };
-        let mask: Vec<f32> = spec
-            .agents
+        let crews: Vec<Crew> = (members(spec, network.share).into_iter())
+            .map(|members| Crew::new(spec, network, members, streams, device))
+            .collect::<Result<_>>()?;
+        let standing: Vec<u32> = crews
             .iter()
-            .flat_map(|agent| {
-                (0..width).map(|a| {
-                    if a < agent.actions.size() {
-                        0.0
-                    } else {
-                        PADDING
-                    }
-                })
-            })
+            .flat_map(|crew| &crew.members)
+            .map(|&agent| agent as u32)
             .collect();
+        let mut order = vec![0_u32; agents];
+        for (place, &agent) in standing.iter().enumerate() {
+            order[agent as usize] = place as u32;
+        }
+        let sorted = order.iter().enumerate().all(|(i, &place)| i == place as usize);
+        let real = |agent: &crate::env::AgentSpec| (0..width).map(|a| a < agent.actions.size()).collect::<Vec<_>>();
+        let real: Vec<bool> = spec.agents.iter().flat_map(real).collect();
+        let padding: Vec<f32> = real.iter().map(|&real| if real { 0.0 } else { FORBIDDEN }).collect();
+        let dimensions: Vec<u32> = (0..real.len() as u32).filter(|&d| real[d as usize]).collect();
         Ok(Self {
-            mlp: GroupedMlp::new(&shape, &mut per_agent, device)?,
-            mask: Tensor::from_vec(mask, (1, agents, 1, width), device)?,
+            crews,
+            order: match sorted {
+                true => None,
+                false => Some(Tensor::from_vec(order, agents, device)?),
+            },
+            padding: Tensor::from_vec(padding, (1, 1, agents * width), device)?,
+            dimensions: match spec.is_continuous() {
+                true => Some(Tensor::new(dimensions, device)?),
+                false => None,
+            },
             spec: spec.clone(),
         })
     }
 
-    /// observations `[R·N, S, D]` → log-probabilities `[R, S, N·A]`.
-    pub fn forward(&self, observations: &Tensor) -> Result<MarginalOutput> {
+    /// Where they live.
+    pub fn device(&self) -> &Device {
+        self.padding.device()
+    }
+
+    /// N.
+    pub fn agents(&self) -> usize {
+        self.spec.agents.len()
+    }
+
+    /// Lays out what the crews see. `joint`: `[R, T·B, Σ observation]`.
+    pub fn pack(&self, joint: &[f32], rows: &Rows, device: &Device) -> Result<CrewTensors> {
+        let mut starts = vec![0];
+        for agent in &self.spec.agents {
+            starts.push(starts.last().copied().unwrap_or(0) + agent.observation);
+        }
+        self.crews
+            .iter()
+            .map(|crew| crew.pack(joint, &starts, rows, device))
+            .collect()
+    }
+
+    /// What the trunks make of it: features of every crew.
+    pub fn features(&self, own: &[Tensor], rows: &Rows, memory: &[Tensor]) -> Result<CrewTensors> {
+        let crews = std::iter::zip(&self.crews, own).enumerate();
+        crews
+            .map(|(index, (crew, own))| match crew.shared {
+                true => crew.trunk.forward(own, &rows.repeated(crew.members.len()), memory.get(index)),
+                false => crew.trunk.forward(own, rows, memory.get(index)),
+            })
+            .collect()
+    }
+
+    /// What they remember after the last row.
+    pub fn memory(&self, features: &[Tensor], rows: &Rows) -> Result<Memory> {
+        let mut memory = Vec::new();
+        for (crew, features) in std::iter::zip(&self.crews, features) {
+            let rows = match crew.shared {
+                true => &rows.repeated(crew.members.len()),
+                false => rows,
+            };
+            memory.extend(crew.trunk.memory(features, rows)?);
+        }
+        Ok(memory)
+    }
+
+    /// What the heads make of features. `forbidden`: `[R, S, N·A]`, 0 or [`FORBIDDEN`], padding
+    /// included, where the environment masks actions.
+    pub fn output(
+        &self,
+        features: &[Tensor],
+        rows: &Rows,
+        forbidden: Option<&Tensor>,
+    ) -> Result<MarginalOutput> {
+        let width = self.spec.widest_actions();
+        let outputs: Vec<Tensor> = std::iter::zip(&self.crews, features)
+            .map(|(crew, features)| {
+                let output = crew.head.forward(features, Activation::Identity)?;
+                let output = crew.by_agent(&output, rows)?;
+                let missing = width - output.dim(3)?;
+                output.pad_with_zeros(3, 0, missing)
+            })
+            .collect::<Result<_>>()?;
+        let output = self.in_order(&outputs)?;
         let agents = self.spec.agents.len();
-        let logits = self.mlp.forward(observations)?;
-        let (groups, samples, width) = logits.dims3()?;
-        let logits = logits.reshape((groups / agents, agents, samples, width))?;
-        let log_probs = log_softmax(&logits.broadcast_add(&self.mask)?, D::Minus1)?
-            .transpose(1, 2)?
-            .contiguous()?
-            .reshape((groups / agents, samples, agents * width))?;
-        Ok(MarginalOutput { log_probs })
+        let output = output.reshape((rows.replicas, rows.samples(), agents * width))?;
+        let Some(dimensions) = &self.dimensions else {
+            let mask = forbidden.unwrap_or(&self.padding);
+            let shape = (rows.replicas, rows.samples(), agents, width);
+            let logits = output.broadcast_add(mask)?.reshape(shape)?;
+            let log_probs = log_softmax(&logits, D::Minus1)?;
+            return Ok(MarginalOutput::Categorical {
+                log_probs: log_probs.reshape((rows.replicas, rows.samples(), agents * width))?,
+                agents,
+            });
+        };
+        let one_row = Rows::unrelated(rows.replicas, 1);
+        let spreads: Vec<Tensor> = (self.crews.iter())
+            .map(|crew| {
+                let log_std = crew.log_std.as_ref().expect("a continuous team has spreads");
+                let log_std = match crew.shared {
+                    true => log_std.repeat((1, crew.members.len(), 1))?,
+                    false => log_std.as_tensor().clone(),
+                };
+                let log_std = crew.by_agent(&log_std, &one_row)?;
+                let missing = width - log_std.dim(3)?;
+                log_std.pad_with_zeros(3, 0, missing)
+            })
+            .collect::<Result<_>>()?;
+        let log_std = self.in_order(&spreads)?.reshape((rows.replicas, 1, agents * width))?;
+        Ok(MarginalOutput::Gaussian {
+            mean: output.index_select(dimensions, 2)?,
+            log_std: log_std.index_select(dimensions, 2)?,
+        })
+    }
+
+    /// Every agent's features, `[R, S, N, F]`: what a joint policy on a shared trunk sees. All
+    /// crews have features of one length.
+    pub fn features_by_agent(&self, features: &[Tensor], rows: &Rows) -> Result<Tensor> {
+        let crews = std::iter::zip(&self.crews, features);
+        let by_agent: Vec<Tensor> = crews
+            .map(|(crew, features)| crew.by_agent(features, rows))
+            .collect::<Result<_>>()?;
+        self.in_order(&by_agent)
+    }
+
+    /// Length of an agent's feature vector.
+    pub fn feature_width(&self) -> usize {
+        let widths = self.crews.iter().map(|crew| crew.trunk.outputs());
+        widths.max().unwrap_or(0)
+    }
+
+    /// The whole way from what crews see to what the heads say, for rows without a past.
+    pub fn forward(&self, own: &[Tensor], rows: &Rows) -> Result<MarginalOutput> {
+        self.output(&self.features(own, rows, &[])?, rows, None)
+    }
+
+    /// Crews' tensors `[R, S, members, …]` side by side in agent order.
+    fn in_order(&self, crews: &[Tensor]) -> Result<Tensor> {
+        let joined = match crews {
+            [one] => one.clone(),
+            several => Tensor::cat(several, 2)?,
+        };
+        match &self.order {
+            Some(order) => joined.index_select(order, 2),
+            None => Ok(joined),
+        }
     }
 
     /// All parameters, in a fixed order.
     pub fn variables(&self) -> Vec<Var> {
-        self.mlp.variables()
+        let of = |crew: &Crew| {
+            let mut variables = crew.trunk.variables();
+            variables.extend(crew.head.variables());
+            variables.extend(crew.log_std.clone());
+            variables
+        };
+        self.crews.iter().flat_map(of).collect()
     }
 
-    /// Host copy of one agent's network with the padding cut away: its first layer reads the
-    /// agent's own observation, its last has one output an action.
-    pub fn weights(&self, replica: usize, agent: usize) -> Result<Vec<DenseWeights>> {
+    /// The parameters of the trunks alone, in a fixed order.
+    pub fn trunk_variables(&self) -> Vec<Var> {
+        let crews = self.crews.iter();
+        crews.flat_map(|crew| crew.trunk.variables()).collect()
+    }
+
+    /// Host copy of one agent's network with padding cut away and whom it acts for folded in.
+    pub fn weights(&self, replica: usize, agent: usize) -> Result<NetworkWeights> {
+        let place = |crew: &Crew| crew.members.iter().position(|&member| member == agent);
+        let (crew, place) = (self.crews.iter())
+            .find_map(|crew| place(crew).map(|place| (crew, place)))
+            .expect("every agent is in a crew");
         let spec = self.spec.agents[agent];
-        let mut layers = self.mlp.weights(replica * self.spec.agents.len() + agent)?;
-        if let Some(first) = layers.first_mut() {
-            first.keep_inputs(spec.observation);
-        }
-        if let Some(last) = layers.last_mut() {
-            last.keep_outputs(spec.actions.size());
-        }
-        Ok(layers)
+        crew.weights(replica, place, spec.observation, spec.actions.size())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::env::AgentSpec;
-
-    #[test]
-    fn agents_of_different_spaces_share_a_batch_without_touching() {
-        let agent = AgentSpec::discrete;
-        let spec = TeamSpec::new(vec![agent(1, 2), agent(3, 4)], 1);
-        let mut streams = [Stream::new(0, "a", 0), Stream::new(1, "a", 0)];
-        let network = NetworkConfig::default();
-        let marginals = Marginals::new(&spec, &network, &mut streams, &Device::Cpu).unwrap();
-        // [R·N, S, D] = [4, 1, 3].
-        let seen = [1.0_f32, 0.0, 0.0, 0.0, 1.0, 0.0].repeat(2);
-        let seen = Tensor::from_vec(seen, (4, 1, 3), &Device::Cpu).unwrap();
-        let probs: Vec<Vec<Vec<f32>>> = marginals
-            .forward(&seen)
-            .unwrap()
-            .log_probs
-            .exp()
-            .unwrap()
-            .to_vec3()
-            .unwrap();
-        for row in probs.iter().map(|replica| &replica[0]) {
-            assert_eq!(row[2..4], [0.0, 0.0], "agent 0 has two actions only");
-            assert!((row[..2].iter().sum::<f32>() - 1.0).abs() < 1e-6);
-            assert!((row[4..].iter().sum::<f32>() - 1.0).abs() < 1e-6);
-        }
-        assert_ne!(probs[0], probs[1], "each replica starts from its own seed");
-        let sizes = |agent: usize| {
-            let layers = marginals.weights(0, agent).unwrap();
-            (layers[0].inputs, layers[1].outputs, layers[1].biases.len())
-        };
-        assert_eq!((sizes(0), sizes(1)), ((1, 2, 2), (3, 4, 4)));
+/// The agents of every crew.
+fn members(spec: &TeamSpec, share: bool) -> Vec<Vec<usize>> {
+    let agents = 0..spec.agents.len();
+    if !share {
+        return vec![agents.collect()];
     }
+    let mut kinds: Vec<Vec<usize>> = Vec::new();
+    for agent in agents {
+        let alike = |kind: &&mut Vec<usize>| spec.agents[kind[0]] == spec.agents[agent];
+        match kinds.iter_mut().find(alike) {
+            Some(kind) => kind.push(agent),
+            None => kinds.push(vec![agent]),
+        }
+    }
+    kinds
+}
+
+impl Crew {
+    fn new(
+        spec: &TeamSpec,
+        network: &NetworkConfig,
+        members: Vec<usize>,
+        streams: &mut [Stream],
+        device: &Device,
+    ) -> Result<Self> {
+        let shared = network.share && members.len() > 1;
+        let specs = members.iter().map(|&agent| spec.agents[agent]);
+        let observation = specs.clone().map(|agent| agent.observation).max().unwrap_or(0);
+        let actions = specs.map(|agent| agent.actions.size()).max().unwrap_or(0);
+        // One network a replica and agent, or one a replica, each from a stream of its own.
+        let networks = if shared { 1 } else { members.len() };
+        let mut streams: Vec<Stream> = streams
+            .iter_mut()
+            .flat_map(|stream| (0..networks).map(|agent| stream.fork(agent as u64)))
+            .collect();
+        let inputs = observation + if shared { members.len() } else { 0 };
+        let trunk = Trunk::new(inputs, &network.hidden, network.memory, &mut streams, device)?;
+        let gains = [OUTPUT_GAIN, network.output_spread];
+        let groups = streams.len();
+        let head = Dense::new([trunk.outputs(), actions], gains, &mut streams, device)?;
+        let log_std = match spec.is_continuous() {
+            true => Some(Var::from_vec(
+                vec![FIRST_LOG_STD; groups * actions],
+                (groups, 1, actions),
+                device,
+            )?),
+            false => None,
+        };
+        Ok(Self {
+            members,
+            shared,
+            trunk,
+            head,
+            log_std,
+            observation,
+        })
+    }
+
+    /// `[R, T·B, Σ observation]` on the host → `[R·N, T·B, D]`, or with sharing
+    /// `[R, T·N·B, D + N]`.
+    fn pack(&self, joint: &[f32], starts: &[usize], rows: &Rows, device: &Device) -> Result<Tensor> {
+        let (count, samples) = (self.members.len(), rows.samples());
+        let width = starts[starts.len() - 1];
+        let wide = self.observation + if self.shared { count } else { 0 };
+        let mut own = vec![0.0_f32; rows.replicas * count * samples * wide];
+        for (index, row) in joint.chunks_exact(width).enumerate() {
+            let (replica, sample) = (index / samples, index % samples);
+            let (step, sequence) = (sample / rows.parallel, sample % rows.parallel);
+            for (place, &agent) in self.members.iter().enumerate() {
+                let target = match self.shared {
+                    true => ((replica * rows.time + step) * count + place) * rows.parallel + sequence,
+                    false => (replica * count + place) * samples + sample,
+                };
+                let target = &mut own[target * wide..(target + 1) * wide];
+                let seen = &row[starts[agent]..starts[agent + 1]];
+                target[..seen.len()].copy_from_slice(seen);
+                if self.shared {
+                    target[self.observation + place] = 1.0;
+                }
+            }
+        }
+        match self.shared {
+            true => Tensor::from_vec(own, (rows.replicas, count * samples, wide), device),
+            false => Tensor::from_vec(own, (rows.replicas * count, samples, wide), device),
+        }
+    }
+
+    /// Rows as the networks have them → `[R, S, members, width]`.
+    fn by_agent(&self, rows_of_networks: &Tensor, rows: &Rows) -> Result<Tensor> {
+        let width = rows_of_networks.dim(2)?;
+        let (replicas, samples, count) = (rows.replicas, rows.samples(), self.members.len());
+        if self.shared {
+            return rows_of_networks
+                .reshape((replicas * rows.time, count, rows.parallel, width))?
+                .transpose(1, 2)?
+                .contiguous()?
+                .reshape((replicas, samples, count, width));
+        }
+        rows_of_networks
+            .reshape((replicas, count, samples, width))?
+            .transpose(1, 2)?
+            .contiguous()
+    }
+
+    fn weights(
+        &self,
+        replica: usize,
+        place: usize,
+        observation: usize,
+        actions: usize,
+    ) -> Result<NetworkWeights> {
+        let group = match self.shared {
+            true => replica,
+            false => replica * self.members.len() + place,
+        };
+        let TrunkWeights { encoder, gru } = self.trunk.weights(group)?;
+        let mut head = self.head.weights(group)?;
+        head.keep_outputs(actions);
+        let mut layers: Vec<LayerWeights> = encoder
+            .into_iter()
+            .map(|layer| LayerWeights::Dense(layer, super::weights::Activation::Tanh))
+            .collect();
+        layers.extend(gru.map(LayerWeights::Gru));
+        layers.push(LayerWeights::Dense(head, super::weights::Activation::Identity));
+        let first = layers.first_mut().expect("a network has its head");
+        if self.shared {
+            first.fold_constant(self.observation + place);
+        }
+        first.keep_inputs(observation);
+        let head = match &self.log_std {
+            None => HeadWeights::Categorical,
+            Some(log_std) => {
+                let log_std: Vec<f32> = log_std.get(group)?.flatten_all()?.to_vec1()?;
+                HeadWeights::Gaussian {
+                    log_std: log_std[..actions].to_vec(),
+                }
+            }
+        };
+        Ok(NetworkWeights { layers, head })
+    }
+}
+
+impl MarginalOutput {
+    /// log ∏ π_i(a_i | h_i) of joint actions, `[R, S]`. actions: `[R, S, N]` (u32), or
+    /// `[R, S, Σ dimensions]` before squashing.
+    pub fn log_prob(&self, actions: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Categorical { log_probs, agents } => {
+                let chosen = log_probs.gather(&flat_indices(actions, log_probs, *agents)?, 2)?;
+                chosen.sum(2)
+            }
+            Self::Gaussian { mean, log_std } => {
+                let distance = (actions - mean)?.broadcast_mul(&log_std.neg()?.exp()?)?;
+                let constant = (log_std + HALF_LN_TAU)?.sum(2)?;
+                ((distance.sqr()?.sum(2)? * -0.5)?).broadcast_sub(&constant)
+            }
+        }
+    }
+
+    /// H(∏ π_i) = Σ_i H(π_i) in nats, `[R, S]`.
+    pub fn entropy(&self) -> Result<Tensor> {
+        match self {
+            Self::Categorical { log_probs, .. } => (log_probs.exp()? * log_probs)?.sum(2)?.neg(),
+            Self::Gaussian { mean, log_std } => {
+                let entropy = (log_std + (HALF_LN_TAU + 0.5))?.sum(2)?;
+                entropy.broadcast_add(&mean.narrow(2, 0, 1)?.squeeze(2)?.zeros_like()?)
+            }
+        }
+    }
+
+    /// The same, held constant.
+    pub fn detach(&self) -> Self {
+        match self {
+            Self::Categorical { log_probs, agents } => Self::Categorical {
+                log_probs: log_probs.detach(),
+                agents: *agents,
+            },
+            Self::Gaussian { mean, log_std } => Self::Gaussian {
+                mean: mean.detach(),
+                log_std: log_std.detach(),
+            },
+        }
+    }
+
+    /// Every agent draws its action (or takes the best). `streams`: one a replica.
+    pub fn choose(&self, streams: &mut [Stream], greedy: bool) -> Result<Choices> {
+        match self {
+            Self::Categorical { log_probs, agents } => {
+                let (replicas, samples, flat) = log_probs.dims3()?;
+                let probs: Vec<f32> = log_probs.exp()?.flatten_all()?.to_vec1()?;
+                let width = flat / agents;
+                let mut actions = Vec::with_capacity(replicas * samples * agents);
+                for (index, row) in probs.chunks_exact(width).enumerate() {
+                    let stream = &mut streams[index / (samples * agents)];
+                    let action = if greedy { largest(row) } else { stream.categorical(row) };
+                    actions.push(action as u32);
+                }
+                Ok(Choices::Discrete(actions))
+            }
+            Self::Gaussian { mean, log_std } => {
+                let (_, samples, width) = mean.dims3()?;
+                let mut actions: Vec<f32> = mean.flatten_all()?.to_vec1()?;
+                let spread: Vec<f32> = log_std.exp()?.flatten_all()?.to_vec1()?;
+                if !greedy {
+                    for (index, action) in actions.iter_mut().enumerate() {
+                        let replica = index / (samples * width);
+                        let spread = spread[replica * width + index % width];
+                        *action += spread * streams[replica].normal() as f32;
+                    }
+                }
+                Ok(Choices::Continuous(actions))
+            }
+        }
+    }
+}
+
+/// Joint actions on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choices {
+    /// `[R, S, N]`.
+    Discrete(Vec<u32>),
+    /// `[R, S, Σ dimensions]`, before squashing.
+    Continuous(Vec<f32>),
+}
+
+impl Choices {
+    /// On the device, `[R, S, numbers a row]`.
+    pub fn tensor(&self, replicas: usize, samples: usize, device: &Device) -> Result<Tensor> {
+        let rows = replicas * samples;
+        match self {
+            Self::Discrete(actions) => {
+                Tensor::from_slice(actions, (replicas, samples, actions.len() / rows), device)
+            }
+            Self::Continuous(actions) => {
+                Tensor::from_slice(actions, (replicas, samples, actions.len() / rows), device)
+            }
+        }
+    }
+
+    /// Numbers in all.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Discrete(actions) => actions.len(),
+            Self::Continuous(actions) => actions.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Steps `[T][R, B, …]` as one batch `[R, T·B, …]`.
+    pub fn by_replica(steps: &[&Self], replicas: usize) -> Self {
+        let discrete: Option<Vec<&[u32]>> = steps.iter().map(|step| step.discrete()).collect();
+        let continuous: Option<Vec<&[f32]>> = steps.iter().map(|step| step.continuous()).collect();
+        match (discrete, continuous) {
+            (Some(steps), _) => Self::Discrete(by_replica(&steps, replicas)),
+            (_, Some(steps)) => Self::Continuous(by_replica(&steps, replicas)),
+            (None, None) => unreachable!("a team's actions are all of one kind"),
+        }
+    }
+
+    fn discrete(&self) -> Option<&[u32]> {
+        match self {
+            Self::Discrete(actions) => Some(actions),
+            Self::Continuous(_) => None,
+        }
+    }
+
+    fn continuous(&self) -> Option<&[f32]> {
+        match self {
+            Self::Continuous(actions) => Some(actions),
+            Self::Discrete(_) => None,
+        }
+    }
+
+    /// Takes the rows of `other` where `wanted` (`[R, S]`) says so.
+    pub fn take(&mut self, other: &Self, wanted: &[bool]) {
+        fn rows<T: Copy>(own: &mut [T], other: &[T], wanted: &[bool]) {
+            let width = own.len() / wanted.len().max(1);
+            let pairs = own.chunks_exact_mut(width).zip(other.chunks_exact(width));
+            for ((own, other), _) in pairs.zip(wanted).filter(|(_, wanted)| **wanted) {
+                own.copy_from_slice(other);
+            }
+        }
+        match (self, other) {
+            (Self::Discrete(own), Self::Discrete(other)) => rows(own, other, wanted),
+            (Self::Continuous(own), Self::Continuous(other)) => rows(own, other, wanted),
+            _ => unreachable!("a team's actions are all of one kind"),
+        }
+    }
+}
+
+/// Steps `[T][R, …]`, one after another for each replica: `[R][T, …]`.
+pub fn by_replica<T: Clone>(steps: &[&[T]], replicas: usize) -> Vec<T> {
+    let mut rows = Vec::with_capacity(steps.iter().map(|step| step.len()).sum());
+    for replica in 0..replicas {
+        for step in steps {
+            let share = step.len() / replicas;
+            rows.extend_from_slice(&step[replica * share..(replica + 1) * share]);
+        }
+    }
+    rows
+}
+
+/// Indices `[R, S, N]` of agents' actions among `[R, S, N·A]`.
+pub(super) fn flat_indices(actions: &Tensor, table: &Tensor, agents: usize) -> Result<Tensor> {
+    let width = table.dim(2)? / agents;
+    let starts: Vec<u32> = (0..agents).map(|agent| (agent * width) as u32).collect();
+    let starts = Tensor::from_vec(starts, (1, 1, agents), table.device())?;
+    actions.broadcast_add(&starts)
+}
+
+/// Index of the largest value; the lowest index wins ties.
+pub(super) fn largest(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
 }

@@ -7,19 +7,30 @@
 //! no operation mixes groups, a replica's numbers do not depend on its neighbours.
 
 pub mod activation;
+pub mod autoregressive;
 pub mod critic;
+pub mod enumerated;
+pub mod fused;
+pub mod gaussian;
 pub mod joint;
 pub mod marginal;
 pub mod mlp;
 pub mod normaliser;
-pub mod optimiser;
+pub mod prefix;
+pub mod rows;
+pub mod triangular;
+pub mod trunk;
+pub mod weights;
 
 pub use critic::Critic;
-pub use joint::{EnumeratedJoint, JointEvaluation, JointPolicy};
-pub use marginal::{MarginalOutput, Marginals};
-pub use mlp::{DenseWeights, GroupedMlp, MlpShape};
+pub use joint::{Features, Joint, JointConfig, JointEvaluation, JointHead};
+pub use marginal::{
+    Choices, CrewTensors, FORBIDDEN, MarginalOutput, Marginals, Memory, by_replica,
+};
+pub use mlp::DenseWeights;
 pub use normaliser::{Normalisation, Normaliser};
-pub use optimiser::adam;
+pub use rows::Rows;
+pub use weights::{GruWeights, HeadWeights, LayerWeights, NetworkWeights};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,15 +40,27 @@ use serde::{Deserialize, Serialize};
 pub struct NetworkConfig {
     /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
+    /// Width of the GRU after them; 0: no memory.
+    pub memory: usize,
+    /// Whether agents of one kind share one network that is told whom it acts for.
+    pub share: bool,
+    /// Whether the critic sees the simulator's state beside all observations.
+    pub critic_sees_state: bool,
     /// Standard deviation of the first policy's logits: how far from uniform play a run starts.
     pub output_spread: f64,
+    /// How the joint policy is put together.
+    pub joint: JointConfig,
 }
 
 impl Default for NetworkConfig {
     fn default() -> Self {
         Self {
             hidden: vec![32],
+            memory: 0,
+            share: false,
+            critic_sees_state: true,
             output_spread: 1.0,
+            joint: JointConfig::default(),
         }
     }
 }

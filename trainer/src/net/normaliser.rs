@@ -3,11 +3,13 @@
 //! The running moments follow Welford (1962). At export the shift and scale are folded into the
 //! first layer of each agent's network, so a device never sees them.
 
+use serde::{Deserialize, Serialize};
+
 use super::DenseWeights;
 use crate::env::TeamSpec;
 
 /// Running mean and variance of every component of one replica's joint observation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Normaliser {
     count: f64,
     mean: Vec<f64>,
@@ -16,7 +18,7 @@ pub struct Normaliser {
 }
 
 /// How the observations of R replicas are normalised.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Normalisation {
     /// One a replica; empty: observations pass unchanged.
     replicas: Vec<Normaliser>,

@@ -1,0 +1,285 @@
+//! One job: some replicas of one arm, trained side by side, kept and taken up again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use candle_core::Result;
+use rand_core::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::algo::{Algorithm, ArmKind};
+use crate::env::{Game, Task, TeamSpec};
+use crate::eval::{Enumeration, Player, Values};
+use crate::net::{NetworkWeights, Normalisation, Normaliser};
+use crate::rng::Stream;
+use crate::rollout::{Runner, RunnerState};
+use crate::select::Entrant;
+use crate::train::{Record, Snapshot, Training};
+
+/// How many records an arm leaves.
+const RECORDS: u64 = 50;
+
+/// How long a job trains at most before its state is kept. Nothing depends on it.
+const KEEP_EVERY: Duration = Duration::from_secs(20);
+
+/// One replica of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// Which run.
+    pub run: usize,
+    /// Which arm of it.
+    pub arm: usize,
+}
+
+/// Replicas that are trained together.
+pub struct Job<'a> {
+    kind: ArmKind,
+    lanes: Vec<Lane>,
+    tasks: Vec<&'a Task>,
+    /// Each lane's own.
+    seeds: Vec<u64>,
+    name: String,
+}
+
+/// How far one lane has come.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Progress {
+    env_steps: u64,
+    /// As JSON lines would say them, in order.
+    records: Vec<Record>,
+    /// The networks of the record with the best measured product.
+    best: Option<Snapshot>,
+    latest: Option<Snapshot>,
+}
+
+/// Everything a job needs to go on.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    updates: u64,
+    algorithm: Vec<u8>,
+    runner: RunnerState,
+    progress: Vec<Progress>,
+}
+
+impl Progress {
+    /// Environment steps taken.
+    pub fn env_steps(&self) -> u64 {
+        self.env_steps
+    }
+
+    /// The records.
+    pub fn into_records(self) -> Vec<Record> {
+        self.records
+    }
+
+    /// The arm as it is now.
+    pub fn latest(&self, arm: usize) -> Entrant {
+        Entrant {
+            arm,
+            snapshot: self.latest.clone().expect("a trained lane has networks"),
+        }
+    }
+
+    /// What of this arm should stand for selection: as it is now, and as it was when its curve
+    /// was highest, where that was earlier.
+    pub fn entrants(&self, arm: usize) -> Vec<Entrant> {
+        let latest = self.latest(arm);
+        let measured = |snapshot: &Snapshot| snapshot.values.map(|values| values.greedy);
+        let earlier = self.best.as_ref().filter(|best| {
+            best.env_steps < latest.snapshot.env_steps
+                && measured(best) > measured(&latest.snapshot)
+        });
+        let earlier = earlier.cloned().map(|snapshot| Entrant { arm, snapshot });
+        [Some(latest), earlier].into_iter().flatten().collect()
+    }
+}
+
+impl<'a> Job<'a> {
+    /// The lanes `lanes` of arms of one `kind`.
+    pub fn new(
+        training: &Training<'_>,
+        kind: &ArmKind,
+        lanes: &[Lane],
+        tasks: &'a [Task],
+        run_seeds: &[u64],
+    ) -> Self {
+        let _ = training;
+        let seed = |lane: &Lane| Stream::new(run_seeds[lane.run], "arm", lane.arm as u64).next_u64();
+        Self {
+            kind: kind.clone(),
+            tasks: lanes.iter().map(|lane| &tasks[lane.run]).collect(),
+            seeds: lanes.iter().map(seed).collect(),
+            name: format!("job-{}-{}", lanes[0].run, lanes[0].arm),
+            lanes: lanes.to_vec(),
+        }
+    }
+
+    /// Its lanes.
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// Trains until `updates` updates are done, from where its state was kept last or from the
+    /// start.
+    pub fn train(&self, updates: u64, training: &Training<'_>) -> Result<Vec<(Lane, Progress)>> {
+        let config = training.config;
+        let spec = self.tasks[0].spec();
+        let budget = config.budget(&spec);
+        let time = config.rollout_length(&spec);
+        let mut algorithm = self.kind.make(
+            &spec,
+            &config.network,
+            &config.update,
+            &self.seeds,
+            training.device,
+        )?;
+        let named = |seed: &u64| Stream::new(*seed, "environment", 0);
+        let normalisation = match config.normalise_observations {
+            true => Normalisation::measured(&spec, self.lanes.len()),
+            false => Normalisation::default(),
+        };
+        let tasks: Vec<Task> = self.tasks.iter().map(|&task| task.clone()).collect();
+        let streams = self.seeds.iter().map(named).collect();
+        let mut runner = Runner::new(&tasks, config.batch, streams, normalisation);
+        let mut progress = vec![Progress::default(); self.lanes.len()];
+        let mut done = 0;
+        if let Some(bytes) = training.store.load(&self.name) {
+            let kept: Kept = postcard::from_bytes(&bytes).map_err(candle_core::Error::wrap)?;
+            algorithm.restore(&kept.algorithm)?;
+            runner.restore(kept.runner)?;
+            (done, progress) = (kept.updates, kept.progress);
+            (training.progress)(progress.iter().map(Progress::env_steps).sum());
+        }
+        let judge = Judge::new(&tasks, &spec, budget.curve_episodes);
+        let mut kept_at = Instant::now();
+        while done < updates {
+            let batch = runner.collect(time, |seen| algorithm.act(seen))?;
+            let share = (done as f64 / budget.updates as f64).min(1.0);
+            let metrics = algorithm.update(&batch, share)?;
+            done += 1;
+            let mut taken = 0;
+            for (replica, progress) in progress.iter_mut().enumerate() {
+                progress.env_steps += batch.env_steps(replica);
+                taken += batch.env_steps(replica);
+            }
+            if is_record(done, budget.updates) {
+                let values = judge.values(&runner, algorithm.as_ref(), &self.seeds, done)?;
+                for (replica, progress) in progress.iter_mut().enumerate() {
+                    let (values, steps) = values[replica];
+                    progress.env_steps += steps;
+                    taken += steps;
+                    progress.records.push(Record {
+                        arm: self.lanes[replica].arm,
+                        env_steps: progress.env_steps,
+                        metrics: metrics[replica],
+                        values,
+                    });
+                    let last = done == updates;
+                    let better = judge.plays() && is_better(values, progress.best.as_ref());
+                    if last || better {
+                        let normaliser = runner.normalisation().of(replica);
+                        let networks = networks(algorithm.as_ref(), replica, &spec, normaliser)?;
+                        let snapshot = Snapshot {
+                            env_steps: progress.env_steps,
+                            marginals: networks,
+                            values,
+                        };
+                        if better {
+                            progress.best = Some(snapshot.clone());
+                        }
+                        progress.latest = last.then_some(snapshot);
+                    }
+                }
+            }
+            (training.progress)(taken);
+            if done == updates || kept_at.elapsed() >= KEEP_EVERY {
+                let kept = Kept {
+                    updates: done,
+                    algorithm: algorithm.save()?,
+                    runner: runner.save(),
+                    progress: progress.clone(),
+                };
+                let bytes = postcard::to_stdvec(&kept).map_err(candle_core::Error::wrap)?;
+                training.store.keep(&self.name, &bytes)?;
+                kept_at = Instant::now();
+            }
+        }
+        Ok(std::iter::zip(self.lanes.iter().copied(), progress).collect())
+    }
+}
+
+/// Whether a record follows update number `done` of `updates`. Where an arm goes on after them,
+/// records come at the same pace.
+fn is_record(done: u64, updates: u64) -> bool {
+    done * RECORDS / updates > (done - 1) * RECORDS / updates
+}
+
+fn is_better(values: Option<Values>, best: Option<&Snapshot>) -> bool {
+    let best = best.and_then(|best| best.values);
+    match (values, best) {
+        (Some(values), Some(best)) => values.greedy > best.greedy,
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+/// Says what policies are worth: exactly in games, by episodes in anything else.
+enum Judge {
+    Exact(Enumeration),
+    Episodes(Player),
+    Nobody,
+}
+
+impl Judge {
+    fn new(tasks: &[Task], spec: &TeamSpec, episodes: usize) -> Self {
+        let games: Option<Vec<Arc<Game>>> = tasks.iter().map(|task| task.game().cloned()).collect();
+        match games {
+            Some(games) => Enumeration::new(games).map_or(Self::Nobody, Self::Exact),
+            None if episodes > 0 => Self::Episodes(Player::new(tasks, spec, episodes)),
+            None => Self::Nobody,
+        }
+    }
+
+    fn plays(&self) -> bool {
+        matches!(self, Self::Episodes(_))
+    }
+
+    /// Values and the environment steps they cost, one entry a replica.
+    fn values(
+        &self,
+        runner: &Runner,
+        algorithm: &dyn Algorithm,
+        seeds: &[u64],
+        updates: u64,
+    ) -> Result<Vec<(Option<Values>, u64)>> {
+        match self {
+            Self::Exact(enumeration) => {
+                let values = enumeration.values(runner, algorithm)?;
+                Ok(values.into_iter().map(|values| (Some(values), 0)).collect())
+            }
+            Self::Episodes(player) => player.values(runner, algorithm, seeds, updates),
+            Self::Nobody => Ok(vec![(None, 0); seeds.len()]),
+        }
+    }
+}
+
+/// Every agent's network as it would be flashed: normalisation folded into the first layer.
+fn networks(
+    algorithm: &dyn Algorithm,
+    replica: usize,
+    spec: &TeamSpec,
+    normaliser: Option<&Normaliser>,
+) -> Result<Vec<NetworkWeights>> {
+    let mut start = 0;
+    let mut networks = Vec::with_capacity(spec.agents.len());
+    for (agent, own) in spec.agents.iter().enumerate() {
+        let mut network = algorithm.marginals().weights(replica, agent)?;
+        if let (Some(normaliser), Some(first)) = (normaliser, network.layers.first_mut()) {
+            let crate::net::LayerWeights::Dense(first, _) = first else { panic!() };
+            normaliser.fold_into(first, start);
+        }
+        start += own.observation;
+        networks.push(network);
+    }
+    Ok(networks)
+}

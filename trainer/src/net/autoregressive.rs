@@ -1,0 +1,315 @@
+//! One agent after another: π_J(a | x) = ∏ π(a_i | x, a_<i), for any number of agents and actions.
+//!
+//! ```text
+//! u_i = z_i + Σ_{j before i} E_j[a_j]        z_i = W_i f: what the features say to agent i
+//! π(a_i | x, a_<i) = softmax(tanh(u_i) V_i + c_i)
+//! ```
+//!
+//! E_j\[a\] is a learnt vector for each action of each agent, so that memory and time grow linearly
+//! with the number of agents, never as the product of their action sets.
+//!
+//! Divergences are estimated along one drawn joint action a ∼ π_J (the *prefix* of every agent's
+//! conditional): each conditional's own sum over actions is exact, and what an earlier action does
+//! to later conditionals enters the gradient by its score, ∇ E_a\[f\] = E_a\[∇f + f ∇ log π(a)\].
+//!
+//! marg_i π_J cannot be summed over prefixes. A head q_i(a_i | x) is fitted to it instead, by the
+//! cross entropy of the conditionals:
+//!
+//! ```text
+//! TC ≈ Σ_i E[KL(π(· | x, a_<i) ‖ q_i)]      IG ≈ Σ_i E_{a_i ∼ π(· | x, a_<i)}[log q_i − log π_i]
+//! ```
+//!
+//! exact where q_i = marg_i π_J; their sum, KL(π_J ‖ ∏ π_i), needs no q and is always unbiased.
+
+use candle_core::{D, Device, Error, Result, Tensor, Var};
+use candle_nn::ops::log_softmax;
+
+use super::NetworkConfig;
+use super::fused::Activation;
+use super::joint::{Features, JointEvaluation, JointHead};
+use super::marginal::{Choices, FORBIDDEN, MarginalOutput, OUTPUT_GAIN, flat_indices, largest};
+use super::prefix::prefix_sum;
+use super::trunk::Dense;
+use crate::env::TeamSpec;
+use crate::rng::Stream;
+
+/// Conditionals, agent by agent.
+pub struct Autoregressive {
+    agents: usize,
+    /// A: the widest action set.
+    width: usize,
+    /// H: the width of u.
+    hidden: usize,
+    /// W: from joint features to all agents, `[R, F, N·H]`, or from each agent's own to it,
+    /// `[R·N, F, H]`.
+    features: Dense,
+    /// E, `[R, N·A, H]`.
+    embedding: Var,
+    /// V and c, `[R·N, H, A]`.
+    output: Dense,
+    /// q, `[R, F, N·A]` on joint features, `[R, N·F, N·A]` on all agents' own.
+    marginal: Dense,
+    /// Agents in the order in which they are asked, `[N]`.
+    order: Vec<u32>,
+    /// `[1, 1, N·A]`: 0 for actions an agent has, [`FORBIDDEN`] for padding.
+    padding: Tensor,
+}
+
+impl Autoregressive {
+    /// One head a replica over features of length `width`; `streams`: one a replica.
+    pub fn new(
+        spec: &TeamSpec,
+        width: usize,
+        network: &NetworkConfig,
+        streams: &mut [Stream],
+        device: &Device,
+    ) -> Result<Self> {
+        let own = network.joint.sees == super::joint::Sees::OwnHistory;
+        let (agents, actions) = (spec.agents.len(), spec.widest_actions());
+        let hidden = network.hidden.last().copied().unwrap_or(width).max(network.memory);
+        let replicas = streams.len();
+        let mut per_agent: Vec<Stream> = streams
+            .iter_mut()
+            .flat_map(|stream| (0..agents).map(|agent| stream.fork(agent as u64)))
+            .collect();
+        let features = match own {
+            true => Dense::new([width, hidden], [1.0, 0.0], &mut per_agent, device)?,
+            false => Dense::new([width, agents * hidden], [1.0, 0.0], streams, device)?,
+        };
+        let output_gains = [OUTPUT_GAIN, network.output_spread];
+        let output = Dense::new([hidden, actions], output_gains, &mut per_agent, device)?;
+        let seen = if own { agents * width } else { width };
+        let marginal_gains = [OUTPUT_GAIN, 0.0];
+        let marginal = Dense::new([seen, agents * actions], marginal_gains, streams, device)?;
+        let mut embedding = Vec::with_capacity(replicas * agents * actions * hidden);
+        for stream in streams.iter_mut() {
+            let normal = (0..agents * actions * hidden).map(|_| stream.normal() as f32);
+            embedding.extend(normal);
+        }
+        let padding: Vec<f32> = (spec.agents.iter())
+            .flat_map(|agent| {
+                (0..actions).map(|a| if a < agent.actions.size() { 0.0 } else { FORBIDDEN })
+            })
+            .collect();
+        Ok(Self {
+            agents,
+            width: actions,
+            hidden,
+            features,
+            embedding: Var::from_vec(embedding, (replicas, agents * actions, hidden), device)?,
+            output,
+            marginal,
+            order: (0..agents as u32).collect(),
+            padding: Tensor::from_vec(padding, (1, 1, agents * actions), device)?,
+        })
+    }
+
+    /// z, `[R, S, N, H]`.
+    fn spoken(&self, features: &Features) -> Result<Tensor> {
+        match features {
+            Features::Joint(features) => {
+                let (replicas, samples, _) = features.dims3()?;
+                let shape = (replicas, samples, self.agents, self.hidden);
+                let z = self.features.forward(features, Activation::Identity)?;
+                z.reshape(shape)
+            }
+            Features::Own(features) => {
+                let z = self.by_agent(features, |features| {
+                    self.features.forward(features, Activation::Identity)
+                });
+                z
+            }
+        }
+    }
+
+    /// Passes `[R, S, N, …]` through a layer of one group an agent.
+    fn by_agent(&self, x: &Tensor, layer: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+        let (replicas, samples, agents, width) = x.dims4()?;
+        let grouped = x.transpose(1, 2)?.contiguous()?;
+        let y = layer(&grouped.reshape((replicas * agents, samples, width))?)?;
+        let wide = y.dim(2)?;
+        y.reshape((replicas, agents, samples, wide))?
+            .transpose(1, 2)?
+            .contiguous()
+    }
+
+    /// E of actions `[R, S, N]`: `[R, S, N, H]`.
+    fn embed(&self, actions: &Tensor) -> Result<Tensor> {
+        let (replicas, samples, agents) = actions.dims3()?;
+        let table = self.agents * self.width;
+        let starts: Vec<u32> = (0..replicas)
+            .flat_map(|r| (0..agents).map(move |i| (r * table + i * self.width) as u32))
+            .collect();
+        let starts = Tensor::from_vec(starts, (replicas, 1, agents), actions.device())?;
+        let rows = actions.broadcast_add(&starts)?.flatten_all()?;
+        self.embedding
+            .reshape((replicas * table, self.hidden))?
+            .index_select(&rows, 0)?
+            .reshape((replicas, samples, agents, self.hidden))
+    }
+
+    /// log π(a | x, a_<i) of every action of every agent along the prefixes in `actions`
+    /// (`[R, S, N]`): `[R, S, N·A]`.
+    fn conditionals(
+        &self,
+        z: &Tensor,
+        forbidden: Option<&Tensor>,
+        actions: &Tensor,
+    ) -> Result<Tensor> {
+        let u = (z + prefix_sum(&self.embed(actions)?, &self.order)?)?;
+        let u = super::activation::tanh(&u)?;
+        let logits = self.by_agent(&u, |u| self.output.forward(u, Activation::Identity))?;
+        self.log_softmax(&logits, forbidden)
+    }
+
+    /// Log-probabilities from logits of N·A actions in any shape `[R, S, …]`.
+    fn log_softmax(&self, logits: &Tensor, forbidden: Option<&Tensor>) -> Result<Tensor> {
+        let (replicas, samples) = (logits.dim(0)?, logits.dim(1)?);
+        let flat = (replicas, samples, self.agents * self.width);
+        let logits = logits
+            .reshape(flat)?
+            .broadcast_add(forbidden.unwrap_or(&self.padding))?
+            .reshape((replicas, samples, self.agents, self.width))?;
+        log_softmax(&logits, D::Minus1)?.reshape(flat)
+    }
+
+    /// Sums `[R, S, N·A]` over each agent's actions: `[R, S, N]`.
+    fn by_action(&self, table: &Tensor) -> Result<Tensor> {
+        let (replicas, samples, _) = table.dims3()?;
+        let shape = (replicas, samples, self.agents, self.width);
+        table.reshape(shape)?.sum(D::Minus1)
+    }
+
+    /// Σ_i f_i with the gradient of its expectation over prefixes drawn from this policy. f:
+    /// `[R, S, N]`; log_taken: log-probabilities of the prefix's actions, `[R, S, N]`.
+    fn expectation(&self, f: &Tensor, log_taken: &Tensor) -> Result<Tensor> {
+        // What agents asked after i contribute is what a_i may change: sums over the later.
+        let values = f.detach();
+        let mut later: Vec<Option<Tensor>> = vec![None; self.agents];
+        let mut sum = values.narrow(2, 0, 1)?.zeros_like()?;
+        for &agent in self.order.iter().rev() {
+            later[agent as usize] = Some(sum.clone());
+            sum = (sum + values.narrow(2, agent as usize, 1)?)?;
+        }
+        let later: Vec<Tensor> = later.into_iter().flatten().collect();
+        let later = Tensor::cat(&later, 2)?;
+        // The batch's mean changes no expectation and takes most of the variance away.
+        let centred = later.broadcast_sub(&later.mean_keepdim(1)?)?;
+        let score = (centred * log_taken)?.sum(2)?;
+        f.sum(2)? + (&score - score.detach())?
+    }
+}
+
+impl JointHead for Autoregressive {
+    fn evaluate(
+        &self,
+        features: &Features,
+        marginals: &MarginalOutput,
+        forbidden: Option<&Tensor>,
+        actions: &Tensor,
+        drawn: Option<&Tensor>,
+    ) -> Result<JointEvaluation> {
+        let MarginalOutput::Categorical { log_probs, .. } = marginals else {
+            return Err(Error::msg("an autoregressive joint policy is for discrete actions"));
+        };
+        let z = self.spoken(features)?;
+        let taken = |conditionals: &Tensor, actions: &Tensor| {
+            conditionals.gather(&flat_indices(actions, conditionals, self.agents)?, 2)
+        };
+        let conditionals = self.conditionals(&z, forbidden, drawn.unwrap_or(actions))?;
+        let log_drawn = taken(&conditionals, drawn.unwrap_or(actions))?;
+        let log_prob = match drawn {
+            None => log_drawn.sum(2)?,
+            Some(_) => taken(&self.conditionals(&z, forbidden, actions)?, actions)?.sum(2)?,
+        };
+
+        let seen = match features {
+            Features::Joint(features) => features.detach(),
+            Features::Own(features) => features.detach().flatten_from(2)?,
+        };
+        let logits = self.marginal.forward(&seen, Activation::Identity)?;
+        let log_q = self.log_softmax(&logits, forbidden)?;
+        let (fixed_q, probs) = (log_q.detach(), conditionals.exp()?);
+        let correlation = (&probs * (&conditionals - &fixed_q)?)?;
+        let gap = (&probs * (&fixed_q - log_probs.detach())?)?;
+        let entropy = (&probs * &conditionals)?.neg()?;
+        let fixed = probs.detach();
+        let cross = |log: &Tensor| (&fixed * log)?.sum(2)?.neg();
+        Ok(JointEvaluation {
+            total_correlation: self.expectation(&self.by_action(&correlation)?, &log_drawn)?,
+            information_gap: self.expectation(&self.by_action(&gap)?, &log_drawn)?,
+            entropy: self.expectation(&self.by_action(&entropy)?, &log_drawn)?,
+            marginal_fit: cross(log_probs)?,
+            auxiliary: Some(cross(&log_q)?),
+            log_prob,
+        })
+    }
+
+    fn choose(
+        &self,
+        features: &Features,
+        forbidden: Option<&Tensor>,
+        streams: &mut [Stream],
+        greedy: bool,
+    ) -> Result<Choices> {
+        let z = self.spoken(features)?.detach();
+        let (replicas, samples, agents, hidden) = z.dims4()?;
+        let forbidden = forbidden.unwrap_or(&self.padding);
+        let [weight, bias] = self.output.variables();
+        let weight = weight.detach().reshape((replicas, agents, hidden, self.width))?;
+        let bias = bias.detach().reshape((replicas, agents, self.width))?;
+        let embedding = self.embedding.detach();
+        let embedding = embedding.reshape((replicas * agents * self.width, hidden))?;
+        let mut prefix = Tensor::zeros((replicas, samples, hidden), z.dtype(), z.device())?;
+        let mut actions = vec![0_u32; replicas * samples * agents];
+        for &agent in &self.order {
+            let agent = agent as usize;
+            let u = (z.narrow(2, agent, 1)?.squeeze(2)? + &prefix)?;
+            let u = super::activation::tanh(&u)?;
+            let logits = u
+                .matmul(&weight.narrow(1, agent, 1)?.squeeze(1)?.contiguous()?)?
+                .broadcast_add(&bias.narrow(1, agent, 1)?)?
+                .broadcast_add(&forbidden.narrow(2, agent * self.width, self.width)?)?;
+            let probs = candle_nn::ops::softmax(&logits, D::Minus1)?;
+            let probs: Vec<f32> = probs.flatten_all()?.to_vec1()?;
+            let mut rows = Vec::with_capacity(replicas * samples);
+            for (index, row) in probs.chunks_exact(self.width).enumerate() {
+                let replica = index / samples;
+                let action = match greedy {
+                    true => largest(row),
+                    false => streams[replica].categorical(row),
+                };
+                actions[index * agents + agent] = action as u32;
+                rows.push((((replica * agents) + agent) * self.width + action) as u32);
+            }
+            let rows = Tensor::from_vec(rows, replicas * samples, z.device())?;
+            let drawn = embedding.index_select(&rows, 0)?;
+            prefix = (prefix + drawn.reshape((replicas, samples, hidden))?)?;
+        }
+        Ok(Choices::Discrete(actions))
+    }
+
+    fn log_prob(
+        &self,
+        features: &Features,
+        forbidden: Option<&Tensor>,
+        actions: &Tensor,
+    ) -> Result<Tensor> {
+        let z = self.spoken(features)?;
+        let conditionals = self.conditionals(&z, forbidden, actions)?;
+        let indices = flat_indices(actions, &conditionals, self.agents)?;
+        conditionals.gather(&indices, 2)?.sum(2)
+    }
+
+    fn set_order(&mut self, order: &[u32]) {
+        self.order = order.to_vec();
+    }
+
+    fn variables(&self) -> Vec<Var> {
+        let mut variables = self.features.variables().to_vec();
+        variables.push(self.embedding.clone());
+        variables.extend(self.output.variables());
+        variables.extend(self.marginal.variables());
+        variables
+    }
+}

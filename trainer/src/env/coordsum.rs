@@ -245,9 +245,8 @@ mod tests {
         assert_eq!(state[2..].iter().sum::<f32>(), 1.0);
     }
 
-    /// A team without memory that splits a target t evenly, agent 0 taking the remainder's part
-    /// 9 − (t mod 10) where it can: a reference for docs/tasks.md, with the number of episodes
-    /// that puts its standard error near 0.1.
+    /// What a fixed table of actions earns, for docs/tasks.md. The same table earned 156.91 ± 0.10
+    /// (standard error of 4,000 episodes) in the original program; five of the difference's.
     #[test]
     fn a_memoryless_team_earns_what_the_documentation_says() {
         let mut environment = CoordSum::new(3, 10, 30);
@@ -268,10 +267,11 @@ mod tests {
         }
         let mean = total / f64::from(episodes);
         println!("{mean:.2}");
-        assert!((mean - 155.0).abs() < 10.0, "{mean}");
+        assert!((mean - 156.91).abs() < 0.7, "{mean}");
     }
 
-    /// Agent 0's number varies with the target as much as the others can make up for.
+    /// A joint action that reaches the target t, if any does. Below 9 agent 0 does all of it; above,
+    /// it does 7t mod 10 or what is nearest to that of what the others can make up for.
     fn memoryless(target: u32) -> [u32; 3] {
         let least = target.saturating_sub(18);
         let most = target.min(9);

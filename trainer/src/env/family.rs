@@ -80,4 +80,9 @@ pub struct Family {
 }
 
 /// Every family.
-pub static FAMILIES: &[Family] = &[];
+pub static FAMILIES: &[Family] = &[
+    super::mpe::FAMILY,
+    super::repeated::FAMILY,
+    super::two_step::FAMILY,
+    super::coordsum::FAMILY,
+];

@@ -4,6 +4,7 @@
 //! H hidden units, R replicas (independent runs trained side by side).
 
 pub mod builtin;
+pub mod coordsum;
 pub mod family;
 pub mod game;
 mod game_environment;
@@ -11,9 +12,12 @@ pub mod game_file;
 pub mod game_text;
 mod game_value;
 pub mod joint;
+pub mod mpe;
+pub mod repeated;
 pub mod solve;
 pub mod suggest;
 mod task;
+pub mod two_step;
 
 pub use family::Simulation;
 pub use game::Game;

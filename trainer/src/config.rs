@@ -21,8 +21,9 @@ pub use method::{ArmName, Method};
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::{ArmKind, UpdateConfig};
 use crate::algo::factored::{FactoredConfig, Temperature};
-use crate::env::{Game, Task, TaskError, TeamSpec};
+use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
 use crate::net::NetworkConfig;
+use crate::target::Units;
 
 /// A run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,11 +82,76 @@ impl Default for Config {
 }
 
 /// Most of a run's steps that its curve may cost.
-const CURVE_SHARE: f64 = 0.06;
-/// How often each arm is judged, times its policies: joint, product, greedy product.
-const CURVE_ROUNDS: u64 = 50 * 3;
+const CURVE_SHARE: f64 = 0.08;
+/// How often the policies of an arm are played beside its training.
+pub const CURVE_POINTS: u64 = 25;
+/// Rounds of episodes that takes: joint, product, greedy product.
+const CURVE_ROUNDS: u64 = CURVE_POINTS * 3;
 /// Episodes beyond which a curve does not become clearer.
 const MOST_CURVE_EPISODES: u64 = 64;
+
+impl Config {
+    /// The defaults for tasks of a kind: one setting for all of them.
+    pub fn for_kind(kind: TaskKind) -> Self {
+        let one_shot = Self::default();
+        let (finite, steps) = match kind {
+            TaskKind::OneShot => return one_shot,
+            TaskKind::FiniteHorizon => (true, 1_000_000),
+            TaskKind::TimeLimit => (false, 5_000_000),
+        };
+        let with = |temperature| FactoredConfig {
+            learning_rate: 0.001,
+            critic_learning_rate: 0.001,
+            temperature,
+        };
+        let strong = Temperature::Linear {
+            start: 0.2,
+            hold: 0.1,
+            until: 0.9,
+        };
+        let mild = Temperature::Linear {
+            start: 0.02,
+            hold: 0.5,
+            until: 0.9,
+        };
+        Self {
+            steps,
+            batch: 32,
+            network: NetworkConfig {
+                hidden: vec![64],
+                memory: 64,
+                share: !finite,
+                output_spread: 0.0,
+                ..NetworkConfig::default()
+            },
+            update: UpdateConfig {
+                epochs: 4,
+                minibatches: 1,
+                clip: 0.2,
+                discount: if finite { 1.0 } else { 0.99 },
+                trace: 0.95,
+                units: Units::Deviation,
+                max_gradient_norm: 1.0,
+                final_rate: 0.1,
+            },
+            annealed: AnnealConfig {
+                learning_rate: 0.001,
+                critic_learning_rate: 0.001,
+                ..AnnealConfig::default()
+            },
+            factored: with(Temperature::None),
+            portfolio: PortfolioConfig {
+                arms: vec![ArmName::Annealed, ArmName::Annealed, ArmName::ExploreStrong, ArmName::ExploreMild],
+                selection: 0.05,
+                finalists: 1,
+                polish: 0.2,
+                explore_strong: with(strong),
+                explore_mild: with(mild),
+            },
+            ..one_shot
+        }
+    }
+}
 
 /// Steps of a rollout where the configuration does not say, at most.
 pub const LONGEST_ROLLOUT: usize = 128;
@@ -199,7 +265,8 @@ impl Config {
         };
         // A game's values are summed up, not played out.
         let curve = if horizon == 1 { 0 } else { share(CURVE_SHARE) };
-        let curve_episodes = curve / (arms + finalists) / CURVE_ROUNDS / horizon;
+        let curves = if alone { 1 } else { arms + finalists };
+        let curve_episodes = curve / curves / CURVE_ROUNDS / horizon;
         let curve_episodes = curve_episodes.min(MOST_CURVE_EPISODES);
         // Arms that go on leave records, too.
         let judged = curve_episodes * CURVE_ROUNDS * horizon;

@@ -8,6 +8,7 @@ use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::algo::{Algorithm, ArmKind};
+use crate::config::CURVE_POINTS;
 use crate::env::{Game, Task, TeamSpec};
 use crate::eval::{Enumeration, Player, Values};
 use crate::net::{NetworkWeights, Normalisation, Normaliser};
@@ -17,7 +18,7 @@ use crate::select::Entrant;
 use crate::train::{Record, Snapshot, Training};
 
 /// How many records an arm leaves.
-const RECORDS: u64 = 50;
+const RECORDS: u64 = 100;
 
 /// How long a job trains at most before its state is kept. Nothing depends on it.
 const KEEP_EVERY: Duration = Duration::from_secs(20);
@@ -162,8 +163,11 @@ impl<'a> Job<'a> {
                 progress.env_steps += batch.env_steps(replica);
                 taken += batch.env_steps(replica);
             }
-            if is_record(done, budget.updates) {
-                let values = judge.values(&runner, algorithm.as_ref(), &self.seeds, done)?;
+            if is_due(done, budget.updates, RECORDS) {
+                let values = match judge.plays() && !is_due(done, budget.updates, CURVE_POINTS) {
+                    true => vec![(None, 0); self.lanes.len()],
+                    false => judge.values(&runner, algorithm.as_ref(), &self.seeds, done)?,
+                };
                 for (replica, progress) in progress.iter_mut().enumerate() {
                     let (values, steps) = values[replica];
                     progress.env_steps += steps;
@@ -208,10 +212,10 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Whether a record follows update number `done` of `updates`. Where an arm goes on after them,
-/// records come at the same pace.
-fn is_record(done: u64, updates: u64) -> bool {
-    done * RECORDS / updates > (done - 1) * RECORDS / updates
+/// Whether update number `done` is one of `points` evenly among `updates`. Where an arm goes on
+/// after them, points come at the same pace.
+fn is_due(done: u64, updates: u64, points: u64) -> bool {
+    done * points / updates > (done - 1) * points / updates
 }
 
 fn is_better(values: Option<Values>, best: Option<&Snapshot>) -> bool {

@@ -13,7 +13,7 @@ use crate::export::{Facts, export};
 use crate::report::curve;
 use crate::run_folder::RunFolder;
 use crate::team::Team;
-use crate::train::{Outcome, train};
+use crate::train::{Outcome, Record, train};
 
 /// A finished run.
 pub struct Finished {
@@ -44,7 +44,7 @@ pub fn run(
     let outcomes = train(config, tasks, &[config.seed], device, threads, progress)?;
     let outcome = outcomes.into_iter().next().expect("an outcome a run");
 
-    let records = outcome.arms.iter().flat_map(|arm| &arm.records);
+    let records = outcome.arms.iter().flat_map(|arm| &arm.records).map(Record::line);
     folder.write_metrics(records)?;
     let names = config.arm_names();
     folder.write_curve(&curve::draw(task, &names, &outcome))?;

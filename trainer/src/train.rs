@@ -25,7 +25,7 @@ use crate::job::{Job, Lane, Progress};
 use crate::net::NetworkWeights;
 use crate::select::{Entrant, Selection, Selector};
 
-/// One line of metrics.jsonl.
+/// What one update measured, and what the policies were worth after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Arm number.
@@ -33,11 +33,32 @@ pub struct Record {
     /// Environment steps this arm has taken.
     pub env_steps: u64,
     /// What the update measured.
-    #[serde(flatten)]
     pub metrics: Metrics,
     /// What the policies are worth now.
-    #[serde(flatten)]
     pub values: Option<Values>,
+}
+
+/// A [`Record`] as a line of metrics.jsonl: all its numbers side by side.
+#[derive(Serialize)]
+pub struct Line<'a> {
+    arm: usize,
+    env_steps: u64,
+    #[serde(flatten)]
+    metrics: &'a Metrics,
+    #[serde(flatten)]
+    values: &'a Option<Values>,
+}
+
+impl Record {
+    /// All its numbers side by side.
+    pub fn line(&self) -> Line<'_> {
+        Line {
+            arm: self.arm,
+            env_steps: self.env_steps,
+            metrics: &self.metrics,
+            values: &self.values,
+        }
+    }
 }
 
 /// Networks of one arm at one time.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{Config, check, kinds};
-use crate::env::{Task, TaskError};
+use crate::env::{Task, TaskError, TaskKind};
 
 /// Why layers make no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -179,7 +179,8 @@ impl Layers {
 
     /// The configuration, checked, and the task it names.
     pub fn resolve(self) -> Result<(Config, Task), ConfigError> {
-        let mut table = defaults();
+        let kind = kind_of(&self.0)?;
+        let mut table = defaults(kind);
         merge(&mut table, self.0);
         kinds::check_words(&table)?;
         let mut config = Config::deserialize(Value::Table(table))
@@ -208,7 +209,7 @@ impl Layers {
     /// Checks a layer's keys and kinds, and lays it. With another task goes the game that a lower
     /// layer embeds.
     fn lay(&mut self, layer: Table) -> Result<(), ConfigError> {
-        kinds::check_layer(&layer, &defaults())?;
+        kinds::check_layer(&layer, &defaults(TaskKind::OneShot))?;
         if layer.contains_key("task") || layer.contains_key("game") {
             self.0.remove("game");
         }
@@ -217,8 +218,16 @@ impl Layers {
     }
 }
 
-fn defaults() -> Table {
-    Table::try_from(Config::default()).expect("the defaults fit TOML")
+fn defaults(kind: TaskKind) -> Table {
+    Table::try_from(Config::for_kind(kind)).expect("the defaults fit TOML")
+}
+
+/// The kind of the task that the layers name: its defaults lie under them.
+fn kind_of(layers: &Table) -> Result<TaskKind, ConfigError> {
+    match (layers.get("game"), layers.get("task").and_then(Value::as_str)) {
+        (None, Some(name)) if !name.is_empty() => Ok(Task::find(name)?.kind()),
+        _ => Ok(TaskKind::OneShot),
+    }
 }
 
 /// Whether a part of a dotted key (or a word) needs no quotes in TOML.

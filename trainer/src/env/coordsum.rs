@@ -50,7 +50,8 @@ fn parse(name: &str) -> Option<Result<Simulation, String>> {
         format!("{agents} numbers below {actions} add up to a target below {targets}, unguessed");
     Some(Ok(Simulation::new(name, description, move || {
         CoordSum::new(agents, actions, targets)
-    })))
+    })
+    .with_finite_horizon()))
 }
 
 /// Episodes of 100 steps.

@@ -17,6 +17,8 @@ pub struct Simulation {
     pub description: String,
     /// The best return that agents who act apart can reach, where it is known.
     pub optimum: Option<f64>,
+    /// How its episodes end.
+    pub kind: TaskKind,
     spec: TeamSpec,
     make: Make,
 }
@@ -32,6 +34,7 @@ impl Simulation {
             name: name.into(),
             description: description.into(),
             optimum: None,
+            kind: TaskKind::TimeLimit,
             spec: make().spec().clone(),
             make: Arc::new(move || Box::new(make())),
         }
@@ -41,6 +44,14 @@ impl Simulation {
     pub fn with_optimum(self, optimum: f64) -> Self {
         Self {
             optimum: Some(optimum),
+            ..self
+        }
+    }
+
+    /// The same, as a task whose episodes end for good after its horizon.
+    pub fn with_finite_horizon(self) -> Self {
+        Self {
+            kind: TaskKind::FiniteHorizon,
             ..self
         }
     }
@@ -63,6 +74,18 @@ impl fmt::Debug for Simulation {
             .field("spec", &self.spec)
             .finish_non_exhaustive()
     }
+}
+
+/// How a task's episodes end: tasks of a kind share their default settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// After one decision.
+    OneShot,
+    /// For good after a number of steps that agents can count: what they could earn later does not
+    /// exist.
+    FiniteHorizon,
+    /// When what was to be done is done, or cut off by a time limit.
+    TimeLimit,
 }
 
 /// Tasks whose names follow one pattern.

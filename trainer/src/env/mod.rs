@@ -19,7 +19,7 @@ pub mod suggest;
 mod task;
 pub mod two_step;
 
-pub use family::Simulation;
+pub use family::{Simulation, TaskKind};
 pub use game::Game;
 pub use game_environment::GameEnvironment;
 pub use joint::JointSpace;

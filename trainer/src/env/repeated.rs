@@ -59,6 +59,7 @@ fn parse(name: &str) -> Option<Result<Simulation, String>> {
         .copied()
         .fold(f32::MIN, f32::max);
     let simulation = Simulation::new(name, description, move || RepeatedGame::new(payoff));
+    let simulation = simulation.with_finite_horizon();
     Some(Ok(
         simulation.with_optimum(f64::from(ROUNDS) * f64::from(best))
     ))

@@ -8,7 +8,7 @@ use super::family::FAMILIES;
 use super::game_file::{self, GameFileError};
 use super::solve::solve;
 use super::suggest::nearest;
-use super::{Environment, Game, GameEnvironment, Simulation, TeamSpec};
+use super::{Environment, Game, GameEnvironment, Simulation, TaskKind, TeamSpec};
 
 /// The solver's budget for an optimum that is only shown beside a result: well under a second.
 const OPTIMUM_BUDGET: u64 = 100_000_000;
@@ -182,6 +182,14 @@ impl Task {
         match &self.kind {
             Kind::Game(game) => game.spec(),
             Kind::Simulation(simulation) => simulation.spec().clone(),
+        }
+    }
+
+    /// How its episodes end.
+    pub fn kind(&self) -> TaskKind {
+        match &self.kind {
+            Kind::Game(_) => TaskKind::OneShot,
+            Kind::Simulation(simulation) => simulation.kind,
         }
     }
 

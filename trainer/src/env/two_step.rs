@@ -19,7 +19,9 @@ pub(super) const FAMILY: Family = Family {
     parse: |name| {
         (name == "two-step").then(|| {
             let description = "agent 0 picks a safe game of 7 or a risky one of up to 8";
-            Ok(Simulation::new(name, description, TwoStepGame::new).with_optimum(8.0))
+            Ok(Simulation::new(name, description, TwoStepGame::new)
+                .with_finite_horizon()
+                .with_optimum(8.0))
         })
     },
 };

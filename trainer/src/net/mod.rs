@@ -8,6 +8,7 @@
 
 pub mod activation;
 pub mod critic;
+pub mod fused;
 pub mod joint;
 pub mod marginal;
 pub mod mlp;

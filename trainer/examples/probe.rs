@@ -9,20 +9,52 @@ fn main() {
     let seeds: u64 = args.next().unwrap().parse().unwrap();
     let mut layers = Layers::new();
     layers.task(&task).unwrap();
-    for s in args { layers.assignment(&s).unwrap(); }
+    for s in args {
+        layers.assignment(&s).unwrap();
+    }
     let (config, task) = layers.resolve().map_err(|e| e.to_string()).unwrap();
     let seeds: Vec<u64> = (0..seeds).collect();
     let tasks = vec![task.clone(); seeds.len()];
     let start = std::time::Instant::now();
-    let out = train(&config, &tasks, &seeds, &candle_core::Device::Cpu, 2, &|_| ()).unwrap();
+    let out = train(
+        &config,
+        &tasks,
+        &seeds,
+        &candle_core::Device::Cpu,
+        2,
+        &|_| (),
+    )
+    .unwrap();
     let budget = config.budget(&task.spec());
     println!("{budget:?} {:.1}s", start.elapsed().as_secs_f64());
     for (seed, o) in out.iter().enumerate() {
         for (i, arm) in o.arms.iter().enumerate() {
-            let points: Vec<String> = arm.records.iter().filter(|r| r.values.is_some()).map(|r| { let v = r.values; format!("{:.2}/{:.2}/{:.2}", v.and_then(|v| v.joint).unwrap_or(f64::NAN), v.map_or(f64::NAN, |v| v.product), v.map_or(f64::NAN, |v| v.greedy)) }).collect();
-            println!("seed {seed} arm {i} {}steps {} {:?}", if i == o.selection.chosen {"* "} else {""}, arm.env_steps, o.selection.evaluations[i].map(|e| e.mean));
+            let points: Vec<String> = arm
+                .records
+                .iter()
+                .filter(|r| r.values.is_some())
+                .map(|r| {
+                    let v = r.values;
+                    format!(
+                        "{:.2}/{:.2}/{:.2}",
+                        v.and_then(|v| v.joint).unwrap_or(f64::NAN),
+                        v.map_or(f64::NAN, |v| v.product),
+                        v.map_or(f64::NAN, |v| v.greedy)
+                    )
+                })
+                .collect();
+            println!(
+                "seed {seed} arm {i} {}steps {} {:?}",
+                if i == o.selection.chosen { "* " } else { "" },
+                arm.env_steps,
+                o.selection.evaluations[i].map(|e| e.mean)
+            );
             println!("   {}", points.join(" "));
-            if std::env::var("V").is_ok() { for r in arm.records.iter().step_by(5) { println!("      {:?}", r.metrics); } }
+            if std::env::var("V").is_ok() {
+                for r in arm.records.iter().step_by(5) {
+                    println!("      {:?}", r.metrics);
+                }
+            }
         }
     }
 }

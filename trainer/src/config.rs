@@ -19,8 +19,8 @@ pub use layers::{ConfigError, Layers};
 pub use method::{ArmName, Method};
 
 use crate::algo::anneal::AnnealConfig;
-use crate::algo::{ArmKind, UpdateConfig};
 use crate::algo::factored::{FactoredConfig, Temperature};
+use crate::algo::{ArmKind, UpdateConfig};
 use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
 use crate::net::NetworkConfig;
 use crate::target::Units;
@@ -141,7 +141,12 @@ impl Config {
             },
             factored: with(Temperature::None),
             portfolio: PortfolioConfig {
-                arms: vec![ArmName::Annealed, ArmName::Annealed, ArmName::ExploreStrong, ArmName::ExploreMild],
+                arms: vec![
+                    ArmName::Annealed,
+                    ArmName::Annealed,
+                    ArmName::ExploreStrong,
+                    ArmName::ExploreMild,
+                ],
                 selection: 0.05,
                 finalists: 1,
                 polish: 0.2,
@@ -278,7 +283,8 @@ impl Config {
         let entrants = if horizon == 1 { 1 } else { 2 };
         let preliminary = round / (arms * entrants) / horizon;
         let decisive = round / (finalists * if polish > 0 { 3 } else { 1 }) / horizon;
-        let evaluated = preliminary * arms * entrants + decisive * finalists * if polish > 0 { 3 } else { 1 };
+        let evaluated =
+            preliminary * arms * entrants + decisive * finalists * if polish > 0 { 3 } else { 1 };
         let training = self.steps - (evaluated * horizon).min(self.steps);
         let training = training - polish.min(training);
         let an_arm = (training / arms).saturating_sub(judged);

@@ -232,7 +232,8 @@ impl Player {
                 }
                 let row = &mut observations[index * width..(index + 1) * width];
                 let environment = environments[index].as_mut();
-                let transition = play_step(environment, &choices, index, count, &mut nature[index], row);
+                let transition =
+                    play_step(environment, &choices, index, count, &mut nature[index], row);
                 sum += f64::from(transition.reward);
                 taken += 1;
                 over[index] |= transition.terminated || transition.truncated;

@@ -195,7 +195,17 @@ pub fn actors(networks: &[Vec<DenseWeights>]) -> Result<Actors, ExportError> {
 
 #[allow(missing_docs)]
 pub fn dense_only(n: &[crate::net::NetworkWeights]) -> Vec<Vec<DenseWeights>> {
-    n.iter().map(|n| n.layers.iter().map(|l| match l { crate::net::LayerWeights::Dense(d, _) => d.clone(), _ => panic!("stub: GRU") }).collect()).collect()
+    n.iter()
+        .map(|n| {
+            n.layers
+                .iter()
+                .map(|l| match l {
+                    crate::net::LayerWeights::Dense(d, _) => d.clone(),
+                    _ => panic!("stub: GRU"),
+                })
+                .collect()
+        })
+        .collect()
 }
 
 /// One image an agent.

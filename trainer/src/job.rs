@@ -105,7 +105,8 @@ impl<'a> Job<'a> {
         run_seeds: &[u64],
     ) -> Self {
         let _ = training;
-        let seed = |lane: &Lane| Stream::new(run_seeds[lane.run], "arm", lane.arm as u64).next_u64();
+        let seed =
+            |lane: &Lane| Stream::new(run_seeds[lane.run], "arm", lane.arm as u64).next_u64();
         Self {
             kind: kind.clone(),
             tasks: lanes.iter().map(|lane| &tasks[lane.run]).collect(),
@@ -279,7 +280,9 @@ fn networks(
     for (agent, own) in spec.agents.iter().enumerate() {
         let mut network = algorithm.marginals().weights(replica, agent)?;
         if let (Some(normaliser), Some(first)) = (normaliser, network.layers.first_mut()) {
-            let crate::net::LayerWeights::Dense(first, _) = first else { panic!() };
+            let crate::net::LayerWeights::Dense(first, _) = first else {
+                panic!()
+            };
             normaliser.fold_into(first, start);
         }
         start += own.observation;

@@ -374,8 +374,11 @@ impl Steps {
             by_replica(&steps, replicas)
         }
         let taken: Vec<&Choices> = self.actions.iter().map(|step| &step.taken).collect();
-        let drawn: Option<Vec<&Choices>> =
-            self.actions.iter().map(|step| step.drawn.as_ref()).collect();
+        let drawn: Option<Vec<&Choices>> = self
+            .actions
+            .iter()
+            .map(|step| step.drawn.as_ref())
+            .collect();
         Batch {
             rows: Rows {
                 replicas,

@@ -44,7 +44,11 @@ pub fn run(
     let outcomes = train(config, tasks, &[config.seed], device, threads, progress)?;
     let outcome = outcomes.into_iter().next().expect("an outcome a run");
 
-    let records = outcome.arms.iter().flat_map(|arm| &arm.records).map(Record::line);
+    let records = outcome
+        .arms
+        .iter()
+        .flat_map(|arm| &arm.records)
+        .map(Record::line);
     folder.write_metrics(records)?;
     let names = config.arm_names();
     folder.write_curve(&curve::draw(task, &names, &outcome))?;
@@ -56,7 +60,13 @@ pub fn run(
         joint: best.values.and_then(|values| values.joint),
         product: best.values.map(|values| [values.product, values.greedy]),
     };
-    let team = export(&folder.team(), config, task, &crate::export::dense_only(&best.marginals), facts)?;
+    let team = export(
+        &folder.team(),
+        config,
+        task,
+        &crate::export::dense_only(&best.marginals),
+        facts,
+    )?;
     Ok(Finished {
         outcome,
         team,

@@ -97,7 +97,10 @@ impl<'a> Selector<'a> {
         }
         // A stable sort: of equals, the earlier stays ahead.
         scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        self.ranking = scored.into_iter().map(|(_, entrant)| entrant.clone()).collect();
+        self.ranking = scored
+            .into_iter()
+            .map(|(_, entrant)| entrant.clone())
+            .collect();
     }
 
     /// The best `count` arms of the last round, each by its best entrant.

@@ -13,7 +13,7 @@
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::algo::UpdateConfig;
+use crate::algo::{SECOND_MOMENT_DECAY, UpdateConfig};
 use crate::env::TeamSpec;
 use crate::net::fused::{Adam, AdamConfig, AdamState};
 use crate::net::{Critic, NetworkConfig, Rows};
@@ -161,6 +161,7 @@ impl Baseline {
         let critic = Critic::new(spec, network, streams, device)?;
         let config = AdamConfig {
             learning_rate,
+            beta_2: SECOND_MOMENT_DECAY,
             max_norm: update.max_norm(),
             ..AdamConfig::default()
         };
@@ -186,7 +187,10 @@ impl Baseline {
         let seen = if self.sees_state {
             let joint = batch.joint.chunks_exact(batch.joint.len() / rows);
             let state = batch.state.chunks_exact(batch.state.len() / rows);
-            joint.zip(state).flat_map(|(a, b)| [a, b].concat()).collect()
+            joint
+                .zip(state)
+                .flat_map(|(a, b)| [a, b].concat())
+                .collect()
         } else {
             batch.joint.clone()
         };
@@ -308,7 +312,11 @@ impl Baseline {
         let rows = batch.rows.columns(columns.clone());
         let seen = crate::algo::columns(&batch.seen, &batch.rows, columns.clone())?;
         let memory = match &batch.memory {
-            Some(memory) => Some(memory.narrow(1, columns.start, columns.len())?.contiguous()?),
+            Some(memory) => Some(
+                memory
+                    .narrow(1, columns.start, columns.len())?
+                    .contiguous()?,
+            ),
             None => None,
         };
         let (said, _) = self.critic.forward(&seen, &rows, memory.as_ref())?;
@@ -324,7 +332,7 @@ impl Baseline {
     pub fn save(&self) -> Result<BaselineState> {
         Ok(BaselineState {
             variables: crate::algo::values_of(&self.critic.variables())?,
-            adam: self.optimiser.state(),
+            adam: self.optimiser.state()?,
             state: self.state.clone(),
         })
     }
@@ -332,7 +340,7 @@ impl Baseline {
     /// Goes on from there.
     pub fn restore(&mut self, saved: BaselineState) -> Result<()> {
         crate::algo::set_values(&self.critic.variables(), &saved.variables)?;
-        self.optimiser.restore(saved.adam)?;
+        self.optimiser.restore(&saved.adam)?;
         self.state = saved.state;
         Ok(())
     }
@@ -370,7 +378,10 @@ fn standardise(advantages: &mut [f32], valid: &[bool]) {
     let of_valid = || std::iter::zip(&*advantages, valid).filter(|(_, valid)| **valid);
     let count = of_valid().count().max(1) as f64;
     let mean = of_valid().map(|(&a, _)| f64::from(a)).sum::<f64>() / count;
-    let variance = of_valid().map(|(&a, _)| (f64::from(a) - mean).powi(2)).sum::<f64>() / count;
+    let variance = of_valid()
+        .map(|(&a, _)| (f64::from(a) - mean).powi(2))
+        .sum::<f64>()
+        / count;
     let deviation = variance.sqrt() + LEAST_DEVIATION;
     for (advantage, &valid) in advantages.iter_mut().zip(valid) {
         if valid {

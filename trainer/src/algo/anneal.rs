@@ -27,7 +27,10 @@ use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::common::{Packed, clipped_gain, loaded_memory, means, saved_memory};
-use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, set_values, streams, values_of};
+use super::{
+    Algorithm, Metrics, PlayMemory, SECOND_MOMENT_DECAY, UpdateConfig, set_values, streams,
+    values_of,
+};
 use crate::env::TeamSpec;
 use crate::net::fused::{Adam, AdamConfig, AdamState};
 use crate::net::joint::Order;
@@ -138,6 +141,7 @@ impl Annealed {
         let adam = |variables| {
             let settings = AdamConfig {
                 learning_rate: config.learning_rate,
+                beta_2: SECOND_MOMENT_DECAY,
                 max_norm: update.max_norm(),
                 ..AdamConfig::default()
             };
@@ -209,7 +213,12 @@ impl Annealed {
 
     /// One coefficient of every replica as an `[R, 1]` tensor.
     fn column(&self, of: impl Fn(&Coefficients) -> f64) -> Result<Tensor> {
-        let values: Vec<f32> = self.state.coefficients.iter().map(|c| of(c) as f32).collect();
+        let values: Vec<f32> = self
+            .state
+            .coefficients
+            .iter()
+            .map(|c| of(c) as f32)
+            .collect();
         let replicas = values.len();
         Tensor::from_vec(values, (replicas, 1), &self.device)
     }
@@ -280,11 +289,11 @@ fn mixture_log_prob(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> 
     let of_joint = (&joint - &larger)?.exp()?.broadcast_mul(&(1.0 - beta)?)?;
     let of_product = (&product - &larger)?.exp()?.broadcast_mul(beta)?;
     // Where the component with all the weight underflows against the other, it counts alone.
-    let sum = (of_joint.clone() + of_product)?.clamp(f64::from(f32::MIN_POSITIVE), f64::INFINITY)?;
+    let sum =
+        (of_joint.clone() + of_product)?.clamp(f64::from(f32::MIN_POSITIVE), f64::INFINITY)?;
     let responsibility = (&of_joint / &sum)?;
     let value = (sum.log()? + larger)?;
-    let surrogate =
-        ((&responsibility * log_joint)? + ((1.0 - &responsibility)? * log_product)?)?;
+    let surrogate = ((&responsibility * log_joint)? + ((1.0 - &responsibility)? * log_product)?)?;
     &surrogate + (value - surrogate.detach())?
 }
 
@@ -314,7 +323,9 @@ impl Algorithm for Annealed {
         }
         taken.take(&drawn, &from_joint);
         let actions = taken.tensor(replicas, samples, &self.device)?;
-        let log_joint = head.log_prob(&features, forbidden.as_ref(), &actions)?.detach();
+        let log_joint = head
+            .log_prob(&features, forbidden.as_ref(), &actions)?
+            .detach();
         let log_product = output.log_prob(&actions)?;
         let log_prob = mixture_log_prob(&self.column(|c| c.beta)?, &log_joint, &log_product)?;
         Ok(Actions {
@@ -337,7 +348,8 @@ impl Algorithm for Annealed {
                 let metrics = self.step(part, rate)?;
                 measured.get_or_insert(metrics);
                 let (values, weights) = (&part.values, &part.weights);
-                self.baseline.learn(&of_critic, range.clone(), values, weights, rate)?;
+                self.baseline
+                    .learn(&of_critic, range.clone(), values, weights, rate)?;
             }
         }
         let measured = measured.expect("at least one step");
@@ -385,8 +397,14 @@ impl Algorithm for Annealed {
             let seen: Vec<f32> = observations.flatten_all()?.to_vec1()?;
             let own = self.marginals.pack(&seen, rows, &self.device)?;
             let of_marginals = self.marginals.features(&own, rows, &[])?;
-            let (features, _) = (self.joint)
-                .features(observations, &own, &self.marginals, &of_marginals, rows, &[])?;
+            let (features, _) = (self.joint).features(
+                observations,
+                &own,
+                &self.marginals,
+                &of_marginals,
+                rows,
+                &[],
+            )?;
             self.joint.head().probs(&features).transpose()
         };
         probs().transpose()
@@ -396,10 +414,16 @@ impl Algorithm for Annealed {
         let saved = Saved {
             joint: values_of(&self.joint.variables())?,
             marginals: values_of(&self.marginals.variables())?,
-            adam: [self.optimisers.joint.state(), self.optimisers.marginals.state()],
+            adam: [
+                self.optimisers.joint.state()?,
+                self.optimisers.marginals.state()?,
+            ],
             baseline: self.baseline.save()?,
             state: self.state.clone(),
-            memory: [saved_memory(&self.memory[0])?, saved_memory(&self.memory[1])?],
+            memory: [
+                saved_memory(&self.memory[0])?,
+                saved_memory(&self.memory[1])?,
+            ],
         };
         postcard::to_stdvec(&saved).map_err(candle_core::Error::wrap)
     }
@@ -409,8 +433,8 @@ impl Algorithm for Annealed {
         set_values(&self.joint.variables(), &saved.joint)?;
         set_values(&self.marginals.variables(), &saved.marginals)?;
         let [joint, marginals] = saved.adam;
-        self.optimisers.joint.restore(joint)?;
-        self.optimisers.marginals.restore(marginals)?;
+        self.optimisers.joint.restore(&joint)?;
+        self.optimisers.marginals.restore(&marginals)?;
         self.baseline.restore(saved.baseline)?;
         self.state = saved.state;
         let [marginals, joint] = saved.memory;
@@ -483,7 +507,12 @@ impl Annealed {
             loss = (loss + auxiliary.broadcast_mul(&acts)?)?;
         }
         let gradients = weigh((loss - gain)?)?.backward()?;
-        let acting: Vec<bool> = self.state.coefficients.iter().map(|c| c.beta < 1.0).collect();
+        let acting: Vec<bool> = self
+            .state
+            .coefficients
+            .iter()
+            .map(|c| c.beta < 1.0)
+            .collect();
         self.optimisers.joint.step_where(&gradients, &acting)?;
         self.optimisers.marginals.step(&gradients)?;
         means(

@@ -55,7 +55,11 @@ impl Packed {
             false => {
                 let forbidden = acted(&batch.forbidden);
                 let flat = forbidden.len() / (replicas * samples);
-                Some(Tensor::from_vec(forbidden, (replicas, samples, flat), device)?)
+                Some(Tensor::from_vec(
+                    forbidden,
+                    (replicas, samples, flat),
+                    device,
+                )?)
             }
         };
         let choices = |choices: &Choices| choices.tensor(replicas, samples, device);
@@ -205,10 +209,7 @@ pub(super) fn saved_memory(memory: &Memory) -> Result<Vec<(Vec<f32>, Vec<usize>)
 }
 
 /// What was remembered, from host copies.
-pub(super) fn loaded_memory(
-    saved: Vec<(Vec<f32>, Vec<usize>)>,
-    device: &Device,
-) -> Result<Memory> {
+pub(super) fn loaded_memory(saved: Vec<(Vec<f32>, Vec<usize>)>, device: &Device) -> Result<Memory> {
     let of = |(values, shape): (Vec<f32>, Vec<usize>)| Tensor::from_vec(values, shape, device);
     saved.into_iter().map(of).collect()
 }

@@ -12,7 +12,10 @@ use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::common::{Packed, clipped_gain, loaded_memory, means, saved_memory};
-use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, set_values, streams, values_of};
+use super::{
+    Algorithm, Metrics, PlayMemory, SECOND_MOMENT_DECAY, UpdateConfig, set_values, streams,
+    values_of,
+};
 use crate::env::TeamSpec;
 use crate::net::fused::{Adam, AdamConfig, AdamState};
 use crate::net::{Choices, Marginals, Memory, NetworkConfig, Rows};
@@ -123,6 +126,7 @@ impl Factored {
         let marginals = Marginals::new(spec, network, &mut named("marginals"), device)?;
         let adam = AdamConfig {
             learning_rate: config.learning_rate,
+            beta_2: SECOND_MOMENT_DECAY,
             max_norm: update.max_norm(),
             ..AdamConfig::default()
         };
@@ -149,7 +153,9 @@ impl Factored {
 
     /// One step of Adam; the entropy before it, `[R]`.
     fn step(&mut self, part: &Packed, tau: f64) -> Result<Vec<f64>> {
-        let features = self.marginals.features(&part.own, &part.rows, &part.memory[0])?;
+        let features = self
+            .marginals
+            .features(&part.own, &part.rows, &part.memory[0])?;
         let forbidden = part.forbidden.as_ref();
         let output = self.marginals.output(&features, &part.rows, forbidden)?;
         let log_prob = output.log_prob(&part.actions)?;
@@ -192,7 +198,8 @@ impl Algorithm for Factored {
         let memory = [std::mem::take(&mut self.start), Memory::new()];
         let packed = Packed::new(batch, &targets, &self.marginals, memory, &self.device)?;
         let rate = update.rate(time);
-        self.optimiser.set_learning_rate(self.config.learning_rate * rate);
+        self.optimiser
+            .set_learning_rate(self.config.learning_rate * rate);
         let mut entropy = None;
         let parts = packed.parts(update.minibatches)?;
         for _ in 0..update.epochs {
@@ -200,7 +207,8 @@ impl Algorithm for Factored {
                 let measured = self.step(part, tau)?;
                 entropy.get_or_insert(measured);
                 let (values, weights) = (&part.values, &part.weights);
-                self.baseline.learn(&of_critic, range.clone(), values, weights, rate)?;
+                self.baseline
+                    .learn(&of_critic, range.clone(), values, weights, rate)?;
             }
         }
         self.start.clone_from(&self.memory);
@@ -231,7 +239,7 @@ impl Algorithm for Factored {
     fn save(&self) -> Result<Vec<u8>> {
         let saved = Saved {
             marginals: values_of(&self.marginals.variables())?,
-            adam: self.optimiser.state(),
+            adam: self.optimiser.state()?,
             baseline: self.baseline.save()?,
             streams: self.streams.clone(),
             memory: saved_memory(&self.memory)?,
@@ -242,7 +250,7 @@ impl Algorithm for Factored {
     fn restore(&mut self, saved: &[u8]) -> Result<()> {
         let saved: Saved = postcard::from_bytes(saved).map_err(candle_core::Error::wrap)?;
         set_values(&self.marginals.variables(), &saved.marginals)?;
-        self.optimiser.restore(saved.adam)?;
+        self.optimiser.restore(&saved.adam)?;
         self.baseline.restore(saved.baseline)?;
         self.streams = saved.streams;
         self.memory = loaded_memory(saved.memory, &self.device)?;

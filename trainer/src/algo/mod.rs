@@ -32,8 +32,12 @@ pub trait Algorithm: Send {
 
     /// A joint policy to play episodes with, where there is one that acts otherwise than the
     /// product: fresh memory, no learning.
-    fn play_joint(&self, seen: &Seen<'_>, memory: &mut PlayMemory, greedy: bool)
-    -> Option<Result<Choices>>;
+    fn play_joint(
+        &self,
+        seen: &Seen<'_>,
+        memory: &mut PlayMemory,
+        greedy: bool,
+    ) -> Option<Result<Choices>>;
 
     /// The joint policy over an enumerable joint action set, where there is one:
     /// joint observations without a past `[R, S, Σ observation]` → probabilities `[R, S, K]`.
@@ -48,6 +52,10 @@ pub trait Algorithm: Send {
     /// When another kind of learner saved it.
     fn restore(&mut self, saved: &[u8]) -> Result<()>;
 }
+
+/// Adam's β₂: it forgets gradients of more than some 100 updates ago, because the losses here
+/// change while they are being followed.
+pub(crate) const SECOND_MOMENT_DECAY: f64 = 0.99;
 
 /// What policies remember while they are played.
 #[derive(Default)]
@@ -162,9 +170,9 @@ impl ArmKind {
             Self::Annealed(variant, config) => Box::new(Annealed::new(
                 config, *variant, spec, network, update, seeds, device,
             )?),
-            Self::Factored(config) => Box::new(Factored::new(
-                config, spec, network, update, seeds, device,
-            )?),
+            Self::Factored(config) => {
+                Box::new(Factored::new(config, spec, network, update, seeds, device)?)
+            }
         })
     }
 }

@@ -224,7 +224,10 @@ fn defaults(kind: TaskKind) -> Table {
 
 /// The kind of the task that the layers name: its defaults lie under them.
 fn kind_of(layers: &Table) -> Result<TaskKind, ConfigError> {
-    match (layers.get("game"), layers.get("task").and_then(Value::as_str)) {
+    match (
+        layers.get("game"),
+        layers.get("task").and_then(Value::as_str),
+    ) {
         (None, Some(name)) if !name.is_empty() => Ok(Task::find(name)?.kind()),
         _ => Ok(TaskKind::OneShot),
     }

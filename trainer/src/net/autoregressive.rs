@@ -66,7 +66,12 @@ impl Autoregressive {
     ) -> Result<Self> {
         let own = network.joint.sees == super::joint::Sees::OwnHistory;
         let (agents, actions) = (spec.agents.len(), spec.widest_actions());
-        let hidden = network.hidden.last().copied().unwrap_or(width).max(network.memory);
+        let hidden = network
+            .hidden
+            .last()
+            .copied()
+            .unwrap_or(width)
+            .max(network.memory);
         let replicas = streams.len();
         let mut per_agent: Vec<Stream> = streams
             .iter_mut()
@@ -88,7 +93,13 @@ impl Autoregressive {
         }
         let padding: Vec<f32> = (spec.agents.iter())
             .flat_map(|agent| {
-                (0..actions).map(|a| if a < agent.actions.size() { 0.0 } else { FORBIDDEN })
+                (0..actions).map(|a| {
+                    if a < agent.actions.size() {
+                        0.0
+                    } else {
+                        FORBIDDEN
+                    }
+                })
             })
             .collect();
         Ok(Self {
@@ -210,7 +221,9 @@ impl JointHead for Autoregressive {
         drawn: Option<&Tensor>,
     ) -> Result<JointEvaluation> {
         let MarginalOutput::Categorical { log_probs, .. } = marginals else {
-            return Err(Error::msg("an autoregressive joint policy is for discrete actions"));
+            return Err(Error::msg(
+                "an autoregressive joint policy is for discrete actions",
+            ));
         };
         let z = self.spoken(features)?;
         let taken = |conditionals: &Tensor, actions: &Tensor| {
@@ -256,7 +269,9 @@ impl JointHead for Autoregressive {
         let (replicas, samples, agents, hidden) = z.dims4()?;
         let forbidden = forbidden.unwrap_or(&self.padding);
         let [weight, bias] = self.output.variables();
-        let weight = weight.detach().reshape((replicas, agents, hidden, self.width))?;
+        let weight = weight
+            .detach()
+            .reshape((replicas, agents, hidden, self.width))?;
         let bias = bias.detach().reshape((replicas, agents, self.width))?;
         let embedding = self.embedding.detach();
         let embedding = embedding.reshape((replicas * agents * self.width, hidden))?;

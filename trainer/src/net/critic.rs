@@ -36,7 +36,12 @@ impl Critic {
 
     /// Length of what it sees: the joint observation and, if it may, the state.
     pub fn inputs(spec: &TeamSpec, network: &NetworkConfig) -> usize {
-        spec.joint_observation() + if network.critic_sees_state { spec.state } else { 0 }
+        spec.joint_observation()
+            + if network.critic_sees_state {
+                spec.state
+            } else {
+                0
+            }
     }
 
     /// What it sees, `[R, T·B, inputs]`, → values `[R, T·B]` and the features they come from.

@@ -67,7 +67,9 @@ impl Enumerated {
     /// log π_J over all joint actions, `[R, S, K]`.
     fn log_probs(&self, features: &Features, forbidden: Option<&Tensor>) -> Result<Tensor> {
         let Features::Joint(features) = features else {
-            return Err(Error::msg("an enumerated joint policy sees the joint history"));
+            return Err(Error::msg(
+                "an enumerated joint policy sees the joint history",
+            ));
         };
         let mut logits = self.output.forward(features, Activation::Identity)?;
         if let Some(forbidden) = forbidden {
@@ -100,7 +102,9 @@ impl Enumerated {
         actions: &Tensor,
     ) -> Result<JointEvaluation> {
         let MarginalOutput::Categorical { log_probs, .. } = marginals else {
-            return Err(Error::msg("an enumerated joint policy is for discrete actions"));
+            return Err(Error::msg(
+                "an enumerated joint policy is for discrete actions",
+            ));
         };
         let joint = log_joint.exp()?;
         let (replicas, samples, count) = joint.dims3()?;
@@ -192,7 +196,14 @@ mod tests {
         let agent = |actions| AgentSpec::discrete(1, actions);
         let spec = TeamSpec::new(vec![agent(2), agent(3)], 1);
         let mut streams = [Stream::new(0, "test", 0)];
-        Enumerated::new(&spec, 1, &NetworkConfig::default(), &mut streams, &Device::Cpu).unwrap()
+        Enumerated::new(
+            &spec,
+            1,
+            &NetworkConfig::default(),
+            &mut streams,
+            &Device::Cpu,
+        )
+        .unwrap()
     }
 
     fn scalar(tensor: &Tensor) -> f64 {
@@ -286,8 +297,13 @@ mod tests {
         let agent = AgentSpec::discrete(1, 65);
         let spec = TeamSpec::new(vec![agent; 2], 1);
         let mut streams = [Stream::new(0, "test", 0)];
-        let result =
-            Enumerated::new(&spec, 1, &NetworkConfig::default(), &mut streams, &Device::Cpu);
+        let result = Enumerated::new(
+            &spec,
+            1,
+            &NetworkConfig::default(),
+            &mut streams,
+            &Device::Cpu,
+        );
         let message = result.err().unwrap().to_string();
         assert!(
             message.contains("more than 4096 joint actions"),

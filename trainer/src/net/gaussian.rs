@@ -85,15 +85,17 @@ impl JointGaussian {
 
     fn parameters(&self, features: &Features) -> Result<Parameters> {
         let Features::Joint(features) = features else {
-            return Err(Error::msg("a joint normal distribution sees the joint history"));
+            return Err(Error::msg(
+                "a joint normal distribution sees the joint history",
+            ));
         };
         let p = self.dimensions;
         let output = self.output.forward(features, Activation::Identity)?;
         let mean = output.narrow(2, 0, p)?.contiguous()?;
         // Smoothly bounded: a runaway covariance has no gradient to come back by.
         let log_diagonal = output.narrow(2, p, p)?.contiguous()?;
-        let log_diagonal = (super::activation::tanh(&(log_diagonal / LOG_DIAGONAL_RANGE)?)?
-            * LOG_DIAGONAL_RANGE)?;
+        let log_diagonal =
+            (super::activation::tanh(&(log_diagonal / LOG_DIAGONAL_RANGE)?)? * LOG_DIAGONAL_RANGE)?;
         let log_diagonal = (log_diagonal + FIRST_LOG_DIAGONAL)?;
         let below = output.narrow(2, 2 * p, p * (p - 1) / 2)?;
         let zero = mean.narrow(2, 0, 1)?.zeros_like()?;
@@ -124,7 +126,9 @@ impl JointHead for JointGaussian {
         _: Option<&Tensor>,
     ) -> Result<JointEvaluation> {
         let MarginalOutput::Gaussian { mean, log_std } = marginals else {
-            return Err(Error::msg("a joint normal distribution is for continuous actions"));
+            return Err(Error::msg(
+                "a joint normal distribution is for continuous actions",
+            ));
         };
         let parameters = self.parameters(features)?;
         let (replicas, samples, p) = parameters.mean.dims3()?;
@@ -139,7 +143,12 @@ impl JointHead for JointGaussian {
             let scaled = spread.broadcast_mul(&(log_std * -2.0)?.exp()?)?;
             (scaled * 0.5)?.broadcast_add(log_std)?.sum(2)
         };
-        let gap = cross(&variance, &parameters.mean, &mean.detach(), &log_std.detach())?;
+        let gap = cross(
+            &variance,
+            &parameters.mean,
+            &mean.detach(),
+            &log_std.detach(),
+        )?;
         let fit = cross(&variance.detach(), &parameters.mean.detach(), mean, log_std)?;
         Ok(JointEvaluation {
             log_prob: self.density(&parameters, actions)?,

@@ -105,11 +105,23 @@ impl Marginals {
         for (place, &agent) in standing.iter().enumerate() {
             order[agent as usize] = place as u32;
         }
-        let sorted = order.iter().enumerate().all(|(i, &place)| i == place as usize);
-        let real = |agent: &crate::env::AgentSpec| (0..width).map(|a| a < agent.actions.size()).collect::<Vec<_>>();
+        let sorted = order
+            .iter()
+            .enumerate()
+            .all(|(i, &place)| i == place as usize);
+        let real = |agent: &crate::env::AgentSpec| {
+            (0..width)
+                .map(|a| a < agent.actions.size())
+                .collect::<Vec<_>>()
+        };
         let real: Vec<bool> = spec.agents.iter().flat_map(real).collect();
-        let padding: Vec<f32> = real.iter().map(|&real| if real { 0.0 } else { FORBIDDEN }).collect();
-        let dimensions: Vec<u32> = (0..real.len() as u32).filter(|&d| real[d as usize]).collect();
+        let padding: Vec<f32> = real
+            .iter()
+            .map(|&real| if real { 0.0 } else { FORBIDDEN })
+            .collect();
+        let dimensions: Vec<u32> = (0..real.len() as u32)
+            .filter(|&d| real[d as usize])
+            .collect();
         Ok(Self {
             crews,
             order: match sorted {
@@ -152,7 +164,10 @@ impl Marginals {
         let crews = std::iter::zip(&self.crews, own).enumerate();
         crews
             .map(|(index, (crew, own))| match crew.shared {
-                true => crew.trunk.forward(own, &rows.repeated(crew.members.len()), memory.get(index)),
+                true => {
+                    crew.trunk
+                        .forward(own, &rows.repeated(crew.members.len()), memory.get(index))
+                }
                 false => crew.trunk.forward(own, rows, memory.get(index)),
             })
             .collect()
@@ -204,7 +219,10 @@ impl Marginals {
         let one_row = Rows::unrelated(rows.replicas, 1);
         let spreads: Vec<Tensor> = (self.crews.iter())
             .map(|crew| {
-                let log_std = crew.log_std.as_ref().expect("a continuous team has spreads");
+                let log_std = crew
+                    .log_std
+                    .as_ref()
+                    .expect("a continuous team has spreads");
                 let log_std = match crew.shared {
                     true => log_std.repeat((1, crew.members.len(), 1))?,
                     false => log_std.as_tensor().clone(),
@@ -214,7 +232,9 @@ impl Marginals {
                 log_std.pad_with_zeros(3, 0, missing)
             })
             .collect::<Result<_>>()?;
-        let log_std = self.in_order(&spreads)?.reshape((rows.replicas, 1, agents * width))?;
+        let log_std = self
+            .in_order(&spreads)?
+            .reshape((rows.replicas, 1, agents * width))?;
         Ok(MarginalOutput::Gaussian {
             mean: output.index_select(dimensions, 2)?,
             log_std: log_std.index_select(dimensions, 2)?,
@@ -309,7 +329,11 @@ impl Crew {
     ) -> Result<Self> {
         let shared = network.share && members.len() > 1;
         let specs = members.iter().map(|&agent| spec.agents[agent]);
-        let observation = specs.clone().map(|agent| agent.observation).max().unwrap_or(0);
+        let observation = specs
+            .clone()
+            .map(|agent| agent.observation)
+            .max()
+            .unwrap_or(0);
         let actions = specs.map(|agent| agent.actions.size()).max().unwrap_or(0);
         // One network a replica and agent, or one a replica, each from a stream of its own.
         let networks = if shared { 1 } else { members.len() };
@@ -318,7 +342,13 @@ impl Crew {
             .flat_map(|stream| (0..networks).map(|agent| stream.fork(agent as u64)))
             .collect();
         let inputs = observation + if shared { members.len() } else { 0 };
-        let trunk = Trunk::new(inputs, &network.hidden, network.memory, &mut streams, device)?;
+        let trunk = Trunk::new(
+            inputs,
+            &network.hidden,
+            network.memory,
+            &mut streams,
+            device,
+        )?;
         let gains = [OUTPUT_GAIN, network.output_spread];
         let groups = streams.len();
         let head = Dense::new([trunk.outputs(), actions], gains, &mut streams, device)?;
@@ -342,7 +372,13 @@ impl Crew {
 
     /// `[R, T·B, Σ observation]` on the host → `[R·N, T·B, D]`, or with sharing
     /// `[R, T·N·B, D + N]`.
-    fn pack(&self, joint: &[f32], starts: &[usize], rows: &Rows, device: &Device) -> Result<Tensor> {
+    fn pack(
+        &self,
+        joint: &[f32],
+        starts: &[usize],
+        rows: &Rows,
+        device: &Device,
+    ) -> Result<Tensor> {
         let (count, samples) = (self.members.len(), rows.samples());
         let width = starts[starts.len() - 1];
         let wide = self.observation + if self.shared { count } else { 0 };
@@ -352,7 +388,9 @@ impl Crew {
             let (step, sequence) = (sample / rows.parallel, sample % rows.parallel);
             for (place, &agent) in self.members.iter().enumerate() {
                 let target = match self.shared {
-                    true => ((replica * rows.time + step) * count + place) * rows.parallel + sequence,
+                    true => {
+                        ((replica * rows.time + step) * count + place) * rows.parallel + sequence
+                    }
                     false => (replica * count + place) * samples + sample,
                 };
                 let target = &mut own[target * wide..(target + 1) * wide];
@@ -405,7 +443,10 @@ impl Crew {
             .map(|layer| LayerWeights::Dense(layer, super::weights::Activation::Tanh))
             .collect();
         layers.extend(gru.map(LayerWeights::Gru));
-        layers.push(LayerWeights::Dense(head, super::weights::Activation::Identity));
+        layers.push(LayerWeights::Dense(
+            head,
+            super::weights::Activation::Identity,
+        ));
         let first = layers.first_mut().expect("a network has its head");
         if self.shared {
             first.fold_constant(self.observation + place);
@@ -476,7 +517,11 @@ impl MarginalOutput {
                 let mut actions = Vec::with_capacity(replicas * samples * agents);
                 for (index, row) in probs.chunks_exact(width).enumerate() {
                     let stream = &mut streams[index / (samples * agents)];
-                    let action = if greedy { largest(row) } else { stream.categorical(row) };
+                    let action = if greedy {
+                        largest(row)
+                    } else {
+                        stream.categorical(row)
+                    };
                     actions.push(action as u32);
                 }
                 Ok(Choices::Discrete(actions))

@@ -124,7 +124,11 @@ mod tests {
             let (mut up, mut down) = (l, l);
             (up[index], down[index]) = (up[index] + 0.01, down[index] - 0.01);
             let slope = (value(up, x) - value(down, x)) / 0.02;
-            assert!((of_l[index] - slope).abs() < 1e-2, "{index}: {} {slope}", of_l[index]);
+            assert!(
+                (of_l[index] - slope).abs() < 1e-2,
+                "{index}: {} {slope}",
+                of_l[index]
+            );
         }
         assert_eq!(of_l[1], 0.0);
         for index in 0..2 {

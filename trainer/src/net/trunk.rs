@@ -108,12 +108,23 @@ impl Gru {
         let hidden = outputs / 3;
         let table: Vec<Vec<f32>> = self.recurrent.get(group)?.t()?.to_vec2()?;
         // The reset and update gates see the sum of both biases only.
-        let both = |gate: usize| biases[gate] + if gate < 2 * hidden { table[gate][hidden] } else { 0.0 };
+        let both = |gate: usize| {
+            biases[gate]
+                + if gate < 2 * hidden {
+                    table[gate][hidden]
+                } else {
+                    0.0
+                }
+        };
         Ok(GruWeights {
             inputs,
             hidden,
             input: weights,
-            recurrent: table.iter().flat_map(|row| &row[..hidden]).copied().collect(),
+            recurrent: table
+                .iter()
+                .flat_map(|row| &row[..hidden])
+                .copied()
+                .collect(),
             input_bias: (0..outputs).map(both).collect(),
             recurrent_bias_n: table[2 * hidden..].iter().map(|row| row[hidden]).collect(),
         })
@@ -155,7 +166,11 @@ impl Trunk {
             0 => None,
             memory => Some(Gru::new(width, memory, streams, device)?),
         };
-        Ok(Self { encoder, gru, inputs })
+        Ok(Self {
+            encoder,
+            gru,
+            inputs,
+        })
     }
 
     /// Length of a feature vector.
@@ -222,7 +237,11 @@ impl Trunk {
                 .iter()
                 .map(|layer| layer.weights(group))
                 .collect::<Result<_>>()?,
-            gru: self.gru.as_ref().map(|gru| gru.weights(group)).transpose()?,
+            gru: self
+                .gru
+                .as_ref()
+                .map(|gru| gru.weights(group))
+                .transpose()?,
         })
     }
 }

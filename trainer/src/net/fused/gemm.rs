@@ -1,0 +1,206 @@
+//! Matrix products of `f32` slices, on the calling thread.
+//!
+//! The product itself is the crate `gemm`, which is also candle's: packed panels and FMA kernels
+//! chosen for the processor at run time. It takes pointers; this module takes slices and checks
+//! them.
+
+use gemm::Parallelism;
+
+/// A matrix within a slice.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// The row-major `[rows, columns]` matrix that `values` begins with.
+    ///
+    /// # Panics
+    ///
+    /// If `values` is shorter than that.
+    pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(values, rows, columns, columns)
+    }
+
+    /// The `[rows, columns]` matrix whose row i begins at `values[i * stride]`.
+    ///
+    /// # Panics
+    ///
+    /// If `values` ends before the last row does, or rows overlap.
+    pub fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        check(values.len(), rows, columns, stride);
+        Self {
+            values,
+            rows,
+            columns,
+            row_stride: stride,
+            column_stride: 1,
+        }
+    }
+
+    /// The transpose, without moving a value.
+    pub fn transposed(self) -> Self {
+        Self {
+            values: self.values,
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+        }
+    }
+}
+
+/// What becomes of the values a product is written over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Into {
+    /// They are replaced: C = A B.
+    Replace,
+    /// The product is added: C = C + A B.
+    Add,
+}
+
+/// C = A B or C + A B, for the row-major `[a.rows, b.columns]` matrix that `c` begins with.
+///
+/// # Panics
+///
+/// If the inner dimensions differ or `c` is too short.
+pub fn multiply(a: Matrix, b: Matrix, c: &mut [f32], into: Into) {
+    multiply_strided(a, b, c, b.columns, into);
+}
+
+/// [`multiply`] for a matrix C whose row i begins at `c[i * stride]`.
+///
+/// # Panics
+///
+/// If the inner dimensions differ, `c` is too short or its rows overlap.
+#[allow(unsafe_code, reason = "the crate gemm takes pointers")]
+pub fn multiply_strided(a: Matrix, b: Matrix, c: &mut [f32], stride: usize, into: Into) {
+    assert_eq!(a.columns, b.rows, "inner dimensions of a matrix product");
+    check(c.len(), a.rows, b.columns, stride);
+    if a.rows == 0 || b.columns == 0 {
+        return;
+    }
+    let signed = |stride: usize| isize::try_from(stride).expect("a stride within memory");
+    // SAFETY: `check` has made sure, for A and B when they were built and for C above, that
+    // element (i, j) of each matrix, at i·row_stride + j·column_stride, lies in its slice; the
+    // slices are borrowed for the call, C exclusively, so that it overlaps neither A nor B.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.columns,
+            a.columns,
+            c.as_mut_ptr(),
+            1,
+            signed(stride),
+            into == Into::Add,
+            a.values.as_ptr(),
+            signed(a.column_stride),
+            signed(a.row_stride),
+            b.values.as_ptr(),
+            signed(b.column_stride),
+            signed(b.row_stride),
+            1.0f32,
+            1.0f32,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+/// Asserts that a `[rows, columns]` matrix with this row stride lies in `length` values.
+fn check(length: usize, rows: usize, columns: usize, stride: usize) {
+    assert!(stride >= columns || rows <= 1, "rows of a matrix overlap");
+    let end = match rows.checked_sub(1) {
+        Some(last) if columns > 0 => last
+            .checked_mul(stride)
+            .and_then(|start| start.checked_add(columns)),
+        _ => Some(0),
+    };
+    assert!(
+        end.is_some_and(|end| end <= length),
+        "{length} values do not hold a {rows} × {columns} matrix with a stride of {stride}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::fused::testing::uniform;
+
+    #[test]
+    fn products_are_those_of_the_definition_whatever_is_transposed_or_strided() {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (3, 5, 7),
+            (17, 64, 33),
+            (1, 64, 192),
+            (130, 9, 1),
+            (4, 0, 3),
+        ] {
+            for (turn_a, turn_b, into) in [
+                (false, false, Into::Replace),
+                (true, false, Into::Add),
+                (false, true, Into::Add),
+                (true, true, Into::Replace),
+            ] {
+                let pad = 3;
+                let (a_rows, a_columns) = if turn_a { (k, m) } else { (m, k) };
+                let (b_rows, b_columns) = if turn_b { (n, k) } else { (k, n) };
+                let a_values = uniform("a", a_rows * (a_columns + pad));
+                let b_values = uniform("b", b_rows * (b_columns + pad));
+                let mut c = uniform("c", m * (n + pad));
+                let before = c.clone();
+                let a = Matrix::strided(&a_values, a_rows, a_columns, a_columns + pad);
+                let b = Matrix::strided(&b_values, b_rows, b_columns, b_columns + pad);
+                let a = if turn_a { a.transposed() } else { a };
+                let b = if turn_b { b.transposed() } else { b };
+                multiply_strided(a, b, &mut c, n + pad, into);
+                for (index, (&found, &old)) in c.iter().zip(&before).enumerate() {
+                    let (row, column) = (index / (n + pad), index % (n + pad));
+                    if column >= n {
+                        assert_eq!(found, old, "what lies between rows is not written");
+                        continue;
+                    }
+                    let product: f64 = (0..k)
+                        .map(|l| {
+                            let x = a.values[row * a.row_stride + l * a.column_stride];
+                            let y = b.values[l * b.row_stride + column * b.column_stride];
+                            f64::from(x) * f64::from(y)
+                        })
+                        .sum();
+                    let kept = if into == Into::Add {
+                        f64::from(old)
+                    } else {
+                        0.0
+                    };
+                    // At most 65 terms below 1: each rounds by at most 65 · 2⁻²⁴.
+                    assert!((f64::from(found) - product - kept).abs() < 65.0 * 4e-6);
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "do not hold a 3 × 4 matrix")]
+    fn a_slice_that_is_too_short_is_refused() {
+        Matrix::new(&[0.0; 11], 3, 4);
+    }
+
+    #[test]
+    #[should_panic(expected = "inner dimensions")]
+    fn matrices_that_do_not_fit_are_refused() {
+        let values = [0.0; 12];
+        multiply(
+            Matrix::new(&values, 3, 4),
+            Matrix::new(&values, 3, 4),
+            &mut [0.0; 9],
+            Into::Replace,
+        );
+    }
+}

@@ -1,0 +1,65 @@
+//! Whole layers as single operations of candle's graph, for the CPU.
+//!
+//! candle builds a layer from many small operations, each of which allocates and walks its
+//! result, and its `tanh` is a scalar library call. For the small networks here that costs
+//! several times the arithmetic. Each function of this module is one node of the graph instead,
+//! forward and backward written by hand around one matrix product. On any other device the same
+//! function composes candle's own operations: the same result, up to rounding.
+//!
+//! Axis letters: G independent networks (groups), S samples a group, T time rows, B parallel
+//! sequences; where S = T·B, sample `t·B + b` is row t of sequence b. All values are `f32`.
+//!
+//! No operation mixes groups, and a group goes through the same instructions whatever lies beside
+//! it: its bits do not depend on its neighbours.
+
+pub mod adam;
+pub mod dense;
+pub mod gemm;
+pub mod gru;
+
+pub use adam::{Adam, AdamConfig, AdamState};
+pub use dense::{Activation, dense};
+pub use gru::{gru, gru_step, sigmoid};
+
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
+
+/// Runs `f` compiled for the widest vectors that this processor has.
+///
+/// Loops over slices inside it become vector instructions. Which ones does not show in the
+/// results: additions, products, quotients and square roots are rounded as IEEE 754 says in any
+/// width, and Rust contracts none of them.
+#[inline(always)]
+fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(f)
+}
+
+/// The values of a contiguous CPU tensor as an operation is given them.
+fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
+        None => bail!("a fused operation expects contiguous tensors, found {layout:?}"),
+    }
+}
+
+/// Calls `f` with the values of a contiguous CPU tensor.
+fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => f(values(storage, layout)?),
+        _ => bail!("a fused operation of the CPU was given a tensor of another device"),
+    }
+}
+
+/// Adds to each of `sums` its column of the row-major `rows`.
+fn add_column_sums(rows: &[f32], sums: &mut [f32]) {
+    vectorised(|| {
+        for row in rows.chunks_exact(sums.len()) {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod testing;

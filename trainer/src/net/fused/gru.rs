@@ -278,9 +278,9 @@ impl CustomOp3 for Gru {
     }
 }
 
-/// Buffers of one row.
+/// Buffers that groups share.
 struct Scratch {
-    /// States before the row, zero where it begins an episode: `[B, H]`.
+    /// States before a row, zero where it begins an episode: `[B, H]`; backward of all rows.
     before: Vec<f32>,
     /// `[B, 3H]`: h W.
     sums: Vec<f32>,
@@ -423,7 +423,12 @@ fn backward(
     let weights = Matrix::new(weights, hidden, 3 * hidden).transposed();
     let (d_weights, d_bias) = d_recurrent.split_at_mut(hidden * 3 * hidden);
     let size = batch * hidden;
-    let Scratch { before, carry, .. } = scratch;
+    let Scratch {
+        before: befores,
+        carry,
+        ..
+    } = scratch;
+    befores.resize(shape.rows * size, 0.0);
     carry.fill(0.0);
     for t in (0..shape.rows).rev() {
         let previous = match t {
@@ -431,6 +436,7 @@ fn backward(
             _ => part(states, t - 1, size),
         };
         let flags = part(first, t, batch);
+        let before = part_mut(befores, t, size);
         copy_masked(previous, flags, hidden, before);
         let kept = part(kept, t, 4 * size);
         let gradient = part(gradient, t, size);
@@ -455,10 +461,15 @@ fn backward(
                 carry.fill(0.0);
             }
         }
-        let before = Matrix::new(before, batch, hidden);
-        multiply(before.transposed(), d_sums, d_weights, Into::Add);
     }
     add_column_sums(d_sums, d_bias);
+    // One product for all rows: row by row it would go through the weights T times.
+    multiply(
+        Matrix::new(befores, shape.samples(), hidden).transposed(),
+        Matrix::new(d_sums, shape.samples(), 3 * hidden),
+        d_weights,
+        Into::Replace,
+    );
 }
 
 /// One sequence's row, backward. `carry` is the gradient from later rows of the state after this

@@ -13,11 +13,13 @@
 //! it: its bits do not depend on its neighbours.
 
 pub mod adam;
+pub mod categorical;
 pub mod dense;
 pub mod gemm;
 pub mod gru;
 
 pub use adam::{Adam, AdamConfig, AdamState};
+pub use categorical::{categorical, log_softmax};
 pub use dense::{Activation, dense};
 pub use gru::{gru, gru_step, sigmoid};
 

@@ -271,7 +271,6 @@ impl Adam {
             }
         }
         let norms = squares.sqrt()?;
-        // NaN stays NaN, as on the host.
         let scales = match self.config.max_norm {
             Some(longest) => Some((norms.maximum(longest)?.recip()? * longest)?),
             None => None,

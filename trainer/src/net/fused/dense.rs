@@ -11,7 +11,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use consort_runtime::math;
 
 use super::gemm::{Into, Matrix, multiply};
-use super::{add_column_sums, values, vectorised, with_values};
+use super::{add_column_sums, part, part_mut, values, vectorised, with_values};
 
 /// What a layer does to its sums, element by element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,14 +224,6 @@ fn slope<'a>(
         }),
     }
     scratch
-}
-
-fn part(values: &[f32], index: usize, length: usize) -> &[f32] {
-    &values[index * length..(index + 1) * length]
-}
-
-fn part_mut(values: &mut [f32], index: usize, length: usize) -> &mut [f32] {
-    &mut values[index * length..(index + 1) * length]
 }
 
 #[cfg(test)]

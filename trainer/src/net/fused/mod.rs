@@ -52,6 +52,18 @@ fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Resul
     }
 }
 
+/// The `index`-th part of `length` values.
+#[inline(always)]
+fn part<T>(values: &[T], index: usize, length: usize) -> &[T] {
+    &values[index * length..(index + 1) * length]
+}
+
+/// [`part`], to write to.
+#[inline(always)]
+fn part_mut<T>(values: &mut [T], index: usize, length: usize) -> &mut [T] {
+    &mut values[index * length..(index + 1) * length]
+}
+
 /// Adds to each of `sums` its column of the row-major `rows`.
 fn add_column_sums(rows: &[f32], sums: &mut [f32]) {
     vectorised(|| {

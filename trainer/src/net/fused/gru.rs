@@ -19,8 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use consort_runtime::math;
-
-use kernel::{Scratch, advance, backward, forward};
+use kernel::{Advance, Scratch, backward, forward};
 
 use super::gemm::{Into, Matrix, multiply};
 use super::{part, part_mut, values, vectorised, with_values};
@@ -98,12 +97,13 @@ pub fn gru_step(
         sums,
         Into::Replace,
     );
-    vectorised(|| {
-        let rows = state.chunks_exact_mut(hidden);
-        let gates = gates.chunks_exact(3 * hidden);
-        for ((state, gates), sums) in rows.zip(gates).zip(sums.chunks_exact(3 * hidden)) {
-            advance(gates, sums, bias, state);
-        }
+    vectorised(Advance {
+        gates,
+        sums,
+        bias,
+        states: state,
+        kept: &mut [],
+        hidden,
     });
 }
 

@@ -25,14 +25,17 @@ pub use gru::{gru, gru_step, sigmoid};
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
-/// Runs `f` compiled for the widest vectors that this processor has.
+/// Runs `op` compiled for the widest vectors that this processor has.
 ///
 /// Loops over slices inside it become vector instructions. Which ones does not show in the
 /// results: additions, products, quotients and square roots are rounded as IEEE 754 says in any
 /// width, and Rust contracts none of them.
+///
+/// Only what is inlined is compiled so. A closure of a few lines is; a larger `op` is a struct
+/// whose `call` is `#[inline(always)]`.
 #[inline(always)]
-fn vectorised<R>(f: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(f)
+fn vectorised<Op: pulp::NullaryFnOnce>(op: Op) -> Op::Output {
+    pulp::Arch::new().dispatch(op)
 }
 
 /// The values of a contiguous CPU tensor as an operation is given them.

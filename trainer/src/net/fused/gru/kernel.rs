@@ -54,40 +54,61 @@ pub(super) fn forward(
         let before = Matrix::new(&scratch.before, batch, hidden);
         multiply(before, weights, &mut scratch.sums, Into::Replace);
         let gates = part(gates, t, 3 * size);
-        let sums = &scratch.sums;
         let now = &mut now[..size];
         now.copy_from_slice(&scratch.before);
-        if kept.is_empty() {
-            vectorised(|| {
-                for b in 0..batch {
-                    advance(
-                        part(gates, b, 3 * hidden),
-                        part(sums, b, 3 * hidden),
-                        bias,
-                        part_mut(now, b, hidden),
-                    );
-                }
-            });
-        } else {
-            let kept = part_mut(kept, t, 4 * size);
-            vectorised(|| {
-                for b in 0..batch {
-                    advance_and_keep(
-                        part(gates, b, 3 * hidden),
-                        part(sums, b, 3 * hidden),
-                        bias,
-                        part_mut(now, b, hidden),
-                        part_mut(kept, b, 4 * hidden),
-                    );
-                }
-            });
+        vectorised(Advance {
+            gates,
+            sums: &scratch.sums,
+            bias,
+            states: now,
+            kept: match kept.len() {
+                0 => &mut [],
+                _ => part_mut(kept, t, 4 * size),
+            },
+            hidden,
+        });
+    }
+}
+
+/// A row of every sequence, forward.
+pub(super) struct Advance<'a> {
+    /// `[B, 3H]`: the part of the input.
+    pub(super) gates: &'a [f32],
+    /// `[B, 3H]`: h W.
+    pub(super) sums: &'a [f32],
+    /// `[3H]`.
+    pub(super) bias: &'a [f32],
+    /// `[B, H]`: states before the row, which become those after it.
+    pub(super) states: &'a mut [f32],
+    /// `[B, 4H]`: becomes r, z, n and h W_n + b_n; or empty, where nobody needs them.
+    pub(super) kept: &'a mut [f32],
+    /// H.
+    pub(super) hidden: usize,
+}
+
+impl pulp::NullaryFnOnce for Advance<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let hidden = self.hidden;
+        let rows = self.states.chunks_exact_mut(hidden).enumerate();
+        for (b, state) in rows {
+            let gates = part(self.gates, b, 3 * hidden);
+            let sums = part(self.sums, b, 3 * hidden);
+            if self.kept.is_empty() {
+                advance(gates, sums, self.bias, state);
+            } else {
+                let kept = part_mut(self.kept, b, 4 * hidden);
+                advance_and_keep(gates, sums, self.bias, state, kept);
+            }
         }
     }
 }
 
 /// One sequence's row: `state` before becomes `state` after.
 #[inline(always)]
-pub(super) fn advance(gates: &[f32], sums: &[f32], bias: &[f32], state: &mut [f32]) {
+fn advance(gates: &[f32], sums: &[f32], bias: &[f32], state: &mut [f32]) {
     let hidden = state.len();
     let [g_r, g_z, g_n] = thirds(gates, hidden);
     let [s_r, s_z, s_n] = thirds(sums, hidden);
@@ -170,17 +191,14 @@ pub(super) fn backward(
         let gradient = part(gradient, t, size);
         let d_gates = part_mut(d_gates, t, 3 * size);
         let d_sums = part_mut(d_sums, t, 3 * size);
-        vectorised(|| {
-            for b in 0..batch {
-                retreat(
-                    part(kept, b, 4 * hidden),
-                    part(before, b, hidden),
-                    part(gradient, b, hidden),
-                    part_mut(carry, b, hidden),
-                    part_mut(d_gates, b, 3 * hidden),
-                    part_mut(d_sums, b, 3 * hidden),
-                );
-            }
+        vectorised(Retreat {
+            kept,
+            before,
+            gradient,
+            carry,
+            d_gates,
+            d_sums,
+            hidden,
         });
         let d_sums = Matrix::new(d_sums, batch, 3 * hidden);
         multiply(d_sums, weights, carry, Into::Add);
@@ -198,6 +216,36 @@ pub(super) fn backward(
         d_weights,
         Into::Replace,
     );
+}
+
+/// A row of every sequence, backward: the arguments of [`retreat`], with a leading B.
+struct Retreat<'a> {
+    kept: &'a [f32],
+    before: &'a [f32],
+    gradient: &'a [f32],
+    carry: &'a mut [f32],
+    d_gates: &'a mut [f32],
+    d_sums: &'a mut [f32],
+    hidden: usize,
+}
+
+impl pulp::NullaryFnOnce for Retreat<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let hidden = self.hidden;
+        for (b, carry) in self.carry.chunks_exact_mut(hidden).enumerate() {
+            retreat(
+                part(self.kept, b, 4 * hidden),
+                part(self.before, b, hidden),
+                part(self.gradient, b, hidden),
+                carry,
+                part_mut(self.d_gates, b, 3 * hidden),
+                part_mut(self.d_sums, b, 3 * hidden),
+            );
+        }
+    }
 }
 
 /// One sequence's row, backward. `carry` is the gradient from later rows of the state after this

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The derivatives of the three activations are functions of y, so z is not kept:
-//! tanh' = 1 − y², relu' = [y > 0].
+//! tanh' = 1 − y², relu' = 1 where y > 0 and 0 elsewhere.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use consort_runtime::math;

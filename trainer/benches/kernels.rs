@@ -22,7 +22,9 @@ const WIDTHS: [usize; 4] = [32, 64, 64, 6];
 const UNITS: usize = 64;
 /// Time rows of a recurrent batch.
 const ROWS: usize = 32;
-const SECONDS: f64 = 0.5;
+/// How long each figure is measured, in stretches of this length: seconds.
+const SECONDS: f64 = 0.6;
+const STRETCH: f64 = 0.005;
 
 fn main() -> Result<()> {
     // A filter for profiling: `kernels fused-train`, for example.
@@ -182,16 +184,17 @@ fn measure(
     for _ in 0..3 {
         once()?;
     }
-    // The best of five: what else runs on the machine only ever slows it down.
+    // The best of many short stretches: what else runs on the machine only ever slows it down.
     let mut best = 0.0_f64;
-    for _ in 0..5 {
-        let start = Instant::now();
+    let start = Instant::now();
+    while start.elapsed().as_secs_f64() < SECONDS {
+        let stretch = Instant::now();
         let mut count = 0;
-        while start.elapsed().as_secs_f64() < SECONDS / 5.0 {
+        while count == 0 || stretch.elapsed().as_secs_f64() < STRETCH {
             once()?;
             count += 1;
         }
-        best = best.max((count * samples) as f64 / start.elapsed().as_secs_f64());
+        best = best.max((count * samples) as f64 / stretch.elapsed().as_secs_f64());
     }
     Ok(best)
 }

@@ -22,10 +22,9 @@
 //! exact where q_i = marg_i π_J; their sum, KL(π_J ‖ ∏ π_i), needs no q and is always unbiased.
 
 use candle_core::{D, Device, Error, Result, Tensor, Var};
-use candle_nn::ops::log_softmax;
 
 use super::NetworkConfig;
-use super::fused::Activation;
+use super::fused::{Activation, log_softmax};
 use super::joint::{Features, JointEvaluation, JointHead};
 use super::marginal::{Choices, FORBIDDEN, MarginalOutput, OUTPUT_GAIN, flat_indices, largest};
 use super::prefix::prefix_sum;
@@ -181,7 +180,7 @@ impl Autoregressive {
             .reshape(flat)?
             .broadcast_add(forbidden.unwrap_or(&self.padding))?
             .reshape((replicas, samples, self.agents, self.width))?;
-        log_softmax(&logits, D::Minus1)?.reshape(flat)
+        log_softmax(&logits, None)?.reshape(flat)
     }
 
     /// Sums `[R, S, N·A]` over each agent's actions: `[R, S, N]`.

@@ -1,10 +1,9 @@
 //! One softmax over every joint action: exact, for teams whose joint action set is small.
 
 use candle_core::{D, Device, Error, Result, Tensor, Var};
-use candle_nn::ops::log_softmax;
 
 use super::NetworkConfig;
-use super::fused::Activation;
+use super::fused::{Activation, log_softmax};
 use super::joint::{Features, JointEvaluation, JointHead};
 use super::marginal::{Choices, MarginalOutput, OUTPUT_GAIN, largest};
 use super::trunk::Dense;
@@ -79,7 +78,7 @@ impl Enumerated {
                 .matmul(&self.membership)?;
             logits = (logits + of_joint.reshape((replicas, samples, self.actions.count()))?)?;
         }
-        log_softmax(&logits, D::Minus1)
+        log_softmax(&logits, None)
     }
 
     /// log-probabilities `[R, S]` of actions `[R, S, N]`, out of `[R, S, K]`.

@@ -7,10 +7,9 @@
 //! own with one network a replica (G = R), which is told by one-hot inputs whom it acts for; at
 //! export that constant part of the input becomes part of the first layer's biases.
 
-use candle_core::{D, Device, Result, Tensor, Var};
-use candle_nn::ops::log_softmax;
+use candle_core::{Device, Result, Tensor, Var};
 
-use super::fused::Activation;
+use super::fused::{Activation, log_softmax};
 use super::trunk::{Dense, Trunk, TrunkWeights};
 use super::weights::{HeadWeights, LayerWeights, NetworkWeights};
 use super::{NetworkConfig, Rows};
@@ -210,7 +209,7 @@ impl Marginals {
             let mask = forbidden.unwrap_or(&self.padding);
             let shape = (rows.replicas, rows.samples(), agents, width);
             let logits = output.broadcast_add(mask)?.reshape(shape)?;
-            let log_probs = log_softmax(&logits, D::Minus1)?;
+            let log_probs = log_softmax(&logits, None)?;
             return Ok(MarginalOutput::Categorical {
                 log_probs: log_probs.reshape((rows.replicas, rows.samples(), agents * width))?,
                 agents,

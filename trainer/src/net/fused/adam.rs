@@ -10,14 +10,17 @@
 //! Before that the gradient of each *replica* is held to a global norm of its own, over all its
 //! parameters (Pascanu et al. 2013, arXiv:1211.5063, algorithm 1): replicas never mix.
 
+mod update;
+
 use std::cell::RefCell;
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Result, Tensor, Var, bail};
+use candle_core::{Device, Result, Tensor, Var, bail};
+use update::{Rates, Update, sum_of_squares};
 
 use serde::{Deserialize, Serialize};
 
-use super::{vectorised, with_values};
+use super::with_values;
 
 /// How an [`Adam`] steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -289,7 +292,6 @@ impl Adam {
             .map(|&active| f32::from(u8::from(active)))
             .collect();
         let active = Tensor::from_vec(active, (replicas, 1), &self.device)?;
-        // NaN stays NaN, as on the host.
         let scales = match self.config.max_norm {
             Some(longest) => Some((norms.maximum(longest)?.recip()? * longest)?),
             None => None,
@@ -347,117 +349,6 @@ impl Adam {
             epsilon: config.epsilon as f32,
         }
     }
-}
-
-/// Factors of one step.
-#[derive(Clone, Copy)]
-struct Rates {
-    beta_1: f32,
-    beta_2: f32,
-    /// α / (1 − β₁ᵗ).
-    rate: f32,
-    /// 1 / (1 − β₂ᵗ).
-    correction: f32,
-    epsilon: f32,
-}
-
-/// The step of one variable.
-struct Update<'a> {
-    rates: Rates,
-    /// What each replica's gradient is multiplied by.
-    scales: &'a [f32],
-    /// Which replicas step.
-    active: &'a [bool],
-    moments: RefCell<(&'a mut Vec<f32>, &'a mut Vec<f32>)>,
-}
-
-impl InplaceOp2 for Update<'_> {
-    fn name(&self) -> &'static str {
-        "adam"
-    }
-
-    fn cpu_fwd(
-        &self,
-        parameter: &mut CpuStorage,
-        layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<()> {
-        if layout.shape() != gradient_layout.shape() {
-            bail!(
-                "adam: a gradient of shape {:?} for a variable of shape {:?}",
-                gradient_layout.shape(),
-                layout.shape()
-            );
-        }
-        let gradient = super::values(gradient, gradient_layout)?;
-        let Some((start, end)) = layout.contiguous_offsets() else {
-            bail!("adam: a variable is not contiguous");
-        };
-        let CpuStorage::F32(parameter) = parameter else {
-            bail!("adam: a variable is not f32");
-        };
-        let parameter = &mut parameter[start..end];
-        let mut moments = self.moments.borrow_mut();
-        let (first, second) = &mut *moments;
-        let size = (gradient.len() / self.scales.len()).max(1);
-        let parts = parameter
-            .chunks_exact_mut(size)
-            .zip(gradient.chunks_exact(size))
-            .zip(first.chunks_exact_mut(size))
-            .zip(second.chunks_exact_mut(size));
-        let replicas = self.scales.iter().zip(self.active);
-        for ((((parameter, gradient), first), second), (&scale, &active)) in parts.zip(replicas) {
-            if !active {
-                continue;
-            }
-            vectorised(|| update(self.rates, scale, parameter, gradient, first, second));
-        }
-        Ok(())
-    }
-}
-
-#[inline(always)]
-fn update(
-    rates: Rates,
-    scale: f32,
-    parameter: &mut [f32],
-    gradient: &[f32],
-    first: &mut [f32],
-    second: &mut [f32],
-) {
-    let length = parameter.len();
-    let (gradient, first, second) = (
-        &gradient[..length],
-        &mut first[..length],
-        &mut second[..length],
-    );
-    for i in 0..length {
-        let g = gradient[i] * scale;
-        let m = rates.beta_1 * first[i] + (1.0 - rates.beta_1) * g;
-        let v = rates.beta_2 * second[i] + (1.0 - rates.beta_2) * (g * g);
-        first[i] = m;
-        second[i] = v;
-        parameter[i] -= rates.rate * m / ((v * rates.correction).sqrt() + rates.epsilon);
-    }
-}
-
-/// In double precision, in eight interleaved sums that are added in order.
-fn sum_of_squares(values: &[f32]) -> f64 {
-    vectorised(|| {
-        let mut sums = [0.0_f64; 8];
-        let chunks = values.chunks_exact(8);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            for (sum, &value) in sums.iter_mut().zip(chunk) {
-                *sum += f64::from(value) * f64::from(value);
-            }
-        }
-        for (sum, &value) in sums.iter_mut().zip(rest) {
-            *sum += f64::from(value) * f64::from(value);
-        }
-        sums.iter().sum()
-    })
 }
 
 #[cfg(test)]

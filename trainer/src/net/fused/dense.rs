@@ -5,13 +5,13 @@
 //! ```
 //!
 //! The derivatives of the three activations are functions of y, so z is not kept:
-//! tanh' = 1 − y², relu' = [y > 0].
+//! tanh' = 1 − y², relu' = 1 where y > 0 and 0 elsewhere.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use consort_runtime::math;
 
 use super::gemm::{Into, Matrix, multiply};
-use super::{add_column_sums, values, vectorised, with_values};
+use super::{add_column_sums, part, part_mut, values, vectorised, with_values};
 
 /// What a layer does to its sums, element by element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,14 +224,6 @@ fn slope<'a>(
         }),
     }
     scratch
-}
-
-fn part(values: &[f32], index: usize, length: usize) -> &[f32] {
-    &values[index * length..(index + 1) * length]
-}
-
-fn part_mut(values: &mut [f32], index: usize, length: usize) -> &mut [f32] {
-    &mut values[index * length..(index + 1) * length]
 }
 
 #[cfg(test)]

@@ -13,13 +13,16 @@
 //! g is the part of the input, x W_i + b_i, which needs no recurrence and is one
 //! [`dense`](super::dense()) for all rows together. Gates lie in the order r, z, n.
 
+mod kernel;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use consort_runtime::math;
+use kernel::{Advance, Scratch, backward, forward};
 
 use super::gemm::{Into, Matrix, multiply};
-use super::{add_column_sums, values, vectorised, with_values};
+use super::{part, part_mut, values, vectorised, with_values};
 
 /// The logistic function, *defined* as tanh(x/2)/2 + 1/2 with the runtime's tanh.
 #[inline]
@@ -94,12 +97,13 @@ pub fn gru_step(
         sums,
         Into::Replace,
     );
-    vectorised(|| {
-        let rows = state.chunks_exact_mut(hidden);
-        let gates = gates.chunks_exact(3 * hidden);
-        for ((state, gates), sums) in rows.zip(gates).zip(sums.chunks_exact(3 * hidden)) {
-            advance(gates, sums, bias, state);
-        }
+    vectorised(Advance {
+        gates,
+        sums,
+        bias,
+        states: state,
+        kept: &mut [],
+        hidden,
     });
 }
 
@@ -276,267 +280,6 @@ impl CustomOp3 for Gru {
             None,
         ))
     }
-}
-
-/// Buffers of one row.
-struct Scratch {
-    /// States before the row, zero where it begins an episode: `[B, H]`.
-    before: Vec<f32>,
-    /// `[B, 3H]`: h W.
-    sums: Vec<f32>,
-    /// `[B, H]`: the gradient that comes from later rows.
-    carry: Vec<f32>,
-}
-
-impl Scratch {
-    fn new(shape: &GruShape) -> Self {
-        Self {
-            before: vec![0.0; shape.batch * shape.hidden],
-            sums: vec![0.0; shape.batch * 3 * shape.hidden],
-            carry: vec![0.0; shape.batch * shape.hidden],
-        }
-    }
-}
-
-/// One group, forward: writes every state and, unless `kept` is empty, every activation.
-#[allow(clippy::too_many_arguments, reason = "one slice for each tensor")]
-fn forward(
-    shape: &GruShape,
-    gates: &[f32],
-    recurrent: &[f32],
-    start: &[f32],
-    first: &[bool],
-    states: &mut [f32],
-    kept: &mut [f32],
-    scratch: &mut Scratch,
-) {
-    let GruShape { batch, hidden, .. } = *shape;
-    let (weights, bias) = recurrent.split_at(hidden * 3 * hidden);
-    let weights = Matrix::new(weights, hidden, 3 * hidden);
-    let size = batch * hidden;
-    for t in 0..shape.rows {
-        let (past, now) = states.split_at_mut(t * size);
-        let previous = if t == 0 {
-            start
-        } else {
-            &past[(t - 1) * size..]
-        };
-        let flags = part(first, t, batch);
-        copy_masked(previous, flags, hidden, &mut scratch.before);
-        let before = Matrix::new(&scratch.before, batch, hidden);
-        multiply(before, weights, &mut scratch.sums, Into::Replace);
-        let gates = part(gates, t, 3 * size);
-        let sums = &scratch.sums;
-        let now = &mut now[..size];
-        now.copy_from_slice(&scratch.before);
-        if kept.is_empty() {
-            vectorised(|| {
-                for b in 0..batch {
-                    advance(
-                        part(gates, b, 3 * hidden),
-                        part(sums, b, 3 * hidden),
-                        bias,
-                        part_mut(now, b, hidden),
-                    );
-                }
-            });
-        } else {
-            let kept = part_mut(kept, t, 4 * size);
-            vectorised(|| {
-                for b in 0..batch {
-                    advance_and_keep(
-                        part(gates, b, 3 * hidden),
-                        part(sums, b, 3 * hidden),
-                        bias,
-                        part_mut(now, b, hidden),
-                        part_mut(kept, b, 4 * hidden),
-                    );
-                }
-            });
-        }
-    }
-}
-
-/// One sequence's row: `state` before becomes `state` after.
-#[inline(always)]
-fn advance(gates: &[f32], sums: &[f32], bias: &[f32], state: &mut [f32]) {
-    let hidden = state.len();
-    let [g_r, g_z, g_n] = thirds(gates, hidden);
-    let [s_r, s_z, s_n] = thirds(sums, hidden);
-    let [b_r, b_z, b_n] = thirds(bias, hidden);
-    for i in 0..hidden {
-        let r = sigmoid(g_r[i] + (s_r[i] + b_r[i]));
-        let z = sigmoid(g_z[i] + (s_z[i] + b_z[i]));
-        let n = math::tanh(g_n[i] + r * (s_n[i] + b_n[i]));
-        state[i] = (1.0 - z) * n + z * state[i];
-    }
-}
-
-/// [`advance`], which also writes r, z, n and the candidate's recurrent sum.
-#[inline(always)]
-fn advance_and_keep(
-    gates: &[f32],
-    sums: &[f32],
-    bias: &[f32],
-    state: &mut [f32],
-    kept: &mut [f32],
-) {
-    let hidden = state.len();
-    let [g_r, g_z, g_n] = thirds(gates, hidden);
-    let [s_r, s_z, s_n] = thirds(sums, hidden);
-    let [b_r, b_z, b_n] = thirds(bias, hidden);
-    let (k_r, rest) = kept.split_at_mut(hidden);
-    let (k_z, rest) = rest.split_at_mut(hidden);
-    let (k_n, k_s) = rest.split_at_mut(hidden);
-    let k_s = &mut k_s[..hidden];
-    for i in 0..hidden {
-        let r = sigmoid(g_r[i] + (s_r[i] + b_r[i]));
-        let z = sigmoid(g_z[i] + (s_z[i] + b_z[i]));
-        let s = s_n[i] + b_n[i];
-        let n = math::tanh(g_n[i] + r * s);
-        state[i] = (1.0 - z) * n + z * state[i];
-        k_r[i] = r;
-        k_z[i] = z;
-        k_n[i] = n;
-        k_s[i] = s;
-    }
-}
-
-/// One group, backward through time: writes the gradients of the gates and of the recurrent
-/// weights and biases.
-#[allow(clippy::too_many_arguments, reason = "one slice for each tensor")]
-fn backward(
-    shape: &GruShape,
-    recurrent: &[f32],
-    start: &[f32],
-    first: &[bool],
-    states: &[f32],
-    kept: &[f32],
-    gradient: &[f32],
-    d_gates: &mut [f32],
-    d_recurrent: &mut [f32],
-    d_sums: &mut [f32],
-    scratch: &mut Scratch,
-) {
-    let GruShape { batch, hidden, .. } = *shape;
-    let weights = &recurrent[..hidden * 3 * hidden];
-    let weights = Matrix::new(weights, hidden, 3 * hidden).transposed();
-    let (d_weights, d_bias) = d_recurrent.split_at_mut(hidden * 3 * hidden);
-    let size = batch * hidden;
-    let Scratch { before, carry, .. } = scratch;
-    carry.fill(0.0);
-    for t in (0..shape.rows).rev() {
-        let previous = match t {
-            0 => start,
-            _ => part(states, t - 1, size),
-        };
-        let flags = part(first, t, batch);
-        copy_masked(previous, flags, hidden, before);
-        let kept = part(kept, t, 4 * size);
-        let gradient = part(gradient, t, size);
-        let d_gates = part_mut(d_gates, t, 3 * size);
-        let d_sums = part_mut(d_sums, t, 3 * size);
-        vectorised(|| {
-            for b in 0..batch {
-                retreat(
-                    part(kept, b, 4 * hidden),
-                    part(before, b, hidden),
-                    part(gradient, b, hidden),
-                    part_mut(carry, b, hidden),
-                    part_mut(d_gates, b, 3 * hidden),
-                    part_mut(d_sums, b, 3 * hidden),
-                );
-            }
-        });
-        let d_sums = Matrix::new(d_sums, batch, 3 * hidden);
-        multiply(d_sums, weights, carry, Into::Add);
-        for (carry, &flag) in carry.chunks_exact_mut(hidden).zip(flags) {
-            if flag {
-                carry.fill(0.0);
-            }
-        }
-        let before = Matrix::new(before, batch, hidden);
-        multiply(before.transposed(), d_sums, d_weights, Into::Add);
-    }
-    add_column_sums(d_sums, d_bias);
-}
-
-/// One sequence's row, backward. `carry` is the gradient from later rows of the state after this
-/// row, and becomes the direct part, z ∘ dh', of that of the state before it.
-///
-/// ```text
-/// dn = dh' (1 − z) (1 − n²)      dz = dh' (h − n) z (1 − z)      dr = dn s r (1 − r)
-/// ```
-///
-/// with s = h W_n + b_n: these are the gradients of the gates; those of the recurrent sums differ
-/// in the last third, r ∘ dn.
-#[inline(always)]
-fn retreat(
-    kept: &[f32],
-    before: &[f32],
-    gradient: &[f32],
-    carry: &mut [f32],
-    d_gates: &mut [f32],
-    d_sums: &mut [f32],
-) {
-    let hidden = carry.len();
-    let [k_r, k_z, k_n] = thirds(kept, hidden);
-    let k_s = &kept[3 * hidden..][..hidden];
-    let (before, gradient) = (&before[..hidden], &gradient[..hidden]);
-    let [dg_r, dg_z, dg_n] = thirds_mut(d_gates, hidden);
-    let [ds_r, ds_z, ds_n] = thirds_mut(d_sums, hidden);
-    for i in 0..hidden {
-        let (r, z, n) = (k_r[i], k_z[i], k_n[i]);
-        let dh = gradient[i] + carry[i];
-        let dn = dh * (1.0 - z) * (1.0 - n * n);
-        let dz = dh * (before[i] - n) * (z * (1.0 - z));
-        let dr = dn * k_s[i] * (r * (1.0 - r));
-        carry[i] = dh * z;
-        dg_r[i] = dr;
-        dg_z[i] = dz;
-        dg_n[i] = dn;
-        ds_r[i] = dr;
-        ds_z[i] = dz;
-        ds_n[i] = dn * r;
-    }
-}
-
-/// Copies states, zero where an episode begins.
-fn copy_masked(states: &[f32], flags: &[bool], hidden: usize, to: &mut [f32]) {
-    let rows = states.chunks_exact(hidden).zip(to.chunks_exact_mut(hidden));
-    for ((from, to), &flag) in rows.zip(flags) {
-        if flag {
-            to.fill(0.0);
-        } else {
-            to.copy_from_slice(from);
-        }
-    }
-}
-
-#[inline(always)]
-fn thirds(row: &[f32], hidden: usize) -> [&[f32]; 3] {
-    [
-        &row[..hidden],
-        &row[hidden..2 * hidden],
-        &row[2 * hidden..3 * hidden],
-    ]
-}
-
-#[inline(always)]
-fn thirds_mut(row: &mut [f32], hidden: usize) -> [&mut [f32]; 3] {
-    let (a, rest) = row.split_at_mut(hidden);
-    let (b, c) = rest.split_at_mut(hidden);
-    [a, b, &mut c[..hidden]]
-}
-
-#[inline(always)]
-fn part<T>(values: &[T], index: usize, length: usize) -> &[T] {
-    &values[index * length..(index + 1) * length]
-}
-
-#[inline(always)]
-fn part_mut<T>(values: &mut [T], index: usize, length: usize) -> &mut [T] {
-    &mut values[index * length..(index + 1) * length]
 }
 
 /// The same from candle's own operations.

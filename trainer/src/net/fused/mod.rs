@@ -13,24 +13,29 @@
 //! it: its bits do not depend on its neighbours.
 
 pub mod adam;
+pub mod categorical;
 pub mod dense;
 pub mod gemm;
 pub mod gru;
 
 pub use adam::{Adam, AdamConfig, AdamState};
+pub use categorical::{categorical, log_softmax};
 pub use dense::{Activation, dense};
 pub use gru::{gru, gru_step, sigmoid};
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
-/// Runs `f` compiled for the widest vectors that this processor has.
+/// Runs `op` compiled for the widest vectors that this processor has.
 ///
 /// Loops over slices inside it become vector instructions. Which ones does not show in the
 /// results: additions, products, quotients and square roots are rounded as IEEE 754 says in any
 /// width, and Rust contracts none of them.
+///
+/// Only what is inlined is compiled so. A closure of a few lines is; a larger `op` is a struct
+/// whose `call` is `#[inline(always)]`.
 #[inline(always)]
-fn vectorised<R>(f: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(f)
+fn vectorised<Op: pulp::NullaryFnOnce>(op: Op) -> Op::Output {
+    pulp::Arch::new().dispatch(op)
 }
 
 /// The values of a contiguous CPU tensor as an operation is given them.
@@ -48,6 +53,18 @@ fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Resul
         Storage::Cpu(storage) => f(values(storage, layout)?),
         _ => bail!("a fused operation of the CPU was given a tensor of another device"),
     }
+}
+
+/// The `index`-th part of `length` values.
+#[inline(always)]
+fn part<T>(values: &[T], index: usize, length: usize) -> &[T] {
+    &values[index * length..(index + 1) * length]
+}
+
+/// [`part`], to write to.
+#[inline(always)]
+fn part_mut<T>(values: &mut [T], index: usize, length: usize) -> &mut [T] {
+    &mut values[index * length..(index + 1) * length]
 }
 
 /// Adds to each of `sums` its column of the row-major `rows`.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::decpomdp::{FiniteHorizon, problems};
 use super::{Environment, TeamSpec};
 
 /// Makes environments of one task.
@@ -17,6 +18,8 @@ pub struct Simulation {
     pub description: String,
     /// The best return that agents who act apart can reach, where it is known.
     pub optimum: Option<f64>,
+    /// The model, where it is one that can be planned in.
+    pub problem: Option<Arc<FiniteHorizon>>,
     spec: TeamSpec,
     make: Make,
 }
@@ -32,6 +35,7 @@ impl Simulation {
             name: name.into(),
             description: description.into(),
             optimum: None,
+            problem: None,
             spec: make().spec().clone(),
             make: Arc::new(move || Box::new(make())),
         }
@@ -41,6 +45,14 @@ impl Simulation {
     pub fn with_optimum(self, optimum: f64) -> Self {
         Self {
             optimum: Some(optimum),
+            ..self
+        }
+    }
+
+    /// The same, with its model.
+    pub fn with_problem(self, problem: Arc<FiniteHorizon>) -> Self {
+        Self {
+            problem: Some(problem),
             ..self
         }
     }
@@ -80,4 +92,9 @@ pub struct Family {
 }
 
 /// Every family.
-pub static FAMILIES: &[Family] = &[];
+pub static FAMILIES: &[Family] = &[
+    problems::DEC_TIGER_FAMILY,
+    problems::BROADCAST_FAMILY,
+    problems::RECYCLING_FAMILY,
+    problems::GRID_SMALL_FAMILY,
+];

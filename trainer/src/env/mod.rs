@@ -4,6 +4,7 @@
 //! H hidden units, R replicas (independent runs trained side by side).
 
 pub mod builtin;
+pub mod decpomdp;
 pub mod family;
 pub mod game;
 mod game_environment;

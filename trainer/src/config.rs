@@ -21,6 +21,7 @@ pub use method::{ArmName, Method};
 use crate::algo::ArmKind;
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::factored::{FactoredConfig, Temperature};
+use crate::env::decpomdp::file::from_text;
 use crate::env::{Game, Task, TaskError};
 use crate::net::NetworkConfig;
 
@@ -30,6 +31,12 @@ use crate::net::NetworkConfig;
 pub struct Config {
     /// Name of the task.
     pub task: String,
+    /// Steps of an episode, where `task` is a Dec-POMDP read from a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub horizon: Option<usize>,
+    /// The text of that file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// How the team learns.
     pub method: Method,
     /// Seed of every stream of random numbers, at most 2⁶³ − 1 (TOML's integers are signed).
@@ -59,6 +66,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             task: String::new(),
+            horizon: None,
+            model: None,
             method: Method::Annealed,
             seed: 0,
             steps: 400_000,
@@ -180,9 +189,10 @@ impl Config {
 
     /// The task this configuration names or embeds.
     pub fn task(&self) -> Result<Task, TaskError> {
-        match &self.game {
-            Some(game) => Task::from_game(game.clone()),
-            None => Task::find(&self.task),
+        match (&self.game, &self.model) {
+            (Some(game), _) => Task::from_game(game.clone()),
+            (None, Some(text)) => embedded(text, &self.task, self.horizon),
+            (None, None) => Task::find_with(&self.task, self.horizon),
         }
     }
 
@@ -198,4 +208,9 @@ impl Config {
              {settings}"
         )
     }
+}
+
+/// The task of acting in an embedded Dec-POMDP.
+pub(crate) fn embedded(text: &str, name: &str, horizon: Option<usize>) -> Result<Task, TaskError> {
+    Task::from_problem(from_text("model", name, text.to_owned(), horizon)?)
 }

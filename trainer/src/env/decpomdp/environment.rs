@@ -32,7 +32,8 @@ impl DecPomdpEnvironment {
     pub fn new(problem: Arc<FiniteHorizon>) -> Self {
         let model = &problem.model;
         let sizes = std::iter::zip(model.actions().sizes(), model.observations().sizes());
-        let agents = sizes.map(|(&actions, &seen)| AgentSpec::discrete(actions + seen + 1, actions));
+        let agents =
+            sizes.map(|(&actions, &seen)| AgentSpec::discrete(actions + seen + 1, actions));
         let spec = TeamSpec {
             state: model.states(),
             ..TeamSpec::new(agents.collect(), problem.horizon)

@@ -29,7 +29,9 @@ pub enum DecPomdpFileError {
         source: ParseError,
     },
     /// The horizon is missing, or is none.
-    #[error("horizon: found {found}, expected the steps of an episode in `{name}`, from 1 to {MAX_HORIZON}, as in --horizon 4")]
+    #[error(
+        "horizon: found {found}, expected the steps of an episode in `{name}`, from 1 to {MAX_HORIZON}, as in --horizon 4"
+    )]
     Horizon {
         /// The file or the model.
         name: String,
@@ -37,7 +39,9 @@ pub enum DecPomdpFileError {
         found: String,
     },
     /// A horizon for something that has one.
-    #[error("horizon: found {found}, expected none: only a `.dpomdp` file goes with one, and `{name}` is none")]
+    #[error(
+        "horizon: found {found}, expected none: only a `.dpomdp` file goes with one, and `{name}` is none"
+    )]
     NoHorizon {
         /// The task.
         name: String,
@@ -97,8 +101,17 @@ pub fn from_text(
 /// front, at most 40 characters.
 fn plain(stem: &str) -> String {
     let kept = |c: &char| !c.is_control() && !"/\\:".contains(*c);
-    let name: String = stem.trim_start_matches('.').chars().filter(kept).take(40).collect();
-    if name.is_empty() { "model".to_owned() } else { name }
+    let name: String = stem
+        .trim_start_matches('.')
+        .chars()
+        .filter(kept)
+        .take(40)
+        .collect();
+    if name.is_empty() {
+        "model".to_owned()
+    } else {
+        name
+    }
 }
 
 fn without_horizon(name: &str) -> &str {
@@ -134,12 +147,20 @@ mod tests {
         assert_eq!((problem.name.as_str(), problem.horizon), ("tiny-h3", 3));
         assert_eq!(problem.source.as_deref(), Some(ONE));
         let missing = message(read(&path, None));
-        assert!(missing.starts_with("horizon: found nothing, expected the steps of an episode in `tiny`"));
+        assert!(
+            missing
+                .starts_with("horizon: found nothing, expected the steps of an episode in `tiny`")
+        );
         assert!(message(read(&path, Some(0))).contains("found 0"));
 
         std::fs::write(&path, ONE.replace("discount: 1", "discount: 2")).unwrap();
         let defect = message(read(&path, Some(3)));
-        assert!(defect.ends_with("tiny.dpomdp: line 2: discount: found `2`, expected a number from 0 to 1"), "{defect}");
+        assert!(
+            defect.ends_with(
+                "tiny.dpomdp: line 2: discount: found `2`, expected a number from 0 to 1"
+            ),
+            "{defect}"
+        );
         let absent = message(read(&folder.path().join("absent.dpomdp"), Some(3)));
         assert!(absent.contains("absent.dpomdp: cannot be read"), "{absent}");
         assert!(message(read(folder.path(), Some(3))).contains("cannot be read"));
@@ -147,7 +168,12 @@ mod tests {
 
     #[test]
     fn names_are_fit_for_folders_and_change_with_the_horizon() {
-        let named = |stem: &str| from_text("x", stem, ONE.to_owned(), Some(7)).unwrap().name.clone();
+        let named = |stem: &str| {
+            from_text("x", stem, ONE.to_owned(), Some(7))
+                .unwrap()
+                .name
+                .clone()
+        };
         assert_eq!(named("tiger-h4"), "tiger-h7");
         assert_eq!(named("tiger-hard"), "tiger-hard-h7");
         assert_eq!(named("-h4"), "-h4-h7");

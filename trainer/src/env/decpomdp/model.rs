@@ -291,7 +291,9 @@ impl DecPomdp {
         }
         if values == Values::Cost {
             // 0 − x, for −x would print a cost of nothing as −0.
-            rewards.iter_mut().for_each(|reward| *reward = 0.0 - *reward);
+            rewards
+                .iter_mut()
+                .for_each(|reward| *reward = 0.0 - *reward);
         }
 
         normalise(&mut tables.start, RowName::Start, &spaces)?;
@@ -301,7 +303,11 @@ impl DecPomdp {
         }
         for (row, observations) in tables.observations.chunks_exact_mut(seen).enumerate() {
             let (action, state) = (row / states, row % states);
-            normalise(observations, RowName::Observation { action, state }, &spaces)?;
+            normalise(
+                observations,
+                RowName::Observation { action, state },
+                &spaces,
+            )?;
         }
         let mut model = Self {
             discount,
@@ -542,7 +548,10 @@ mod tests {
         let short = message(Rewards::State(vec![0.0; 3]));
         assert_eq!(short, "R: found 3 entries, expected 4");
         let huge = message(Rewards::State(vec![0.0, f64::NAN, 0.0, 0.0]));
-        assert!(huge.contains("found NaN, expected a finite number"), "{huge}");
+        assert!(
+            huge.contains("found NaN, expected a finite number"),
+            "{huge}"
+        );
 
         let model = rooms(Values::Reward, Rewards::State(vec![0.0; 4])).unwrap();
         let spaces = model.spaces().clone();
@@ -552,9 +561,8 @@ mod tests {
             observations: [0.9, 0.1, 0.2, 0.8].repeat(2),
             rewards: Rewards::State(vec![0.0; 4]),
         };
-        let make = |transitions| {
-            DecPomdp::new(spaces.clone(), 1.0, Values::Reward, tables(transitions))
-        };
+        let make =
+            |transitions| DecPomdp::new(spaces.clone(), 1.0, Values::Reward, tables(transitions));
         let error = make(vec![1.0, 0.0, 0.0, 1.0, 0.25, 0.75, 0.75, 0.2]).unwrap_err();
         assert_eq!(
             error.to_string(),

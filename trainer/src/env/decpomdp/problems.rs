@@ -43,12 +43,17 @@ pub static BROADCAST: Problem = Problem {
     name: "broadcast",
     description: "two nodes share a channel: a message gets through if only one of them sends",
     optima: &[
+        (1, 1.0),
         (2, 2.0),
         (3, 2.99),
         (4, 3.89),
         (5, 4.79),
         (10, 9.29),
         (20, 18.313228),
+        (25, 22.881523),
+        (30, 27.421850),
+        (40, 36.459724),
+        (50, 45.501604),
     ],
     build: || shipped(include_str!("problems/broadcast.dpomdp")),
 };
@@ -59,12 +64,16 @@ pub static RECYCLING: Problem = Problem {
     name: "recycling",
     description: "two robots collect cans, big ones only together, and recharge before they stop",
     optima: &[
+        (1, 5.0),
         (2, 7.0),
         (3, 10.660125),
         (4, 13.38),
         (5, 16.486),
         (10, 31.863889),
         (20, 62.633136),
+        (30, 93.402367),
+        (40, 124.171598),
+        (50, 154.940828),
     ],
     build: || shipped(include_str!("problems/recycling.dpomdp")),
 };
@@ -141,13 +150,17 @@ impl Problem {
     /// what [`super::solve`] finds in a moment.
     pub fn optimum(&self, horizon: usize) -> Option<f64> {
         let mut known = self.optima.iter();
-        known.find(|(steps, _)| *steps == horizon).map(|&(_, value)| value)
+        known
+            .find(|(steps, _)| *steps == horizon)
+            .map(|&(_, value)| value)
     }
 
     /// What `<name>-h<h>` stands for.
     fn member(&self, name: &str) -> Option<Result<Simulation, String>> {
         let rest = name.strip_prefix(self.name)?;
-        let digits = rest.strip_prefix("-h").or(Some(rest).filter(|rest| rest.is_empty()))?;
+        let digits = rest
+            .strip_prefix("-h")
+            .or(Some(rest).filter(|rest| rest.is_empty()))?;
         let horizon = digits.parse().ok().filter(|horizon: &usize| {
             (1..=MAX_HORIZON).contains(horizon) && horizon.to_string() == digits
         });

@@ -26,7 +26,10 @@ use heuristic::Heuristic;
 use stage::Stage;
 
 /// A budget of about ten seconds.
-pub const DEFAULT_BUDGET: u64 = 10_000_000_000;
+pub const DEFAULT_BUDGET: u64 = 400_000_000;
+
+/// Additions of the preparation that take as long as a step of the search.
+const EASE: f64 = 20.0;
 
 /// A best decentralised policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +80,22 @@ pub struct TooLarge {
 /// # Errors
 /// [`TooLarge`].
 pub fn solve(problem: &FiniteHorizon, budget: u64) -> Result<Solution, TooLarge> {
+    let model = &problem.model;
+    let refused = |nodes, found, bound| TooLarge {
+        name: problem.name.clone(),
+        states: model.states(),
+        actions: model.actions().count(),
+        observations: model.observations().count(),
+        horizon: problem.horizon,
+        nodes,
+        budget,
+        found,
+        bound,
+    };
+    if Heuristic::cost(model, problem.horizon) > EASE * budget as f64 {
+        let (_, high) = model.reward_range();
+        return Err(refused(0, None, high * problem.horizon as f64));
+    }
     let mut search = Search::new(problem);
     let root = search.root();
     let first = root.bound;
@@ -107,7 +126,6 @@ pub fn solve(problem: &FiniteHorizon, budget: u64) -> Result<Solution, TooLarge>
             break Some(node.bound);
         }
     };
-    let model = &problem.model;
     match open {
         None => Ok(Solution {
             value: search.best,
@@ -115,17 +133,10 @@ pub fn solve(problem: &FiniteHorizon, budget: u64) -> Result<Solution, TooLarge>
             policy: search.policy(),
             nodes: search.nodes,
         }),
-        Some(bound) => Err(TooLarge {
-            name: problem.name.clone(),
-            states: model.states(),
-            actions: model.actions().count(),
-            observations: model.observations().count(),
-            horizon: problem.horizon,
-            nodes: search.nodes,
-            budget,
-            found: search.best_end.map(|_| search.best),
-            bound,
-        }),
+        Some(bound) => {
+            let found = search.best_end.as_ref().map(|_| search.best);
+            Err(refused(search.nodes, found, bound))
+        }
     }
 }
 
@@ -211,7 +222,9 @@ impl<'a> Search<'a> {
 
     fn root(&mut self) -> Partial {
         let stage = Stage::first(self.model, self.horizon, &mut self.heuristic);
-        let bound = stage.bounds(self.model, &[]).branches;
+        let bound = stage
+            .bounds(self.model, &self.heuristic.parts, &[])
+            .branches;
         let bound = bound.into_iter().fold(f64::NEG_INFINITY, f64::max);
         self.partial(bound, Rc::new(stage), Box::default())
     }
@@ -246,7 +259,7 @@ impl<'a> Search<'a> {
             return self.advance(node).into_iter().collect();
         }
         self.work += stage.cost(self.model);
-        let bounds = stage.bounds(self.model, &node.prefix);
+        let bounds = stage.bounds(self.model, &self.heuristic.parts, &node.prefix);
         let responder = stage.order[stage.order.len() - 1];
         let last = stage.time + 1 == self.horizon;
         if last && node.prefix.len() + stage.types.sizes()[responder] == decisions {
@@ -281,7 +294,7 @@ impl<'a> Search<'a> {
             return None;
         }
         *earned = next.earned;
-        let ahead = next.bounds(model, &[]).branches;
+        let ahead = next.bounds(model, &self.heuristic.parts, &[]).branches;
         let ahead = ahead.into_iter().fold(f64::NEG_INFINITY, f64::max);
         let bound = node.bound.min(next.earned + ahead);
         Some(self.partial(bound, Rc::new(next), Box::default()))

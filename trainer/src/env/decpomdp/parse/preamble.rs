@@ -53,7 +53,12 @@ pub(super) fn number(word: Word<'_>) -> Option<f64> {
 /// What would have been right where no such thing is found.
 pub(super) fn one_of(what: &str, names: &[String]) -> String {
     let last = names.len().saturating_sub(1);
-    if names.len() > 12 || names.iter().enumerate().all(|(i, name)| *name == i.to_string()) {
+    if names.len() > 12
+        || names
+            .iter()
+            .enumerate()
+            .all(|(i, name)| *name == i.to_string())
+    {
         return format!("{what}: a name given above or a number from 0 to {last}");
     }
     format!("{what}: {}, or a number from 0 to {last}", names.join(", "))
@@ -113,7 +118,11 @@ fn names(entry: &Entry<'_>, words: &[Word<'_>], most: usize) -> Result<Vec<Strin
             return Err(entry.wrong(*word, "a name that begins with a letter"));
         }
         if names.iter().any(|name| name == word.text) {
-            return Err(entry.error(Some(*word), format!("{} twice", quoted(*word)), "other names"));
+            return Err(entry.error(
+                Some(*word),
+                format!("{} twice", quoted(*word)),
+                "other names",
+            ));
         }
         names.push(word.text.to_owned());
     }
@@ -182,7 +191,13 @@ fn start(entry: &Entry<'_>, states: &[String]) -> Result<Vec<f64>, ParseError> {
         if count == 0 {
             return Err(entry.error(Some(first), "every state", "at least one left to start in"));
         }
-        let share = |listed: bool| if listed == wanted { 1.0 / count as f64 } else { 0.0 };
+        let share = |listed: bool| {
+            if listed == wanted {
+                1.0 / count as f64
+            } else {
+                0.0
+            }
+        };
         return Ok(listed.into_iter().map(share).collect());
     }
     if words.len() == 1 {
@@ -216,13 +231,20 @@ fn start(entry: &Entry<'_>, states: &[String]) -> Result<Vec<f64>, ParseError> {
 fn too_large(entries: &[Entry<'_>], error: &ModelError) -> ParseError {
     let (key, table, size) = match error {
         ModelError::TooLarge { table, entries } => (
-            if *table == "observations" || *table == "O" { Key::Observations } else { Key::Actions },
+            if *table == "observations" || *table == "O" {
+                Key::Observations
+            } else {
+                Key::Actions
+            },
             *table,
             *entries,
         ),
         _ => (Key::States, "model", 0.0),
     };
-    let line = entries.iter().find(|entry| entry.key == key).map(|entry| entry.line);
+    let line = entries
+        .iter()
+        .find(|entry| entry.key == key)
+        .map(|entry| entry.line);
     ParseError {
         line,
         at: key.name().to_owned(),

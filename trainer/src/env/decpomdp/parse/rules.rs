@@ -98,7 +98,12 @@ impl<'a> Rules<'a> {
             (Some(_), None) => width,
             (None, None) => successors * width,
         };
-        expect_count(entry, data.len(), count, data.first().map(|(_, word)| *word))?;
+        expect_count(
+            entry,
+            data.len(),
+            count,
+            data.first().map(|(_, word)| *word),
+        )?;
 
         // As little detail as says it: R(s, a) is all that most models have.
         let all = |selection: &Option<Vec<usize>>, size| {
@@ -215,7 +220,9 @@ fn distribute(
         Some(field) => selection(spaces, entry, field, Axis::State)?,
         None => (0..states).collect(),
     };
-    let outcomes = fields.get(2).map(|field| selection(spaces, entry, field, outcome));
+    let outcomes = fields
+        .get(2)
+        .map(|field| selection(spaces, entry, field, outcome));
     let outcomes = outcomes.transpose()?;
     // The numbers, and how many of them each row of the table takes (0: all rows the same).
     let (values, step): (Vec<f64>, usize) = match (data, fields.len()) {
@@ -225,17 +232,32 @@ fn distribute(
             return Err(entry.wrong(word, expected));
         }
         (Data::Identity(_), 1) => {
-            let cell = |index| if index / states == index % states { 1.0 } else { 0.0 };
+            let cell = |index| {
+                if index / states == index % states {
+                    1.0
+                } else {
+                    0.0
+                }
+            };
             ((0..states * states).map(cell).collect(), width)
         }
         (Data::Uniform(word) | Data::Identity(word), _) => {
-            let what = if fields.len() == 3 { "a probability" } else { "probabilities" };
+            let what = if fields.len() == 3 {
+                "a probability"
+            } else {
+                "probabilities"
+            };
             return Err(entry.wrong(word, what));
         }
         (data, fields) => {
             let values = numbers(entry, &data)?;
             let count = [states * width, width, 1][fields - 1];
-            expect_count(entry, values.len(), count, values.first().map(|(_, word)| *word))?;
+            expect_count(
+                entry,
+                values.len(),
+                count,
+                values.first().map(|(_, word)| *word),
+            )?;
             for (value, word) in &values {
                 if *value < 0.0 || *value > 1.0 + 1e-9 {
                     return Err(entry.wrong(*word, "a probability (a number from 0 to 1)"));
@@ -251,7 +273,9 @@ fn distribute(
             table.lines[row] = entry.line;
             let target = &mut table.entries[row * width..][..width];
             match &outcomes {
-                Some(outcomes) => outcomes.iter().for_each(|&outcome| target[outcome] = values[0]),
+                Some(outcomes) => outcomes
+                    .iter()
+                    .for_each(|&outcome| target[outcome] = values[0]),
                 None => target.copy_from_slice(&values[state * step..][..width]),
             }
         }
@@ -289,7 +313,9 @@ fn fields<'a>(entry: &Entry<'a>) -> Result<(Vec<Vec<Word<'a>>>, Data<'a>), Parse
             let number = |&word: &Word<'a>| {
                 let value = number(word);
                 let expected = "a number (after a colon, or on the lines below)";
-                value.map(|value| (value, word)).ok_or_else(|| entry.wrong(word, expected))
+                value
+                    .map(|value| (value, word))
+                    .ok_or_else(|| entry.wrong(word, expected))
             };
             Data::Numbers(data.iter().map(number).collect::<Result<_, _>>()?)
         }
@@ -322,8 +348,18 @@ fn expect_count(
 }
 
 /// The joint actions that a field stands for.
-fn actions(spaces: &Spaces, entry: &Entry<'_>, field: &[Word<'_>]) -> Result<Vec<usize>, ParseError> {
-    joint(&spaces.actions, &spaces.names.actions, "action", entry, field)
+fn actions(
+    spaces: &Spaces,
+    entry: &Entry<'_>,
+    field: &[Word<'_>],
+) -> Result<Vec<usize>, ParseError> {
+    joint(
+        &spaces.actions,
+        &spaces.names.actions,
+        "action",
+        entry,
+        field,
+    )
 }
 
 /// The states or joint observations that a field stands for.
@@ -365,7 +401,11 @@ fn joint(
             return Ok((0..space.count()).collect());
         }
         if names.len() > 1 {
-            let index = word.text.parse().ok().filter(|&index| index < space.count());
+            let index = word
+                .text
+                .parse()
+                .ok()
+                .filter(|&index| index < space.count());
             let expected = format!(
                 "`*`, a joint {what} from 0 to {}, or one {what} for each of {} agents",
                 space.count() - 1,
@@ -379,7 +419,10 @@ fn joint(
     if field.len() != names.len() {
         let listed: Vec<&str> = field.iter().map(|word| word.text).collect();
         let found = format!("`{}`", listed.join(" "));
-        let expected = format!("one {what} for each of {} agents, then a colon", names.len());
+        let expected = format!(
+            "one {what} for each of {} agents, then a colon",
+            names.len()
+        );
         return Err(entry.error(field.first().copied(), found, expected));
     }
     let mut chosen = vec![0];
@@ -392,9 +435,9 @@ fn joint(
                 return Err(entry.error(Some(*word), quoted(*word), expected));
             }
         };
-        let grown = chosen.iter().flat_map(|&prefix: &usize| {
-            parts.iter().map(move |part| prefix * names.len() + part)
-        });
+        let grown = chosen
+            .iter()
+            .flat_map(|&prefix: &usize| parts.iter().map(move |part| prefix * names.len() + part));
         chosen = grown.collect();
     }
     Ok(chosen)

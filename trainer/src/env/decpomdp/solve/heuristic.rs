@@ -39,8 +39,8 @@ pub(super) struct Heuristic<'a> {
     vectors: Vec<Vec<f64>>,
     /// Q̂_k(b, ·) by (k, depth) and by the belief's key.
     known: HashMap<(usize, usize, Key), Rc<[f64]>>,
-    /// Parts of every joint action, `[A][N]`.
-    parts: Vec<Vec<usize>>,
+    /// Parts of every joint action, `[A, N]`.
+    pub(super) parts: Vec<usize>,
     /// Decision rules of all agents but the last, as one number; `None` where they are too many.
     rules: Option<JointSpace>,
     /// Additions made.
@@ -59,7 +59,11 @@ pub(super) fn key(distribution: &[f64]) -> Key {
 
 /// Everything seen jointly after joint action `action` in the (weighted) belief `belief`: each
 /// joint observation with P(s', o), `[S]`.
-pub(super) fn successors(model: &DecPomdp, belief: &[f64], action: usize) -> Vec<(usize, Vec<f64>)> {
+pub(super) fn successors(
+    model: &DecPomdp,
+    belief: &[f64],
+    action: usize,
+) -> Vec<(usize, Vec<f64>)> {
     let mut moved = vec![0.0; belief.len()];
     for (state, &p) in belief.iter().enumerate().filter(|&(_, &p)| p > 0.0) {
         for (successor, q) in model.transition(state, action).iter() {
@@ -73,7 +77,8 @@ pub(super) fn successors(model: &DecPomdp, belief: &[f64], action: usize) -> Vec
         }
     }
     let seen = seen.into_iter().enumerate();
-    seen.filter_map(|(o, belief)| belief.map(|belief| (o, belief))).collect()
+    seen.filter_map(|(o, belief)| belief.map(|belief| (o, belief)))
+        .collect()
 }
 
 impl<'a> Heuristic<'a> {
@@ -90,11 +95,23 @@ impl<'a> Heuristic<'a> {
             depth: depth(model, horizon),
             vectors: informed(model, horizon),
             known: HashMap::new(),
-            parts: (0..joint.count()).map(|a| joint.split(a).collect()).collect(),
+            parts: (0..joint.count()).flat_map(|a| joint.split(a)).collect(),
             rules: JointSpace::new(&rules, MOST_RULES),
             model,
             work: 0,
         }
+    }
+
+    /// Additions that the preparation takes, at most about.
+    pub(super) fn cost(model: &DecPomdp, horizon: usize) -> f64 {
+        let (rows, seen) = (
+            model.spaces().rows() as f64,
+            model.observations().count() as f64,
+        );
+        let vectors = horizon as f64 * rows * rows * seen;
+        // Finding out how far to look ahead: every belief is moved by every action.
+        let beliefs = MOST_BELIEFS as f64 * rows * (model.states() as f64 + seen);
+        vectors + beliefs
     }
 
     /// Q̂_k(b, ·), `[A]`, for `steps` = k ≥ 1.
@@ -134,7 +151,10 @@ impl<'a> Heuristic<'a> {
             let p: f64 = next.iter().sum();
             next.iter_mut().for_each(|q| *q /= p);
             let values = self.ahead(&next, steps, depth);
-            seen.push((o, values.iter().map(|value| p * value).collect::<Vec<f64>>()));
+            seen.push((
+                o,
+                values.iter().map(|value| p * value).collect::<Vec<f64>>(),
+            ));
         }
         self.work += (belief.len() * belief.len()) as u64;
         match self.rules.as_ref() {
@@ -153,12 +173,21 @@ impl<'a> Heuristic<'a> {
         let replies = self.model.actions().sizes()[last];
         // Where each agent's part of a rule begins.
         let starts: Vec<usize> = (observations.sizes().iter())
-            .scan(0, |start, size| Some(std::mem::replace(start, *start + size)))
+            .scan(0, |start, size| {
+                Some(std::mem::replace(start, *start + size))
+            })
             .collect();
         let places: Vec<Vec<usize>> = (seen.iter())
-            .map(|(o, _)| (0..last).map(|i| starts[i] + observations.part(*o, i)).collect())
+            .map(|(o, _)| {
+                (0..last)
+                    .map(|i| starts[i] + observations.part(*o, i))
+                    .collect()
+            })
             .collect();
-        let own: Vec<usize> = seen.iter().map(|(o, _)| observations.part(*o, last)).collect();
+        let own: Vec<usize> = seen
+            .iter()
+            .map(|(o, _)| observations.part(*o, last))
+            .collect();
         let mut totals = vec![0.0; observations.sizes()[last] * replies];
         let mut best = f64::NEG_INFINITY;
         for rule in 0..rules.count() {
@@ -179,11 +208,14 @@ impl<'a> Heuristic<'a> {
     /// The last agent is held to its own observation, the others see everything.
     fn relaxed(&self, seen: &[(usize, Vec<f64>)]) -> f64 {
         let last = self.model.agents() - 1;
-        let sizes = (self.model.observations().sizes()[last], self.model.actions().sizes()[last]);
+        let sizes = (
+            self.model.observations().sizes()[last],
+            self.model.actions().sizes()[last],
+        );
         let mut totals = vec![0.0; sizes.0 * sizes.1];
         for (o, values) in seen {
             let mut best = vec![f64::NEG_INFINITY; sizes.1];
-            for (parts, value) in self.parts.iter().zip(values) {
+            for (parts, value) in self.parts.chunks_exact(last + 1).zip(values) {
                 best[parts[last]] = best[parts[last]].max(*value);
             }
             let own = self.model.observations().part(*o, last);
@@ -233,7 +265,9 @@ fn informed(model: &DecPomdp, horizon: usize) -> Vec<Vec<f64>> {
             let mut certain = vec![0.0; states];
             certain[row % states] = 1.0;
             let best = |after: Vec<f64>| {
-                let choices = before.chunks_exact(states).map(|vector| dot(&after, vector));
+                let choices = before
+                    .chunks_exact(states)
+                    .map(|vector| dot(&after, vector));
                 choices.fold(f64::NEG_INFINITY, f64::max)
             };
             let seen = successors(model, &certain, row / states).into_iter();

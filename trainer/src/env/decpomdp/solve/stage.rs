@@ -28,8 +28,10 @@ pub(super) struct Stage {
     occupancy: Vec<f64>,
     /// P(c) Q̂(b_c, a) of the joint types that can be, `[possible, A]`.
     payoffs: Vec<f64>,
-    /// Those joint types.
+    /// Those joint types …
     possible: Vec<usize>,
+    /// … by their parts, `[possible, N]`.
+    parts: Vec<usize>,
     /// Agents in the order in which they decide.
     pub(super) order: Vec<usize>,
     /// Where this stage comes from.
@@ -52,7 +54,15 @@ impl Stage {
     /// Before anything is done or seen.
     pub(super) fn first(model: &DecPomdp, horizon: usize, heuristic: &mut Heuristic<'_>) -> Self {
         let types = JointSpace::new(&vec![1; model.agents()], 1).expect("one joint type");
-        Self::new(0, 0.0, types, model.start().to_vec(), None, horizon, heuristic)
+        Self::new(
+            0,
+            0.0,
+            types,
+            model.start().to_vec(),
+            None,
+            horizon,
+            heuristic,
+        )
     }
 
     /// What follows on `rule`, `[N][types]`; `None` where it is too large to hold.
@@ -75,7 +85,9 @@ impl Stage {
             let own: Vec<usize> = self.types.split(c).collect();
             let action = model.actions().join((0..agents).map(|i| rule[i][own[i]]));
             let now = belief.iter().enumerate();
-            earned += now.map(|(s, p)| p * model.expected_reward(s, action)).sum::<f64>();
+            earned += now
+                .map(|(s, p)| p * model.expected_reward(s, action))
+                .sum::<f64>();
             for (o, after) in successors(model, belief, action) {
                 let parts = seen.split(o).enumerate();
                 let next = types.join(parts.map(|(i, part)| own[i] * seen.sizes()[i] + part));
@@ -90,7 +102,15 @@ impl Stage {
             next,
         };
         let time = self.time + 1;
-        Some(Self::new(time, earned, types, occupancy, Some(origin), horizon, heuristic))
+        Some(Self::new(
+            time,
+            earned,
+            types,
+            occupancy,
+            Some(origin),
+            horizon,
+            heuristic,
+        ))
     }
 
     fn new(
@@ -119,6 +139,7 @@ impl Stage {
         Self {
             time,
             earned,
+            parts: possible.iter().flat_map(|&c| types.split(c)).collect(),
             types,
             occupancy,
             payoffs,
@@ -154,8 +175,8 @@ impl Stage {
     /// ```
     ///
     /// as for one-shot games ([`crate::env::solve`]). Also gives the responder's best replies to
-    /// the prefix.
-    pub(super) fn bounds(&self, model: &DecPomdp, prefix: &[u16]) -> Bounds {
+    /// the prefix. `joint`: the parts of every joint action, `[A, N]`.
+    pub(super) fn bounds(&self, model: &DecPomdp, joint: &[usize], prefix: &[u16]) -> Bounds {
         let actions = model.actions();
         let agents = actions.sizes().len();
         let responder = self.order[agents - 1];
@@ -176,23 +197,20 @@ impl Stage {
         let mut own = vec![0.0; width * branches];
         let mut row = vec![f64::NEG_INFINITY; replies];
         let mut rows = vec![f64::NEG_INFINITY; replies * branches];
-        let mut parts = vec![0; agents];
-        for (index, &c) in self.possible.iter().enumerate() {
-            let payoffs = &self.payoffs[index * actions.count()..][..actions.count()];
-            let types: Vec<usize> = self.types.split(c).collect();
-            let fixed: Vec<Option<u16>> = (0..agents)
-                .map(|i| decided[i][types[i]].filter(|_| i != responder))
-                .collect();
+        let mut fixed = Vec::with_capacity(agents);
+        let payoffs = self.payoffs.chunks_exact(actions.count());
+        for (types, payoffs) in self.parts.chunks_exact(agents).zip(payoffs) {
+            fixed.clear();
+            for agent in (0..agents).filter(|&agent| agent != responder) {
+                fixed.extend(decided[agent][types[agent]].map(|action| (agent, action as usize)));
+            }
             let at = types[responder] * replies;
             let branching = next.filter(|&(agent, own)| agent != responder && types[agent] == own);
             row.fill(f64::NEG_INFINITY);
             rows.fill(f64::NEG_INFINITY);
-            'actions: for (a, &payoff) in payoffs.iter().enumerate() {
-                for i in 0..agents {
-                    parts[i] = actions.part(a, i);
-                    if fixed[i].is_some_and(|fixed| fixed as usize != parts[i]) {
-                        continue 'actions;
-                    }
+            for (parts, &payoff) in joint.chunks_exact(agents).zip(payoffs) {
+                if fixed.iter().any(|&(agent, action)| parts[agent] != action) {
+                    continue;
                 }
                 let target = match branching {
                     Some((agent, _)) => &mut rows[parts[agent] * replies + parts[responder]],
@@ -203,11 +221,17 @@ impl Stage {
             if branching.is_some() {
                 for (branch, rows) in rows.chunks_exact(replies).enumerate() {
                     let target = &mut own[branch * width + at..][..replies];
-                    target.iter_mut().zip(rows).for_each(|(sum, value)| *sum += value);
+                    target
+                        .iter_mut()
+                        .zip(rows)
+                        .for_each(|(sum, value)| *sum += value);
                 }
             } else {
                 let target = &mut common[at..][..replies];
-                target.iter_mut().zip(&row).for_each(|(sum, value)| *sum += value);
+                target
+                    .iter_mut()
+                    .zip(&row)
+                    .for_each(|(sum, value)| *sum += value);
             }
         }
         let best = |own: Option<&[f64]>, forced: Option<(usize, usize)>| -> f64 {
@@ -277,7 +301,11 @@ fn cluster(
         for own in &mut merged[agent] {
             *own = own.and_then(|own| map[own]);
         }
-        unchanged = if types.sizes()[agent] == before { unchanged + 1 } else { 1 };
+        unchanged = if types.sizes()[agent] == before {
+            unchanged + 1
+        } else {
+            1
+        };
         agent = (agent + 1) % agents;
     }
     (types, occupancy, merged)
@@ -285,12 +313,7 @@ fn cluster(
 
 /// For each type of `agent` the number of its cluster, most probable first; `None` for the
 /// impossible.
-fn alike(
-    types: &JointSpace,
-    occupancy: &[f64],
-    states: usize,
-    agent: usize,
-) -> Vec<Option<usize>> {
+fn alike(types: &JointSpace, occupancy: &[f64], states: usize, agent: usize) -> Vec<Option<usize>> {
     let size = types.sizes()[agent];
     // P(s, c_−i, c_i) with the agent's own type slowest.
     let mut views: Vec<Vec<f64>> = vec![Vec::new(); size];

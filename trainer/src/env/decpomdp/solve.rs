@@ -26,7 +26,7 @@ use heuristic::Heuristic;
 use stage::Stage;
 
 /// A budget of about ten seconds.
-pub const DEFAULT_BUDGET: u64 = 400_000_000;
+pub const DEFAULT_BUDGET: u64 = 1_000_000_000;
 
 /// Additions of the preparation that take as long as a step of the search.
 const EASE: f64 = 20.0;
@@ -68,7 +68,7 @@ pub struct TooLarge {
     pub nodes: u64,
     /// The budget, in steps.
     pub budget: u64,
-    /// The value of the best policy found, unless a stage was too large to hold.
+    /// The value of the best policy found, if there was room and time for one.
     pub found: Option<f64>,
     /// A value that no policy exceeds.
     pub bound: f64,
@@ -96,7 +96,7 @@ pub fn solve(problem: &FiniteHorizon, budget: u64) -> Result<Solution, TooLarge>
         let (_, high) = model.reward_range();
         return Err(refused(0, None, high * problem.horizon as f64));
     }
-    let mut search = Search::new(problem);
+    let mut search = Search::new(problem, budget);
     let root = search.root();
     let first = root.bound;
     search.dive(&root);
@@ -109,7 +109,7 @@ pub fn solve(problem: &FiniteHorizon, budget: u64) -> Result<Solution, TooLarge>
         if !search.is_hopeful(node.bound) {
             break None;
         }
-        if search.work + search.heuristic.work > budget {
+        if search.is_spent() {
             break Some(node.bound);
         }
         if node.prefix.is_empty() {
@@ -184,6 +184,7 @@ impl Ord for Partial {
 struct Search<'a> {
     model: &'a DecPomdp,
     horizon: usize,
+    budget: u64,
     heuristic: Heuristic<'a>,
     queue: BinaryHeap<Partial>,
     /// The most that was earned on the way to each stage there was.
@@ -201,12 +202,13 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(problem: &'a FiniteHorizon) -> Self {
+    fn new(problem: &'a FiniteHorizon, budget: u64) -> Self {
         let (low, high) = problem.model.reward_range();
         let size = (high - low).max(1e-3 * high.abs().max(low.abs()));
         Self {
             model: &problem.model,
             horizon: problem.horizon,
+            budget,
             heuristic: Heuristic::new(&problem.model, problem.horizon),
             queue: BinaryHeap::new(),
             visited: HashMap::new(),
@@ -238,6 +240,10 @@ impl<'a> Search<'a> {
             prefix,
             number: self.numbers,
         }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.work + self.heuristic.work > self.budget
     }
 
     fn is_hopeful(&self, bound: f64) -> bool {
@@ -288,7 +294,7 @@ impl<'a> Search<'a> {
         let next = stage.after(model, rule, self.horizon, &mut self.heuristic);
         self.overflow |= next.is_none();
         let next = next?;
-        self.work += next.cost(model);
+        self.work += stage.cost(model) * model.observations().count() as u64 + next.cost(model);
         let earned = self.visited.entry(next.key()).or_insert(f64::NEG_INFINITY);
         if next.earned <= *earned + 1e-3 * self.slack {
             return None;
@@ -300,11 +306,11 @@ impl<'a> Search<'a> {
         Some(self.partial(bound, Rc::new(next), Box::default()))
     }
 
-    /// Follows the most promising decisions to some complete policy.
+    /// Follows the most promising decisions to some complete policy, as far as the budget goes.
     fn dive(&mut self, from: &Partial) {
         let visited = std::mem::take(&mut self.visited);
         let mut next = Some(self.partial(from.bound, Rc::clone(&from.stage), from.prefix.clone()));
-        while let Some(node) = next {
+        while let Some(node) = next.filter(|_| !self.is_spent()) {
             next = self.children(&node).into_iter().max();
         }
         self.visited = visited;

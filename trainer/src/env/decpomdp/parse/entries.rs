@@ -157,7 +157,10 @@ fn key(words: &[Word<'_>]) -> Result<Option<(Key, usize)>, ParseError> {
 
 fn unknown(word: Word<'_>) -> ParseError {
     let names = KEYS.map(|(name, _)| name);
-    let hint = nearest(word.text, names)
+    // The one-letter keys are near to everything short.
+    let hint = Some(word.text)
+        .filter(|text| text.len() > 2)
+        .and_then(|text| nearest(text, names))
         .map(|known| format!(" (did you mean `{known}:`?)"))
         .unwrap_or_default();
     ParseError {

@@ -21,6 +21,7 @@ pub use method::{ArmName, Method};
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::factored::{FactoredConfig, Temperature};
 use crate::algo::{ArmKind, UpdateConfig};
+use crate::env::decpomdp::file::from_text;
 use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
 use crate::net::NetworkConfig;
 use crate::target::Units;
@@ -31,6 +32,12 @@ use crate::target::Units;
 pub struct Config {
     /// Name of the task.
     pub task: String,
+    /// Steps of an episode, where `task` is a Dec-POMDP read from a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub horizon: Option<usize>,
+    /// The text of that file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// How the team learns.
     pub method: Method,
     /// Seed of every stream of random numbers, at most 2⁶³ − 1 (TOML's integers are signed).
@@ -64,6 +71,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             task: String::new(),
+            horizon: None,
+            model: None,
             method: Method::Annealed,
             seed: 0,
             steps: 400_000,
@@ -301,9 +310,10 @@ impl Config {
 
     /// The task this configuration names or embeds.
     pub fn task(&self) -> Result<Task, TaskError> {
-        match &self.game {
-            Some(game) => Task::from_game(game.clone()),
-            None => Task::find(&self.task),
+        match (&self.game, &self.model) {
+            (Some(game), _) => Task::from_game(game.clone()),
+            (None, Some(text)) => embedded(text, &self.task, self.horizon),
+            (None, None) => Task::find_with(&self.task, self.horizon),
         }
     }
 
@@ -319,4 +329,9 @@ impl Config {
              {settings}"
         )
     }
+}
+
+/// The task of acting in an embedded Dec-POMDP.
+pub(crate) fn embedded(text: &str, name: &str, horizon: Option<usize>) -> Result<Task, TaskError> {
+    Task::from_problem(from_text("model", name, text.to_owned(), horizon)?)
 }

@@ -3,6 +3,7 @@
 use crate::atomic::WriteError;
 use crate::config::{ConfigError, DeviceError};
 use crate::env::TaskError;
+use crate::env::decpomdp::solve::TooLarge;
 use crate::env::solve::SolveError;
 use crate::export::ExportError;
 use crate::run_folder::FolderError;
@@ -32,8 +33,13 @@ pub enum Error {
     /// The game is too large to solve.
     #[error(transparent)]
     Solve(#[from] SolveError),
+    /// The Dec-POMDP is too large to solve.
+    #[error(transparent)]
+    Plan(#[from] TooLarge),
     /// The task has no table to solve.
-    #[error("task `{task}`: found no payoff table, expected a one-shot game, which can be solved")]
+    #[error(
+        "task `{task}`: found no tables, expected a one-shot game or a Dec-POMDP, which can be solved"
+    )]
     NotEnumerable {
         /// The task.
         task: String,
@@ -55,6 +61,7 @@ impl Error {
             | Self::Device(_)
             | Self::Team(_)
             | Self::Solve(_)
+            | Self::Plan(_)
             | Self::NotEnumerable { .. } => 2,
             Self::Folder(FolderError::Write(error)) if !error.is_bad_name() => 1,
             Self::Folder(_) => 2,

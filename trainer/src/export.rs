@@ -280,6 +280,8 @@ fn manifest(
         arm_index: facts.arm_index,
         command: config.command(),
         optimum: task.optimum(),
+        horizon: config.horizon,
+        model: config.model.clone(),
         commit: option_env!("CONSORT_COMMIT").map(str::to_owned),
         returns: Returns {
             joint: facts.joint,

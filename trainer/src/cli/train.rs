@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use consort_trainer::config::{Config, ConfigError, DeviceChoice, Layers};
+use consort_trainer::env::decpomdp::MAX_HORIZON;
 use consort_trainer::error::Error;
 use consort_trainer::report::table::{Align, Table};
 use consort_trainer::report::{count, number};
@@ -16,8 +17,11 @@ use super::{Page, whole_number};
 /// Train a team and export one policy image per agent
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// A task's name (`consort tasks` lists them) or a game's TOML file
+    /// A task's name (`consort tasks` lists them), a game's TOML file or a model's .dpomdp file
     task: Option<String>,
+    /// Steps of an episode in a model from a .dpomdp file
+    #[arg(long, value_parser = whole_number::<1, { MAX_HORIZON as i64 }>)]
+    horizon: Option<i64>,
     /// How to learn (`consort methods` lists them) [default: annealed]
     #[arg(long)]
     method: Option<String>,
@@ -99,6 +103,9 @@ fn layers(args: &Args) -> Result<Layers, ConfigError> {
     }
     if let Some(task) = &args.task {
         layers.task(task)?;
+    }
+    if let Some(horizon) = args.horizon {
+        layers.value("horizon", horizon)?;
     }
     if let Some(method) = &args.method {
         layers.value("method", method.as_str())?;

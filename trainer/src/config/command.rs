@@ -5,10 +5,10 @@ use toml::{Table, Value};
 use super::Config;
 
 impl Config {
-    /// The command that repeats the run wherever the same version is installed. A game from a
-    /// file travels in `config.toml` and is named by it.
+    /// The command that repeats the run wherever the same version is installed. A game or a
+    /// model from a file travels in `config.toml` and is named by it.
     pub fn command(&self) -> String {
-        if self.game.is_some() {
+        if self.game.is_some() || self.model.is_some() {
             return "consort train --config config.toml".to_owned();
         }
         let table = |config: &Self| Table::try_from(config).expect("a configuration fits TOML");

@@ -51,6 +51,16 @@ fn check_keys(path: &str, layer: &Table, known: &Table) -> Result<(), ConfigErro
         if at == "game" {
             continue;
         }
+        // Neither has a default that would say its kind.
+        let optional = match at.as_str() {
+            "horizon" => Some(Value::Integer(1)),
+            "model" => Some(Value::String(String::new())),
+            _ => None,
+        };
+        if let Some(expected) = optional {
+            check_kind(&at, value, &expected)?;
+            continue;
+        }
         let Some(expected) = known.get(key) else {
             return Err(unknown_key(
                 path,

@@ -38,7 +38,7 @@ pub enum ConfigError {
         /// What was given.
         found: String,
     },
-    /// A `--set` that reaches into a game's table.
+    /// A `--set` that reaches into a game's table or a model's text.
     #[error("--set {found}: expected a game's file as the task, which comes whole")]
     GameAssignment {
         /// What was given.
@@ -83,7 +83,7 @@ pub enum ConfigError {
     Value(String),
     /// Nothing says what to train on.
     #[error(
-        "task: missing, expected the name of a task (`consort tasks` lists them) or a game's file"
+        "task: missing, expected the name of a task (`consort tasks` lists them) or the file of a game or a model"
     )]
     NoTask,
     /// There is no such task.
@@ -137,7 +137,7 @@ impl Layers {
         if value.is_empty() || key.split('.').any(|part| !is_bare(part)) {
             return Err(wrong());
         }
-        if key.split('.').next() == Some("game") {
+        if matches!(key.split('.').next(), Some("game" | "model")) {
             return Err(ConfigError::GameAssignment {
                 found: key.to_owned(),
             });
@@ -179,17 +179,24 @@ impl Layers {
 
     /// The configuration, checked, and the task it names.
     pub fn resolve(self) -> Result<(Config, Task), ConfigError> {
-        let kind = kind_of(&self.0)?;
-        let mut table = defaults(kind);
+        let mut table = defaults(kind_of(&self.0));
         merge(&mut table, self.0);
         kinds::check_words(&table)?;
         let mut config = Config::deserialize(Value::Table(table))
             .map_err(|error| ConfigError::Value(error.to_string().trim_end().replace('\n', " ")))?;
         if config.task.is_empty() {
-            match &config.game {
-                Some(game) => config.task = game.name().to_owned(),
-                None => return Err(ConfigError::NoTask),
+            match (&config.game, &config.model) {
+                (Some(game), _) => config.task = game.name().to_owned(),
+                (None, Some(_)) => config.task = "model".to_owned(),
+                (None, None) => return Err(ConfigError::NoTask),
             }
+        }
+        if config.game.is_some() && (config.model.is_some() || config.horizon.is_some()) {
+            return Err(ConfigError::Range {
+                at: "game".to_owned(),
+                found: "a game beside a model or a horizon".to_owned(),
+                expected: "one task".to_owned(),
+            });
         }
         let task = config.task()?;
         if config.game.is_some() && config.task != task.name() {
@@ -202,16 +209,25 @@ impl Layers {
         // A file may be gone or changed when the run is repeated: its game is embedded.
         config.task = task.name().to_owned();
         config.game = task.own_game().cloned();
+        let problem = task.own_problem();
+        config.horizon = problem.map(|problem| problem.horizon);
+        config.model = problem.and_then(|problem| problem.source.clone());
         check::check(&config, &task)?;
         Ok((config, task))
     }
 
     /// Checks a layer's keys and kinds, and lays it. With another task goes the game that a lower
-    /// layer embeds.
+    /// layer embeds, or the model with its horizon.
     fn lay(&mut self, layer: Table) -> Result<(), ConfigError> {
         kinds::check_layer(&layer, &defaults(TaskKind::OneShot))?;
-        if layer.contains_key("task") || layer.contains_key("game") {
+        if ["task", "game", "model"]
+            .iter()
+            .any(|key| layer.contains_key(*key))
+        {
             self.0.remove("game");
+            if self.0.remove("model").is_some() {
+                self.0.remove("horizon");
+            }
         }
         merge(&mut self.0, layer);
         Ok(())
@@ -222,15 +238,19 @@ fn defaults(kind: TaskKind) -> Table {
     Table::try_from(Config::for_kind(kind)).expect("the defaults fit TOML")
 }
 
-/// The kind of the task that the layers name: its defaults lie under them.
-fn kind_of(layers: &Table) -> Result<TaskKind, ConfigError> {
-    match (
-        layers.get("game"),
-        layers.get("task").and_then(Value::as_str),
-    ) {
-        (None, Some(name)) if !name.is_empty() => Ok(Task::find(name)?.kind()),
-        _ => Ok(TaskKind::OneShot),
+/// The kind of the task that the layers name or embed: its defaults lie under them.
+fn kind_of(layers: &Table) -> TaskKind {
+    let says_what = ["task", "game", "model", "horizon"];
+    let mut table = defaults(TaskKind::OneShot);
+    for key in says_what {
+        if let Some(value) = layers.get(key) {
+            table.insert(key.to_owned(), value.clone());
+        }
     }
+    let config = Config::deserialize(Value::Table(table)).ok();
+    let task = config.and_then(|config| config.task().ok());
+    // What is wrong with the task is said where it is asked for.
+    task.map_or(TaskKind::OneShot, |task| task.kind())
 }
 
 /// Whether a part of a dotted key (or a word) needs no quotes in TOML.

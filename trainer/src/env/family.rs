@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::decpomdp::{FiniteHorizon, problems};
 use super::{Environment, TeamSpec};
 
 /// Makes environments of one task.
@@ -19,6 +20,8 @@ pub struct Simulation {
     pub optimum: Option<f64>,
     /// How its episodes end.
     pub kind: TaskKind,
+    /// The model, where it is one that can be planned in.
+    pub problem: Option<Arc<FiniteHorizon>>,
     spec: TeamSpec,
     make: Make,
 }
@@ -35,6 +38,7 @@ impl Simulation {
             description: description.into(),
             optimum: None,
             kind: TaskKind::TimeLimit,
+            problem: None,
             spec: make().spec().clone(),
             make: Arc::new(move || Box::new(make())),
         }
@@ -52,6 +56,14 @@ impl Simulation {
     pub fn with_finite_horizon(self) -> Self {
         Self {
             kind: TaskKind::FiniteHorizon,
+            ..self
+        }
+    }
+
+    /// The same, with its model.
+    pub fn with_problem(self, problem: Arc<FiniteHorizon>) -> Self {
+        Self {
+            problem: Some(problem),
             ..self
         }
     }
@@ -108,4 +120,8 @@ pub static FAMILIES: &[Family] = &[
     super::repeated::FAMILY,
     super::two_step::FAMILY,
     super::coordsum::FAMILY,
+    problems::DEC_TIGER_FAMILY,
+    problems::BROADCAST_FAMILY,
+    problems::RECYCLING_FAMILY,
+    problems::GRID_SMALL_FAMILY,
 ];

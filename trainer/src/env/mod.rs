@@ -5,6 +5,7 @@
 
 pub mod builtin;
 pub mod coordsum;
+pub mod decpomdp;
 pub mod family;
 pub mod game;
 mod game_environment;

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::builtin::{BUILTINS, Builtin, RANDOM_FAMILIES, RandomFamily};
+use super::decpomdp::file::{self as model_file, DecPomdpFileError, EXTENSION};
+use super::decpomdp::{self, FiniteHorizon};
 use super::family::FAMILIES;
 use super::game_file::{self, GameFileError};
 use super::solve::solve;
@@ -12,6 +14,9 @@ use super::{Environment, Game, GameEnvironment, Simulation, TaskKind, TeamSpec};
 
 /// The solver's budget for an optimum that is only shown beside a result: well under a second.
 const OPTIMUM_BUDGET: u64 = 100_000_000;
+
+/// The same for a Dec-POMDP, whose steps are larger.
+const PLANNING_BUDGET: u64 = 10_000_000;
 
 /// Something a team can be trained on.
 #[derive(Clone, Debug)]
@@ -36,7 +41,7 @@ enum Kind {
 pub enum TaskError {
     /// Neither a built-in task nor a file.
     #[error(
-        "unknown task `{name}`{}; expected one of {}, or a path to a game in TOML",
+        "unknown task `{name}`{}; expected one of {}, or a path to a game in TOML or a `.dpomdp` model",
         suggestion.map(|known| format!(" (did you mean `{known}`?)")).unwrap_or_default(),
         known_names().join(", ")
     )]
@@ -75,13 +80,29 @@ pub enum TaskError {
     /// A file that is not a game.
     #[error(transparent)]
     File(#[from] GameFileError),
+    /// A file that is not a Dec-POMDP, or a horizon that does not fit.
+    #[error(transparent)]
+    Model(#[from] DecPomdpFileError),
 }
 
 impl Task {
     /// The task called `name`: a built-in one, `<family>-<seed>` of a random family, or the path
     /// of a game in TOML (it ends in `.toml`, has a separator, or exists).
     pub fn find(name: &str) -> Result<Self, TaskError> {
+        Self::find_with(name, None)
+    }
+
+    /// The same, or the path of a Dec-POMDP (it ends in `.dpomdp`), which needs a horizon and is
+    /// the only one that takes one.
+    pub fn find_with(name: &str, horizon: Option<usize>) -> Result<Self, TaskError> {
         let path = Path::new(name);
+        if name.ends_with(EXTENSION) {
+            return Self::from_problem(model_file::read(path, horizon)?);
+        }
+        if let Some(found) = horizon {
+            let name = name.to_owned();
+            return Err(DecPomdpFileError::NoHorizon { name, found }.into());
+        }
         match reserved(name) {
             Some(Reserved::Builtin(builtin)) => Ok(Self::builtin(builtin)),
             Some(Reserved::Random(family, number)) => match seed(number) {
@@ -122,6 +143,25 @@ impl Task {
         Ok(Self {
             own: true,
             ..Self::new(game, description)
+        })
+    }
+
+    /// A task of one's own: acting in `problem`.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Reserved`] when its name stands for another task.
+    pub fn from_problem(problem: Arc<FiniteHorizon>) -> Result<Self, TaskError> {
+        if reserved(&problem.name).is_some() || simulation(&problem.name).is_some() {
+            return Err(TaskError::Reserved {
+                name: problem.name.clone(),
+            });
+        }
+        let agents = problem.model.agents();
+        let description = format!("a Dec-POMDP of one's own for {agents} agents");
+        Ok(Self {
+            own: true,
+            ..Self::simulated(problem.simulation(description))
         })
     }
 
@@ -218,6 +258,20 @@ impl Task {
         }
     }
 
+    /// The model and its horizon, where the task is a Dec-POMDP with tables to plan in.
+    pub fn problem(&self) -> Option<&Arc<FiniteHorizon>> {
+        match &self.kind {
+            Kind::Game(_) => None,
+            Kind::Simulation(simulation) => simulation.problem.as_ref(),
+        }
+    }
+
+    /// The same, where [`Task::find`] knows it by no name and it has to be saved with what is
+    /// made of it.
+    pub fn own_problem(&self) -> Option<&Arc<FiniteHorizon>> {
+        self.problem().filter(|_| self.own)
+    }
+
     /// The best value that agents who act apart can reach, where it can be had in a moment; the
     /// first call computes it. `None` says that it is unknown.
     pub fn optimum(&self) -> Option<f64> {
@@ -225,7 +279,11 @@ impl Task {
             Kind::Game(game) => solve(game, OPTIMUM_BUDGET)
                 .ok()
                 .map(|solution| solution.value),
-            Kind::Simulation(simulation) => simulation.optimum,
+            Kind::Simulation(simulation) => simulation.optimum.or_else(|| {
+                let solution =
+                    decpomdp::solve::solve(simulation.problem.as_ref()?, PLANNING_BUDGET);
+                solution.ok().map(|solution| solution.value)
+            }),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{TeamError, read};
-use crate::config::{ArmName, Method};
+use crate::config::{ArmName, Method, embedded};
 use crate::env::{Game, Task, TaskError};
 
 /// The version of `team.toml`'s keys that this crate writes and reads.
@@ -36,6 +36,12 @@ pub struct Manifest {
     /// The best value that agents who act apart can reach, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optimum: Option<f64>,
+    /// Steps of an episode, where the task is a Dec-POMDP read from a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub horizon: Option<usize>,
+    /// The text of that file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// The commit of the trainer, where it was built from a repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -119,9 +125,10 @@ impl Manifest {
 
     /// The task it names or embeds.
     pub fn task(&self) -> Result<Task, TaskError> {
-        match &self.game {
-            Some(game) => Task::from_game(game.clone()),
-            None => Task::find(&self.task),
+        match (&self.game, &self.model) {
+            (Some(game), _) => Task::from_game(game.clone()),
+            (None, Some(text)) => embedded(text, &self.task, self.horizon),
+            (None, None) => Task::find(&self.task),
         }
     }
 

@@ -203,15 +203,6 @@ fn updates_of_a_ramp(config: &Config) -> u64 {
 /// The networks that the method makes can be made, and the team's images emitted.
 fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
     let spec = task.spec();
-    require(
-        spec.horizon == 1,
-        "task",
-        format!(
-            "`{}`, whose episodes have up to {} steps",
-            config.task, spec.horizon
-        ),
-        "episodes of one step: no method learns in longer ones yet",
-    )?;
     for (index, agent) in spec.agents.iter().enumerate() {
         let largest = agent.observation.max(agent.actions.size());
         require(

@@ -80,4 +80,10 @@ pub struct Family {
 }
 
 /// Every family.
-pub static FAMILIES: &[Family] = &[];
+pub static FAMILIES: &[Family] = &[super::lbf::FAMILY, super::rware::FAMILY];
+
+/// A whole number in its one spelling, without `+` or leading zeros: a task has one name.
+pub(super) fn whole(number: &str) -> Option<u64> {
+    let value: u64 = number.parse().ok()?;
+    (value.to_string() == number).then_some(value)
+}

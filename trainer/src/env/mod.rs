@@ -11,6 +11,8 @@ pub mod game_file;
 pub mod game_text;
 mod game_value;
 pub mod joint;
+pub mod lbf;
+pub mod rware;
 pub mod solve;
 pub mod suggest;
 mod task;

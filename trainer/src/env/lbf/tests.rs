@@ -7,6 +7,9 @@ const SOUTH: u32 = 2;
 const WEST: u32 = 3;
 const EAST: u32 = 4;
 
+/// What is done to a state.
+type Change<'a> = &'a dyn Fn(&mut State);
+
 fn item(row: u8, column: u8, level: u8) -> Item {
     Item { row, column, level }
 }
@@ -227,13 +230,13 @@ fn states_that_cannot_be_are_refused() {
         spawned: 3,
         step: 0,
     };
-    let refusal = |change: &dyn Fn(&mut State)| {
+    let refusal = |change: Change<'_>| {
         let mut state = good.clone();
         change(&mut state);
         LevelBasedForaging::from_state(parameters, state).err()
     };
     assert_eq!(refusal(&|_| ()), None);
-    let cases: [(&dyn Fn(&mut State), &str); 8] = [
+    let cases: [(Change<'_>, &str); 8] = [
         (&|s| s.players.truncate(1), "found 1 players, expected 2"),
         (&|s| s.players[1].row = 8, "within 8 rows and 8 columns"),
         (&|s| s.foods[0].row = 0, "off the rim"),

@@ -41,7 +41,7 @@ impl Layout {
         let (west_goal, east_goal) = (width / 2 - 1, width / 2);
         let is_highway = |x: usize, y: usize| {
             let queue = y + BLOCK + 3 > height && (x == west_goal || x == east_goal);
-            x % 3 == 0 || y % (BLOCK + 1) == 0 || y == height - 1 || queue
+            x.is_multiple_of(3) || y.is_multiple_of(BLOCK + 1) || y == height - 1 || queue
         };
         let mut layout = Self {
             width,

@@ -3,6 +3,9 @@ use crate::env::Task;
 
 const NONE: u32 = 0;
 
+/// What is done to a state.
+type Change<'a> = &'a dyn Fn(&mut State);
+
 fn warehouse(name: &str) -> Warehouse {
     Warehouse::new(Parameters::parse(name).unwrap())
 }
@@ -289,13 +292,13 @@ fn requests_are_uniform_among_the_shelves_that_are_not_wanted() {
 fn states_that_cannot_be_are_refused() {
     let parameters = Parameters::parse("rware-tiny-2ag").unwrap();
     let good = Warehouse::new(parameters).state;
-    let refusal = |change: &dyn Fn(&mut State)| {
+    let refusal = |change: Change<'_>| {
         let mut state = good.clone();
         change(&mut state);
         Warehouse::from_state(parameters, state).err()
     };
     assert_eq!(refusal(&|_| ()), None);
-    let cases: [(&dyn Fn(&mut State), &str); 9] = [
+    let cases: [(Change<'_>, &str); 9] = [
         (&|s| s.robots.truncate(1), "found 1 robots, expected 2"),
         (&|s| s.robots[1].x = 10, "robot 1"),
         (&|s| s.robots[1] = s.robots[0], "another in its cell"),

@@ -120,8 +120,16 @@ pub static FAMILIES: &[Family] = &[
     super::repeated::FAMILY,
     super::two_step::FAMILY,
     super::coordsum::FAMILY,
+    super::lbf::FAMILY,
+    super::rware::FAMILY,
     problems::DEC_TIGER_FAMILY,
     problems::BROADCAST_FAMILY,
     problems::RECYCLING_FAMILY,
     problems::GRID_SMALL_FAMILY,
 ];
+
+/// A whole number in its one spelling, without `+` or leading zeros: a task has one name.
+pub(super) fn whole(number: &str) -> Option<u64> {
+    let value: u64 = number.parse().ok()?;
+    (value.to_string() == number).then_some(value)
+}

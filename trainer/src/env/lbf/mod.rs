@@ -1,0 +1,322 @@
+//! Level-based foraging: players of various levels gather food that may take several of them.
+//!
+//! The task of Albrecht & Ramamoorthy (AAMAS 2013), as it is played in Papoudakis, Christianos,
+//! Schäfer & Albrecht, *Benchmarking Multi-Agent Deep Reinforcement Learning Algorithms in
+//! Cooperative Tasks* (NeurIPS Datasets and Benchmarks 2021): the rules, registered arguments and
+//! observations of the Python package lbforaging 2.0.0, step for step (recorded and compared in
+//! `tests/tests/env_parity_grid.rs`). It differs where the original
+//!
+//! - says `done` for both ends: here food that is all gone terminates an episode, and the limit of
+//!   50 steps truncates it;
+//! - pays every player its share: here the team is paid the sum of the shares, the level of the
+//!   food that was loaded over that of all food of the episode, so a perfect episode returns 1;
+//! - keeps new players off the cells where players stood when the last episode ended: here an
+//!   episode owes nothing to the one before it;
+//! - refuses fields that are not square, and registers 1 to 4 foods: here the same rules hold.
+
+mod names;
+mod spawn;
+mod state;
+
+pub use names::{FAMILY, Parameters};
+pub use state::{Item, State};
+
+use super::{AgentSpec, Environment, JointAction, TeamSpec, Transition};
+use crate::rng::Stream;
+
+/// Steps after which an episode is cut off.
+pub const HORIZON: u32 = 50;
+
+/// Actions of a player: none, north, south, west, east, load.
+const ACTIONS: usize = 6;
+const LOAD: u32 = 5;
+
+/// What the field holds where nothing can go: around it, so that no step looks beyond its arrays.
+const WALL: u8 = u8::MAX;
+
+/// One field and the players on it.
+pub struct LevelBasedForaging {
+    parameters: Parameters,
+    spec: TeamSpec,
+    state: State,
+    /// Levels of the food, 0 where there is none: `[rows + 2, columns + 2]` with a rim of
+    /// [`WALL`].
+    field: Vec<u8>,
+    /// How many players want to be in a cell after this step, laid out as `field`; zeros between
+    /// steps.
+    arrivals: Vec<u8>,
+    /// The cell each player wants to be in, `[N]`.
+    targets: Vec<u16>,
+    /// The cells of players that load in this step and whose food has not been looked at, `[N]`;
+    /// 0, a wall, for the others.
+    loading: Vec<u16>,
+}
+
+impl LevelBasedForaging {
+    /// An empty field; an episode begins with a reset.
+    pub fn new(parameters: Parameters) -> Self {
+        let (players, foods) = (parameters.players, parameters.foods);
+        let agent = AgentSpec::discrete(3 * (foods + players), ACTIONS);
+        let cells = (parameters.rows + 2) * (parameters.columns + 2);
+        let mut field = vec![WALL; cells];
+        for row in 0..parameters.rows {
+            let first = cell(&parameters, row, 0);
+            field[first..first + parameters.columns].fill(0);
+        }
+        Self {
+            spec: TeamSpec {
+                state: 3 * (foods + players) + 2,
+                ..TeamSpec::new(vec![agent; players], HORIZON as usize)
+            },
+            state: State {
+                players: vec![
+                    Item {
+                        level: 1,
+                        ..Item::default()
+                    };
+                    players
+                ],
+                foods: Vec::with_capacity(foods),
+                spawned: 0,
+                step: 0,
+            },
+            field,
+            arrivals: vec![0; cells],
+            targets: vec![0; players],
+            loading: vec![0; players],
+            parameters,
+        }
+    }
+
+    /// A field in the middle of an episode.
+    ///
+    /// # Errors
+    /// What of `state` could not be, such as a player outside the field or food beside food.
+    pub fn from_state(parameters: Parameters, state: State) -> Result<Self, String> {
+        state.check(&parameters)?;
+        let mut environment = Self::new(parameters);
+        environment.adopt(state);
+        Ok(environment)
+    }
+
+    /// Where everything is.
+    pub fn current(&self) -> &State {
+        &self.state
+    }
+
+    /// Writes every player's observation, `[N · 3 (M + N)]`.
+    pub fn observe(&self, observations: &mut [f32]) {
+        let width = 3 * (self.parameters.foods + self.parameters.players);
+        for (player, observation) in observations.chunks_exact_mut(width).enumerate() {
+            self.observe_from(player, observation);
+        }
+    }
+
+    /// What `player` sees: foods, itself, then the others, each as row, column, level; rows and
+    /// columns count from the first ones in sight, and −1, −1, 0 fills the places of the unseen.
+    ///
+    /// The window of foods reaches `sight` cells in each direction. As in the original, that of
+    /// players is always 2·`sight` + 1 cells, so where a wall cuts it on the north or west, it
+    /// reaches further south or east.
+    fn observe_from(&self, player: usize, observation: &mut [f32]) {
+        let (foods, players) = observation.split_at_mut(3 * self.parameters.foods);
+        let sight = self.parameters.sight;
+        let own = self.state.players[player];
+        let (north, west) = (
+            own.row.saturating_sub(sight),
+            own.column.saturating_sub(sight),
+        );
+
+        let mut places = foods.chunks_exact_mut(3);
+        for &food in &self.state.foods {
+            if food.row.abs_diff(own.row) <= sight
+                && food.column.abs_diff(own.column) <= sight
+                && let Some(place) = places.next()
+            {
+                food.write(north, west, place);
+            }
+        }
+        places.for_each(unseen);
+
+        let mut places = players.chunks_exact_mut(3);
+        if let Some(place) = places.next() {
+            own.write(north, west, place);
+        }
+        let within = |at: u8, first: u8| at >= first && at - first <= sight.saturating_mul(2);
+        for (index, &other) in self.state.players.iter().enumerate() {
+            if index != player
+                && within(other.row, north)
+                && within(other.column, west)
+                && let Some(place) = places.next()
+            {
+                other.write(north, west, place);
+            }
+        }
+        places.for_each(unseen);
+    }
+
+    /// Moves every player whose target no one else shares. A player that stays has its own cell
+    /// as target, so a cell that a player fails to leave can be entered, and then holds two.
+    fn walk(&mut self, actions: &[u32]) {
+        let stride = self.parameters.columns + 2;
+        for (index, &action) in actions.iter().enumerate() {
+            let player = self.state.players[index];
+            let here = cell(&self.parameters, player.row.into(), player.column.into());
+            let there = match action {
+                1 => here - stride,
+                2 => here + stride,
+                3 => here - 1,
+                4 => here + 1,
+                _ => here,
+            };
+            // Moves onto food or off the field are no moves; neither is loading without food.
+            let target = if self.field[there] == 0 { there } else { here };
+            self.targets[index] = target as u16;
+            self.arrivals[target] += 1;
+            self.loading[index] = if action == LOAD { here as u16 } else { 0 };
+        }
+        for (player, &target) in self.state.players.iter_mut().zip(&self.targets) {
+            if self.arrivals[usize::from(target)] == 1 {
+                player.row = (usize::from(target) / stride - 1) as u8;
+                player.column = (usize::from(target) % stride - 1) as u8;
+            }
+        }
+        for &target in &self.targets {
+            self.arrivals[usize::from(target)] = 0;
+        }
+    }
+
+    /// Loads the foods whose players load at once and are together up to their level; returns
+    /// the sum of these foods' levels.
+    ///
+    /// Foods lie so far apart that no cell is beside two of them: the order of players, which is
+    /// arbitrary in the original, does not matter.
+    fn load(&mut self) -> u32 {
+        let stride = self.parameters.columns + 2;
+        let mut loaded = 0;
+        for index in 0..self.loading.len() {
+            let here = usize::from(self.loading[index]);
+            if here == 0 {
+                continue;
+            }
+            let beside = |at: usize| [at - stride, at + stride, at - 1, at + 1];
+            let is_food = |&at: &usize| !matches!(self.field[at], 0 | WALL);
+            let Some(food) = beside(here).into_iter().find(is_food) else {
+                continue;
+            };
+            let mut strength = 0;
+            for (player, from) in self.state.players.iter().zip(&mut self.loading) {
+                if *from != 0 && beside(food).contains(&usize::from(*from)) {
+                    strength += u32::from(player.level);
+                    *from = 0;
+                }
+            }
+            let level = u32::from(self.field[food]);
+            if strength >= level {
+                loaded += level;
+                self.field[food] = 0;
+                let (row, column) = (food / stride - 1, food % stride - 1);
+                let is_left = |item: &Item| {
+                    (usize::from(item.row), usize::from(item.column)) != (row, column)
+                };
+                self.state.foods.retain(is_left);
+            }
+        }
+        loaded
+    }
+
+    /// Plays on from `state`, which can be.
+    fn adopt(&mut self, state: State) {
+        self.clear();
+        for food in &state.foods {
+            let at = cell(&self.parameters, food.row.into(), food.column.into());
+            self.field[at] = food.level;
+        }
+        self.state.players.copy_from_slice(&state.players);
+        self.state.foods.extend_from_slice(&state.foods);
+        (self.state.spawned, self.state.step) = (state.spawned, state.step);
+    }
+
+    /// Takes all food off the field.
+    fn clear(&mut self) {
+        for food in self.state.foods.drain(..) {
+            let at = cell(&self.parameters, food.row.into(), food.column.into());
+            self.field[at] = 0;
+        }
+    }
+}
+
+impl Environment for LevelBasedForaging {
+    fn spec(&self) -> &TeamSpec {
+        &self.spec
+    }
+
+    fn reset(&mut self, rng: &mut Stream, observations: &mut [f32]) {
+        self.spawn(rng);
+        self.observe(observations);
+    }
+
+    fn step(
+        &mut self,
+        action: JointAction<'_>,
+        _: &mut Stream,
+        observations: &mut [f32],
+    ) -> Transition {
+        self.walk(action.discrete());
+        let loaded = self.load();
+        self.state.step += 1;
+        self.observe(observations);
+        let terminated = self.state.foods.is_empty();
+        Transition {
+            reward: match loaded {
+                0 => 0.0,
+                loaded => loaded as f32 / self.state.spawned as f32,
+            },
+            terminated,
+            truncated: !terminated && self.state.step >= HORIZON,
+        }
+    }
+
+    /// Foods, players (row, column, level each; −1, −1, 0 for foods that are gone), the level of
+    /// all food of the episode, and the share of the 50 steps that is over: `[3 (M + N) + 2]`.
+    fn state(&self, state: &mut [f32]) {
+        let (foods, rest) = state.split_at_mut(3 * self.parameters.foods);
+        let (players, rest) = rest.split_at_mut(3 * self.parameters.players);
+        let mut places = foods.chunks_exact_mut(3);
+        for (food, place) in self.state.foods.iter().zip(&mut places) {
+            food.write(0, 0, place);
+        }
+        places.for_each(unseen);
+        for (player, place) in self.state.players.iter().zip(players.chunks_exact_mut(3)) {
+            player.write(0, 0, place);
+        }
+        rest[0] = self.state.spawned as f32;
+        rest[1] = self.state.step as f32 / HORIZON as f32;
+    }
+
+    fn save(&self) -> Vec<u8> {
+        postcard::to_stdvec(&self.state).expect("numbers are serialised")
+    }
+
+    fn restore(&mut self, saved: &[u8]) -> Result<(), postcard::Error> {
+        let state: State = postcard::from_bytes(saved)?;
+        if state.check(&self.parameters).is_err() {
+            return Err(postcard::Error::SerdeDeCustom);
+        }
+        self.adopt(state);
+        Ok(())
+    }
+}
+
+/// The index in the field, which has a rim, of a cell of the task, which has none.
+fn cell(parameters: &Parameters, row: usize, column: usize) -> usize {
+    (row + 1) * (parameters.columns + 2) + column + 1
+}
+
+/// What stands for an item that is not seen.
+fn unseen(place: &mut [f32]) {
+    place.copy_from_slice(&[-1.0, -1.0, 0.0]);
+}
+
+#[cfg(test)]
+mod tests;

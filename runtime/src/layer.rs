@@ -169,8 +169,12 @@ panels!(panels_of_1, 1, y0 += w0);
 /// A step of a gated recurrent unit: the next state from `input`, `[I]`, and `state`, `[H]`.
 ///
 /// `parameters` are in panels (see the [module](self)), `H * (4 + 3 * (I + H))` of them; units whose
-/// parameters are missing, or that `state` lacks, are left as they were in `next`, `[H]`.
+/// parameters are missing are left as they were in `next`, `[H]`; all are where `state` has another
+/// length.
 pub fn gru(parameters: &[f32], input: &[f32], state: &[f32], next: &mut [f32]) {
+    if state.len() != next.len() {
+        return;
+    }
     let (parameters, held, next) = units_of_4(parameters, input, state, state, next);
     let (parameters, held, next) = units_of_2(parameters, input, state, held, next);
     units_of_1(parameters, input, state, held, next);
@@ -317,6 +321,6 @@ mod tests {
         assert_eq!(next, [0.5; 3]);
         let mut next = [9.0; 3];
         gru(&[0.0; 100], &[1.0], &[1.0], &mut next);
-        assert_eq!(next[1..], [9.0; 2]);
+        assert_eq!(next, [9.0; 3]);
     }
 }

@@ -171,8 +171,8 @@ pub fn probabilities(logits: &[f32], probabilities: &mut [f32]) {
 /// Teichroew's polynomial, lowest power first.
 const NORMAL: [f32; 5] = [
     3.949_846,
-    0.252_408_78,
-    0.076_542_91,
+    0.252_408_77,
+    0.076_542_914,
     0.008_355_968,
     0.029_899_776,
 ];
@@ -276,6 +276,29 @@ mod tests {
             // Five standard deviations.
             let bound = 5.0 * (exact * (1.0 - exact) / f64::from(draws)).sqrt();
             assert!((f64::from(count) / f64::from(draws) - exact).abs() < bound);
+        }
+    }
+
+    #[test]
+    fn normal_numbers_have_the_documented_bits() {
+        let bits = NORMAL.map(f32::to_bits);
+        let documented = [
+            0x407c_ca47,
+            0x3e81_3bb9,
+            0x3d9c_c288,
+            0x3c08_e778,
+            0x3cf4_f060,
+        ];
+        assert_eq!(bits, documented);
+        for number in [0x0000_0001, 0x1234_5678, 0x8000_8000, 0xfedc_ba98] {
+            let halves = u64::from(number & 0xffff) + u64::from(number >> 16);
+            let r = (6 * halves + 6) as f64 / 262_144.0 - 1.5;
+            let powers = [1, 3, 5, 7, 9].map(|power| r.powi(power));
+            let exact: f64 = core::iter::zip(NORMAL, powers)
+                .map(|(c, power)| f64::from(c) * power)
+                .sum();
+            let found = f64::from(normal(&mut Fixed(number)));
+            assert!((found - exact).abs() <= 1e-6 * exact.abs(), "{number:x}");
         }
     }
 }

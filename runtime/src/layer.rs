@@ -58,8 +58,8 @@ impl Activation {
             Activation::Identity => {}
             Activation::Relu => each(values, relu),
             Activation::Tanh => each(values, math::tanh),
-            Activation::Sigmoid => each(values, math::sigmoid),
-            Activation::Silu => each(values, math::silu),
+            Activation::Sigmoid => each(values, sigmoid),
+            Activation::Silu => each(values, |x| x * sigmoid(x)),
         }
     }
 }
@@ -180,8 +180,16 @@ pub fn gru(parameters: &[f32], input: &[f32], state: &[f32], next: &mut [f32]) {
     units_of_1(parameters, input, state, held, next);
 }
 
+/// Not inlined, as [`unit`] is not: only the activations that most networks have are unrolled.
+#[inline(never)]
+fn sigmoid(x: f32) -> f32 {
+    math::sigmoid(x)
+}
+
 /// What a unit's four sums and its state make its next state.
-#[inline]
+///
+/// Not inlined: three functions of 30 instructions at every place would double a firmware.
+#[inline(never)]
 fn unit(reset: f32, update: f32, new: f32, recurrent: f32, held: f32) -> f32 {
     let (r, z) = (math::sigmoid(reset), math::sigmoid(update));
     let n = math::tanh(new + r * recurrent);

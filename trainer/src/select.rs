@@ -11,7 +11,7 @@ use rand_core::Rng;
 use crate::config::Budget;
 use crate::env::Task;
 use crate::export::actors;
-use crate::net::DenseWeights;
+use crate::net::NetworkWeights;
 use crate::rng::Stream;
 use crate::team::{Actors, Choice};
 
@@ -46,7 +46,7 @@ pub(crate) fn select(
     budget: &Budget,
     task: &Task,
     seed: u64,
-    arms: &[&[Vec<DenseWeights>]],
+    arms: &[&[NetworkWeights]],
 ) -> Selection {
     let mut selection = Selection {
         chosen: 0,

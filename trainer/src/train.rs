@@ -19,7 +19,7 @@ use crate::algo::{Algorithm, ArmKind, Metrics};
 use crate::config::Config;
 use crate::env::{Game, Task, TeamSpec};
 use crate::eval::{Enumeration, Values};
-use crate::net::{DenseWeights, Normalisation, Normaliser};
+use crate::net::{NetworkWeights, Normalisation, Normaliser};
 use crate::rng::Stream;
 use crate::rollout::Runner;
 use crate::select::{Selection, select};
@@ -46,9 +46,9 @@ pub struct ArmOutcome {
     pub records: Vec<Record>,
     /// Environment steps spent on training.
     pub env_steps: u64,
-    /// Each agent's network, first layer first, reading raw observations (any normalisation is
+    /// Each agent's network, reading raw observations (any normalisation is
     /// folded in).
-    pub marginals: Vec<Vec<DenseWeights>>,
+    pub marginals: Vec<NetworkWeights>,
     /// What the policies are worth in the end, where the game can be enumerated.
     pub values: Option<Values>,
 }
@@ -240,7 +240,7 @@ fn networks(
     replica: usize,
     spec: &TeamSpec,
     normaliser: Option<&Normaliser>,
-) -> Result<Vec<Vec<DenseWeights>>> {
+) -> Result<Vec<NetworkWeights>> {
     let mut start = 0;
     let mut networks = Vec::with_capacity(spec.agents.len());
     for (agent, own) in spec.agents.iter().enumerate() {
@@ -249,7 +249,7 @@ fn networks(
             normaliser.fold_into(first, start);
         }
         start += own.observation;
-        networks.push(layers);
+        networks.push(NetworkWeights::mlp(layers));
     }
     Ok(networks)
 }

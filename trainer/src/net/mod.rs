@@ -13,6 +13,7 @@ pub mod marginal;
 pub mod mlp;
 pub mod normaliser;
 pub mod optimiser;
+pub mod weights;
 
 pub use critic::Critic;
 pub use joint::{EnumeratedJoint, JointEvaluation, JointPolicy};
@@ -20,6 +21,7 @@ pub use marginal::{MarginalOutput, Marginals};
 pub use mlp::{DenseWeights, GroupedMlp, MlpShape};
 pub use normaliser::{Normalisation, Normaliser};
 pub use optimiser::adam;
+pub use weights::{GruWeights, HeadWeights, LayerWeights, NetworkWeights};
 
 use serde::{Deserialize, Serialize};
 

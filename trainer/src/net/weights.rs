@@ -1,0 +1,112 @@
+//! Host copies of one agent's whole network, as it leaves the workstation.
+
+use consort_runtime::Activation;
+
+use super::DenseWeights;
+use super::Normaliser;
+
+/// One agent's network: layers from observation to head.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkWeights {
+    /// The layers, first to last.
+    pub layers: Vec<LayerWeights>,
+    /// What the last layer's outputs mean.
+    pub head: HeadWeights,
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LayerWeights {
+    /// A dense layer, and what its outputs go through.
+    Dense(DenseWeights, Activation),
+    /// A gated recurrent unit.
+    Gru(GruWeights),
+}
+
+/// A gated recurrent unit (Cho et al. 2014, in cuDNN's variant):
+///
+/// ```text
+/// r = σ(b_r + W_r x + U_r h)      n = tanh(b_n + W_n x + r ∘ (c_n + U_n h))
+/// z = σ(b_z + W_z x + U_z h)      h' = (1 − z) ∘ n + z ∘ h
+/// ```
+///
+/// The gates come in the order r, z, n in every matrix and vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GruWeights {
+    /// I: input length.
+    pub inputs: usize,
+    /// H: units.
+    pub hidden: usize,
+    /// W, row-major `[3H][I]`.
+    pub input: Vec<f32>,
+    /// U, row-major `[3H][H]`.
+    pub recurrent: Vec<f32>,
+    /// b, `[3H]`.
+    pub input_bias: Vec<f32>,
+    /// c_n, `[H]`.
+    pub recurrent_bias_n: Vec<f32>,
+}
+
+/// How outputs become an action.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeadWeights {
+    /// They are logits of discrete actions.
+    Categorical,
+    /// They are the means of a Gaussian that is squashed by tanh.
+    Gaussian {
+        /// Logarithm of each dimension's standard deviation, `[D]`.
+        log_std: Vec<f32>,
+    },
+}
+
+impl NetworkWeights {
+    /// A perceptron with tanh between its layers and a categorical head.
+    pub fn mlp(layers: Vec<DenseWeights>) -> Self {
+        let last = layers.len().saturating_sub(1);
+        let dense = |(index, layer)| {
+            let activation = if index == last {
+                Activation::Identity
+            } else {
+                Activation::Tanh
+            };
+            LayerWeights::Dense(layer, activation)
+        };
+        Self {
+            layers: layers.into_iter().enumerate().map(dense).collect(),
+            head: HeadWeights::Categorical,
+        }
+    }
+
+    /// Length of the last layer's output: actions, or dimensions of an action's vector.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, LayerWeights::outputs)
+    }
+
+    /// Makes a network that reads normalised observations one that reads raw ones: the normalisation
+    /// of the components from `start` on is folded into the first layer.
+    pub fn fold_in(&mut self, normaliser: &Normaliser, start: usize) {
+        match self.layers.first_mut() {
+            Some(LayerWeights::Dense(first, _)) => normaliser.fold_into(first, start),
+            Some(LayerWeights::Gru(first)) => {
+                let GruWeights {
+                    inputs,
+                    input,
+                    input_bias,
+                    ..
+                } = first;
+                normaliser.fold_into_rows(input, input_bias, *inputs, start);
+            }
+            None => {}
+        }
+    }
+}
+
+impl LayerWeights {
+    /// Length of the layer's output.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Dense(layer, _) => layer.outputs,
+            Self::Gru(layer) => layer.hidden,
+        }
+    }
+}

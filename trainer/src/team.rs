@@ -10,6 +10,8 @@
 //! ```
 
 mod actors;
+#[cfg(test)]
+pub(crate) mod episodes;
 mod manifest;
 
 use std::fs;

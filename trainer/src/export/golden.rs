@@ -169,3 +169,69 @@ fn episodes(task: &Task, seed: u64, actors: &Actors) -> Result<Vec<Vec<Value>>, 
     }
     Ok(sequences)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::ActionSpace;
+    use crate::net::HeadWeights;
+    use crate::team::episodes::{HORIZON, actors, task};
+
+    /// Plays a sequence again with a fresh agent: every step comes out as it was written.
+    fn replay(team: &Actors, agent: usize, steps: &[Value]) {
+        let mut actor = team.actor(agent);
+        for step in steps {
+            let values: Vec<f32> = (step["observation"].as_array().unwrap().iter())
+                .map(|bits| f32::from_bits(bits.as_u64().unwrap() as u32))
+                .collect();
+            if step["start"] == true {
+                actor.reset();
+            }
+            let mask: Option<Vec<bool>> = step["mask"]
+                .as_array()
+                .map(|mask| mask.iter().map(|allowed| allowed == true).collect());
+            let decision = actor.decide(&values, mask.as_deref()).unwrap();
+            let start = step["start"].as_bool();
+            assert_eq!(
+                self::step(&values, start, mask.as_deref(), &decision),
+                *step
+            );
+        }
+    }
+
+    #[test]
+    fn whole_episodes_are_recorded_of_every_agent() {
+        let gaussian = HeadWeights::Gaussian {
+            log_std: vec![0.0; 2],
+        };
+        let cases = [
+            (ActionSpace::Discrete(3), true, HeadWeights::Categorical),
+            (ActionSpace::Discrete(2), false, HeadWeights::Categorical),
+            (ActionSpace::Continuous(2), false, gaussian),
+        ];
+        for (actions, masked, head) in cases {
+            let (weights, biases) = ([0.0, 1.0, 0.0], [0.0, -0.1, -0.004]);
+            let size = actions.size();
+            let team = actors(&weights[..size], &biases[..size], head);
+            let sequences = episodes(&task(actions, masked), 0, &team).unwrap();
+            assert_eq!(sequences.len(), 2);
+            for (agent, steps) in sequences.iter().enumerate() {
+                assert_eq!(
+                    steps.len(),
+                    EPISODE_STEPS,
+                    "a hundred episodes of three steps"
+                );
+                for (t, step) in steps.iter().enumerate() {
+                    assert_eq!(step["start"], t % HORIZON == 0);
+                    assert_eq!(step.get("mask").is_some(), masked);
+                    assert_eq!(step.get("logits").is_some(), !actions.is_continuous());
+                    assert_eq!(step["action"].is_array(), actions.is_continuous());
+                }
+                replay(&team, agent, steps);
+            }
+            if masked {
+                assert_eq!(sequences[0][2]["action"], 2, "action 0 is forbidden");
+            }
+        }
+    }
+}

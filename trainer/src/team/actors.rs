@@ -379,6 +379,9 @@ impl<'a> Actor<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::ActionSpace;
+    use crate::net::HeadWeights;
+    use crate::team::episodes;
 
     #[test]
     fn moments_by_hand() {
@@ -399,5 +402,72 @@ mod tests {
         assert_eq!((of(&[3.0]).mean, of(&[3.0]).interval()), (3.0, None));
         // A large offset costs no digits: squares of 1e9 would lose the variance of 1.
         assert_eq!(of(&[1e9, 1e9 + 1.0, 1e9 + 2.0]).variance, Some(1.0));
+    }
+
+    /// Action 1 while the state is above 0.1, so until before the last step; a third action, worse
+    /// than both, under a mask.
+    fn recalling(masked: bool) -> (Task, Actors) {
+        let actions = if masked { 3 } else { 2 };
+        let (weights, biases) = ([0.0, 1.0, 0.0], [0.0, -0.1, -0.004]);
+        (
+            episodes::task(ActionSpace::Discrete(actions), masked),
+            episodes::actors(
+                &weights[..actions],
+                &biases[..actions],
+                HeadWeights::Categorical,
+            ),
+        )
+    }
+
+    #[test]
+    fn a_state_is_carried_within_an_episode_and_reset_before_it() {
+        for masked in [false, true] {
+            let (task, team) = recalling(masked);
+            let returns = team.play(&task, 20, 0, Choice::Greedy).unwrap();
+            // Two agents, three right actions each.
+            assert_eq!((returns.mean, returns.env_steps), (6.0, 60), "{masked}");
+            assert_eq!(returns.variance, Some(0.0));
+        }
+    }
+
+    #[test]
+    fn a_mask_holds_where_actions_are_drawn() {
+        let (task, team) = recalling(true);
+        let returns = team.play(&task, 4_000, 0, Choice::Sampled).unwrap();
+        // logits 0, h − 0.1, −0.004 with h = .381, .190, .095 (the last without the first).
+        let exp = |x: f64| x.exp();
+        let p = |h: f64| exp(h - 0.1) / (1.0 + exp(h - 0.1) + exp(-0.004));
+        let h = 0.5 * 1_f64.tanh();
+        let last = exp(-0.004) / (exp(h / 4.0 - 0.1) + exp(-0.004));
+        let expected = 2.0 * (p(h) + p(h / 2.0) + last);
+        // Five standard errors of a mean of 4,000 returns, each a sum of six with variance below 1/4.
+        let bound = 5.0 * (1.5_f64 / 4_000.0).sqrt();
+        assert!(
+            (returns.mean - expected).abs() < bound,
+            "{returns:?} {expected}"
+        );
+    }
+
+    #[test]
+    fn vectors_reach_the_environment() {
+        let task = episodes::task(ActionSpace::Continuous(2), false);
+        let head = HeadWeights::Gaussian {
+            log_std: vec![-1.0, 0.0],
+        };
+        let team = episodes::actors(&[1.0, -2.0], &[0.0, 0.5], head);
+        let h = 0.5 * 1_f64.tanh();
+        let states = [h, h / 2.0, h / 4.0];
+        let vector = |h: f64| h.tanh() + (0.5 - 2.0 * h).tanh();
+        let expected: f64 = states.iter().map(|&h| 2.0 * vector(h)).sum();
+        let returns = team.play(&task, 5, 0, Choice::Greedy).unwrap();
+        assert!((returns.mean - expected).abs() < 1e-5);
+        assert_eq!(returns.variance, Some(0.0));
+
+        let drawn = |seed| team.play(&task, 50, seed, Choice::Sampled).unwrap();
+        assert!(drawn(0).variance.unwrap() > 0.1);
+        assert_eq!(drawn(0), drawn(0));
+        assert_ne!(drawn(0), drawn(1));
+        // Every number is within [−1, 1].
+        assert!(drawn(0).mean.abs() < 12.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Embeds one agent: its image as it is, its golden observations as an array.
+//! Embeds one agent: its image as it is, its golden sequence as arrays.
 //!
 //! `CONSORT_TEAM_DIR` names the team's folder and `CONSORT_AGENT` the agent; by default agent 0 of `models/assurance`.
 
@@ -26,19 +26,19 @@ fn embed() -> Result<(), String> {
 
     // The image is copied unread: it is the device's own check that must refuse a bad one.
     write(&out.join("agent.image"), &read(&image)?)?;
-    let observations =
-        observations(&read(&golden)?).map_err(|what| format!("{}: {what}", golden.display()))?;
-    write(&out.join("observations.rs"), observations.as_bytes())
+    let sequence =
+        sequence(&read(&golden)?).map_err(|what| format!("{}: {what}", golden.display()))?;
+    write(&out.join("sequence.rs"), sequence.as_bytes())
 }
 
-/// The Rust expression of the golden observations, bit by bit: a decimal literal might round.
-fn observations(golden: &[u8]) -> Result<String, String> {
+/// The Rust expression of the golden sequence, observations bit by bit: a decimal literal might round.
+fn sequence(golden: &[u8]) -> Result<String, String> {
     let golden: serde_json::Value =
         serde_json::from_slice(golden).map_err(|error| error.to_string())?;
     let steps = golden["steps"]
         .as_array()
         .ok_or("`steps` is missing or not a list")?;
-    let mut expression = String::from("&[\n");
+    let (mut observations, mut starts, mut masks) = (String::new(), String::new(), String::new());
     for (t, step) in steps.iter().enumerate() {
         let observation = step["observation"]
             .as_array()
@@ -48,10 +48,26 @@ fn observations(golden: &[u8]) -> Result<String, String> {
             let bits = bits.ok_or(format!(
                 "step {t}: observation {value}: expected the bits of an f32 as a number"
             ))?;
-            expression += &format!("f32::from_bits({bits:#010x}),\n");
+            observations += &format!("f32::from_bits({bits:#010x}),\n");
+        }
+        // Of one-shot games, neither is written: every step is an episode, and nothing is forbidden.
+        starts += &flag(&step["start"]).map_err(|what| format!("step {t}: `start` {what}"))?;
+        for allowed in step["mask"].as_array().into_iter().flatten() {
+            masks += &flag(allowed).map_err(|what| format!("step {t}: `mask` {what}"))?;
         }
     }
-    Ok(expression + "]")
+    Ok(format!(
+        "Sequence {{\nobservations: &[\n{observations}],\nstarts: &[{starts}],\nmasks: &[{masks}],\n}}"
+    ))
+}
+
+/// The Rust expression of a truth value and a comma; nothing where there is none.
+fn flag(value: &serde_json::Value) -> Result<String, String> {
+    match value {
+        serde_json::Value::Null => Ok(String::new()),
+        serde_json::Value::Bool(flag) => Ok(format!("{flag}, ")),
+        other => Err(format!("is {other}, expected true or false")),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use crate::error::EmitError;
 use crate::format::{
-    CRC_LEN, Chain, DenseRecord, Header, MAX_HEADER_LEN, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId,
-    WEIGHTS_ALIGN, crc32, padding_len,
+    CRC_LEN, Chain, DenseRecord, GruRecord, Header, MAX_HEADER_LEN, PREFIX_LEN, Prefix,
+    SIGNATURE_LEN, TeamId, WEIGHTS_ALIGN, crc32, padding_len,
 };
 use crate::head::Head;
-use crate::layer::{Activation, PANEL_WIDTHS};
+use crate::layer::{Activation, PANEL_WIDTHS, UNIT_PANEL_WIDTHS};
 
 /// The meaning of an image: what the trainer knows, before it is bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,9 +24,18 @@ pub struct ImageRepr<'a> {
     /// The time between two steps in training, in µs; 0 when the task is not periodic.
     pub period_us: u32,
     /// How the outputs become an action.
-    pub head: Head,
+    pub head: Head<'a>,
     /// The layers, from observation to head: 1 to [`MAX_LAYERS`](crate::MAX_LAYERS).
-    pub layers: &'a [DenseRepr<'a>],
+    pub layers: &'a [LayerRepr<'a>],
+}
+
+/// The meaning of a layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LayerRepr<'a> {
+    /// Every output depends on every input.
+    Dense(DenseRepr<'a>),
+    /// A gated recurrent unit.
+    Gru(GruRepr<'a>),
 }
 
 /// The meaning of a dense layer: `activation(weights · input + biases)`.
@@ -42,6 +51,24 @@ pub struct DenseRepr<'a> {
     pub weights: &'a [f32],
     /// `[outputs]`.
     pub biases: &'a [f32],
+}
+
+/// The meaning of a gated recurrent unit: see [`layer`](crate::layer). The gates come in the order
+/// r, z, n everywhere.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GruRepr<'a> {
+    /// I: values it takes, 1 to 65,535.
+    pub inputs: usize,
+    /// H: units, and values it gives, 1 to 65,535.
+    pub hidden: usize,
+    /// W, `[3H][I]`, row after row.
+    pub input: &'a [f32],
+    /// U, `[3H][H]`, row after row.
+    pub recurrent: &'a [f32],
+    /// b, `[3H]`.
+    pub input_bias: &'a [f32],
+    /// c_n, `[H]`: a second bias of n, inside its product with r.
+    pub recurrent_bias_n: &'a [f32],
 }
 
 impl ImageRepr<'_> {
@@ -97,6 +124,7 @@ impl ImageRepr<'_> {
         self.layers
             .iter()
             .for_each(|layer| layer.write(&mut writer));
+        writer.floats(self.head.parameters());
         if let Some(sign) = sign {
             let signature = sign(writer.written());
             writer.put(&signature);
@@ -108,15 +136,21 @@ impl ImageRepr<'_> {
 
     /// Checks everything the image says, and encodes its header.
     fn encode_header(&self) -> Result<EncodedHeader, EmitError> {
-        let observations = self.layers.first().map_or(0, |layer| layer.inputs);
+        let observations = self.layers.first().map_or(0, LayerRepr::inputs);
         let mut chain = Chain::new(self.agent, self.agents, self.layers.len(), observations)?;
         let mut parameters = 0usize;
         for (index, layer) in self.layers.iter().enumerate() {
-            let own = chain.push(layer.inputs, layer.outputs)?;
-            layer.check(index)?;
+            let own = layer.check(index, &mut chain)?;
             parameters = parameters.checked_add(own).ok_or(EmitError::TooLong)?;
         }
-        let [even, odd] = chain.finish(self.head)?;
+        let memory = chain.finish(self.head.inputs())?;
+        let own = self.head.parameters();
+        if let Some(dimension) = own.iter().position(|value| !value.is_finite()) {
+            return Err(EmitError::NonFiniteLogStd { dimension });
+        }
+        parameters = parameters
+            .checked_add(own.len())
+            .ok_or(EmitError::TooLong)?;
 
         // The chain has bounded every size to 16 bits, so no cast below loses anything.
         let mut encoded = EncodedHeader {
@@ -131,21 +165,64 @@ impl ImageRepr<'_> {
             revision: self.revision,
             period_us: self.period_us,
             observations: observations as u16,
-            memory: (even + odd) as u32,
+            memory: memory.len() as u32,
             head: self.head.tag(),
             head_size: self.head.inputs() as u16,
             layers: self.layers.len() as u8,
         });
-        for &DenseRepr {
-            inputs,
-            outputs,
-            activation,
-            ..
-        } in self.layers
-        {
-            encoded.put(&DenseRecord::new(inputs as u16, outputs as u16, activation));
+        for layer in self.layers {
+            match layer {
+                LayerRepr::Dense(dense) => encoded.put(&DenseRecord::new(
+                    dense.inputs as u16,
+                    dense.outputs as u16,
+                    dense.activation,
+                )),
+                LayerRepr::Gru(gru) => {
+                    encoded.put(&GruRecord::new(gru.inputs as u16, gru.hidden as u16));
+                }
+            }
         }
         Ok(encoded)
+    }
+}
+
+impl<'a> Head<'a> {
+    /// Its own parameters, which follow the last layer's.
+    fn parameters(self) -> &'a [f32] {
+        match self {
+            Head::Categorical { .. } | Head::Deterministic { .. } => &[],
+            Head::Gaussian { log_std } => log_std,
+        }
+    }
+}
+
+impl LayerRepr<'_> {
+    fn inputs(&self) -> usize {
+        match self {
+            LayerRepr::Dense(layer) => layer.inputs,
+            LayerRepr::Gru(layer) => layer.inputs,
+        }
+    }
+
+    /// Adds the layer, number `index`, to the chain; how many parameters it has.
+    fn check(&self, index: usize, chain: &mut Chain) -> Result<usize, EmitError> {
+        match self {
+            LayerRepr::Dense(layer) => {
+                let own = chain.dense(layer.inputs, layer.outputs)?;
+                layer.check(index).map(|()| own)
+            }
+            LayerRepr::Gru(layer) => {
+                let own = chain.gru(layer.inputs, layer.hidden)?;
+                layer.check(index).map(|()| own)
+            }
+        }
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) {
+        match self {
+            LayerRepr::Dense(layer) => layer.write(writer),
+            LayerRepr::Gru(layer) => layer.write(writer),
+        }
     }
 }
 
@@ -188,15 +265,79 @@ impl DenseRepr<'_> {
             while let Some((panel, others)) = biases.split_at_checked(width) {
                 let (own, other_rows) = rows.split_at(width * self.inputs);
                 (biases, rows) = (others, other_rows);
-                panel
-                    .iter()
-                    .for_each(|bias| writer.put(&bias.to_le_bytes()));
+                writer.floats(panel);
                 for input in 0..self.inputs {
-                    let column = own.iter().skip(input).step_by(self.inputs);
-                    column.for_each(|weight| writer.put(&weight.to_le_bytes()));
+                    writer.floats(own.iter().skip(input).step_by(self.inputs));
                 }
             }
         }
+    }
+}
+
+impl GruRepr<'_> {
+    fn check(&self, layer: usize) -> Result<(), EmitError> {
+        let (inputs, hidden) = (self.inputs, self.hidden);
+        let parts = [
+            ("input", self.input, [3, hidden, inputs]),
+            ("recurrent", self.recurrent, [3, hidden, hidden]),
+            ("input_bias", self.input_bias, [3, hidden, 1]),
+            ("recurrent_bias_n", self.recurrent_bias_n, [1, hidden, 1]),
+        ];
+        for (part, values, sizes) in parts {
+            // No slice is as long as the number that an overflow ends at.
+            let expected = sizes.into_iter().fold(1, usize::saturating_mul);
+            let found = values.len();
+            if found != expected {
+                return Err(EmitError::GruLength {
+                    layer,
+                    part,
+                    expected,
+                    found,
+                });
+            }
+            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+                return Err(EmitError::NonFiniteGru { layer, part, index });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the parameters in the order [`gru`](crate::layer::gru) reads them.
+    fn write(&self, writer: &mut Writer<'_>) {
+        let mut first = 0;
+        for width in UNIT_PANEL_WIDTHS {
+            while first + width <= self.hidden {
+                for gate in 0..3 {
+                    self.column(writer, self.input_bias, 1, 0, gate, first, width);
+                }
+                self.column(writer, self.recurrent_bias_n, 1, 0, 0, first, width);
+                for (weights, from) in [(self.input, self.inputs), (self.recurrent, self.hidden)] {
+                    for input in 0..from {
+                        for gate in 0..3 {
+                            self.column(writer, weights, from, input, gate, first, width);
+                        }
+                    }
+                }
+                first += width;
+            }
+        }
+    }
+
+    /// Writes, of a matrix whose rows are `row` long, the values at `place` in the rows of one
+    /// gate's units `first` to `first + width`.
+    #[allow(clippy::too_many_arguments, reason = "a place in a matrix of panels")]
+    fn column(
+        &self,
+        writer: &mut Writer<'_>,
+        matrix: &[f32],
+        row: usize,
+        place: usize,
+        gate: usize,
+        first: usize,
+        width: usize,
+    ) {
+        let start = (gate * self.hidden + first) * row + place;
+        writer.floats(matrix.iter().skip(start).step_by(row).take(width));
     }
 }
 
@@ -247,6 +388,12 @@ impl Writer<'_> {
         let room = self.buffer.iter_mut().skip(self.len);
         room.zip(bytes).for_each(|(slot, &byte)| *slot = byte);
         self.len += bytes.len();
+    }
+
+    fn floats<'f>(&mut self, values: impl IntoIterator<Item = &'f f32>) {
+        values
+            .into_iter()
+            .for_each(|value| self.put(&value.to_le_bytes()));
     }
 
     fn written(&self) -> &[u8] {

@@ -86,14 +86,17 @@ pub enum ImageError {
         found: usize,
     },
     /// A head this version does not know.
-    #[error("unknown head, tag {found}: version {FORMAT_VERSION} has 1 (categorical)")]
+    #[error(
+        "unknown head, tag {found}: version {FORMAT_VERSION} has 1 (categorical), \
+         2 (deterministic), 3 (gaussian)"
+    )]
     HeadTag {
         /// The tag found.
         found: u8,
     },
     /// A kind of layer this version does not know.
     #[error(
-        "layer {layer} is of unknown kind, tag {found}: version {FORMAT_VERSION} has 1 (dense)"
+        "layer {layer} is of unknown kind, tag {found}: version {FORMAT_VERSION} has 1 (dense), 2 (gru)"
     )]
     LayerTag {
         /// Index of the layer.
@@ -104,7 +107,7 @@ pub enum ImageError {
     /// An activation this version does not know.
     #[error(
         "layer {layer} has an unknown activation, tag {found}: \
-         version {FORMAT_VERSION} has 1 (identity), 2 (relu), 3 (tanh)"
+         version {FORMAT_VERSION} has 1 (identity), 2 (relu), 3 (tanh), 4 (sigmoid), 5 (silu)"
     )]
     ActivationTag {
         /// Index of the layer.
@@ -139,8 +142,22 @@ pub enum ImageError {
         /// `f32` values left in the image.
         found: usize,
     },
-    /// There are bytes after the last layer's weights.
-    #[error("{found} bytes after the last layer's weights: must be none")]
+    /// The image ends before the head's own parameters do.
+    #[error("the head has {expected} parameters: the image has {found} left")]
+    MissingHead {
+        /// `f32` values the head has.
+        expected: usize,
+        /// `f32` values left in the image.
+        found: usize,
+    },
+    /// A logarithm of a standard deviation is infinite or not a number.
+    #[error("the logarithm of dimension {dimension}'s standard deviation is not finite")]
+    NonFiniteLogStd {
+        /// The dimension of the action.
+        dimension: usize,
+    },
+    /// There are bytes after the last parameter.
+    #[error("{found} bytes after the last parameter: must be none")]
     TrailingWeights {
         /// How many bytes.
         found: usize,
@@ -254,6 +271,34 @@ pub enum EmitError {
         /// The output it belongs to.
         output: usize,
     },
+    /// A part of a recurrent layer with too few or too many values.
+    #[error("layer {layer} has {found} values in `{part}`: its shape asks for {expected}")]
+    GruLength {
+        /// Index of the layer.
+        layer: usize,
+        /// The field of [`GruRepr`](crate::GruRepr).
+        part: &'static str,
+        /// Values that inputs and units ask for.
+        expected: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// A value of a recurrent layer is infinite or not a number.
+    #[error("layer {layer}: value {index} of `{part}` is not finite")]
+    NonFiniteGru {
+        /// Index of the layer.
+        layer: usize,
+        /// The field of [`GruRepr`](crate::GruRepr).
+        part: &'static str,
+        /// Its index there.
+        index: usize,
+    },
+    /// A logarithm of a standard deviation is infinite or not a number.
+    #[error("the logarithm of dimension {dimension}'s standard deviation is not finite")]
+    NonFiniteLogStd {
+        /// The dimension of the action.
+        dimension: usize,
+    },
     /// The image's length would not fit 32 bits.
     #[error("the image would be 4 GiB or longer")]
     TooLong,
@@ -267,7 +312,8 @@ pub enum EmitError {
     },
 }
 
-/// Why a step gives no action.
+/// Why a step gives no action. It has changed no state: the next step goes on from where this one
+/// began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum StepError {
     /// The observation has the wrong length.
@@ -292,10 +338,40 @@ pub enum StepError {
         /// `f32` values lent.
         found: usize,
     },
-    /// A logit is infinite or not a number, as sums of products overflowed.
-    #[error("logit {index} overflowed: the observation is out of all proportion")]
-    NonFiniteLogit {
-        /// The first such action.
+    /// A logit (or another output of the last layer) is infinite or not a number, as sums of
+    /// products overflowed.
+    #[error("output {index} overflowed: the observation is out of all proportion")]
+    NonFiniteOutput {
+        /// The first such output.
         index: usize,
     },
+    /// The state in the memory lent is infinite or not a number: it is not what the last step left,
+    /// or was never [reset](crate::Policy::reset).
+    #[error("the state's value {index} is not finite: the memory was not reset, or was changed")]
+    NonFiniteState {
+        /// Its index in the memory.
+        index: usize,
+    },
+    /// The next state is not a number, as sums of products overflowed.
+    #[error("the next state's value {index} overflowed: the observation is out of all proportion")]
+    StateOverflow {
+        /// Its index in the memory.
+        index: usize,
+    },
+    /// The mask has the wrong length.
+    #[error("the mask has {found} values: the policy has {expected} actions")]
+    MaskLength {
+        /// The policy's actions.
+        expected: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// The mask allows no action.
+    #[error("the mask allows no action: at least one must be true")]
+    EmptyMask,
+    /// The policy does not choose between actions: its actions are vectors.
+    #[error(
+        "this policy's actions are vectors: it gives them by `step`, not by a number or logits"
+    )]
+    Continuous,
 }

@@ -141,6 +141,30 @@ pub(crate) struct Header {
     pub(crate) layers: u8,
 }
 
+/// A layer's record, of whichever kind its first byte names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LayerRecord {
+    Dense(DenseRecord),
+    Gru(GruRecord),
+}
+
+impl LayerRecord {
+    /// Reads the record of layer `layer` and returns what follows it.
+    pub(crate) fn read(layer: usize, records: &[u8]) -> Result<(Self, &[u8]), ImageError> {
+        let malformed = ImageError::LayerRecord { layer };
+        match records.first() {
+            Some(&DenseRecord::KIND) => postcard::take_from_bytes(records)
+                .map(|(record, rest)| (LayerRecord::Dense(record), rest))
+                .map_err(|_| malformed),
+            Some(&GruRecord::KIND) => postcard::take_from_bytes(records)
+                .map(|(record, rest)| (LayerRecord::Gru(record), rest))
+                .map_err(|_| malformed),
+            Some(&found) => Err(ImageError::LayerTag { layer, found }),
+            None => Err(malformed),
+        }
+    }
+}
+
 /// A dense layer's record. Tags are bytes, not postcard enums, so that an unknown one can be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DenseRecord {
@@ -161,17 +185,25 @@ impl DenseRecord {
             activation: activation.tag(),
         }
     }
+}
 
-    /// Reads the record of layer `layer` and returns what follows it.
-    pub(crate) fn read(layer: usize, records: &[u8]) -> Result<(Self, &[u8]), ImageError> {
-        let malformed = ImageError::LayerRecord { layer };
-        // Before the rest, as another kind's record may have another shape.
-        match records.first() {
-            Some(&Self::KIND) => {}
-            Some(&found) => return Err(ImageError::LayerTag { layer, found }),
-            None => return Err(malformed),
+/// A gated recurrent unit's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GruRecord {
+    kind: u8,
+    pub(crate) inputs: u16,
+    pub(crate) hidden: u16,
+}
+
+impl GruRecord {
+    const KIND: u8 = 2;
+
+    pub(crate) fn new(inputs: u16, hidden: u16) -> Self {
+        GruRecord {
+            kind: Self::KIND,
+            inputs,
+            hidden,
         }
-        postcard::take_from_bytes(records).map_err(|_| malformed)
     }
 }
 
@@ -181,6 +213,8 @@ impl Activation {
             Activation::Identity => 1,
             Activation::Relu => 2,
             Activation::Tanh => 3,
+            Activation::Sigmoid => 4,
+            Activation::Silu => 5,
         }
     }
 
@@ -189,23 +223,63 @@ impl Activation {
             1 => Some(Activation::Identity),
             2 => Some(Activation::Relu),
             3 => Some(Activation::Tanh),
+            4 => Some(Activation::Sigmoid),
+            5 => Some(Activation::Silu),
             _ => None,
         }
     }
 }
 
-impl Head {
+impl<'a> Head<'a> {
+    const CATEGORICAL: u8 = 1;
+    const DETERMINISTIC: u8 = 2;
+    const GAUSSIAN: u8 = 3;
+
     pub(crate) fn tag(self) -> u8 {
         match self {
-            Head::Categorical { .. } => 1,
+            Head::Categorical { .. } => Self::CATEGORICAL,
+            Head::Deterministic { .. } => Self::DETERMINISTIC,
+            Head::Gaussian { .. } => Self::GAUSSIAN,
         }
     }
 
-    pub(crate) fn from_tag(tag: u8, size: usize) -> Option<Self> {
+    /// How many parameters of its own the head with this tag has; none where there is no such head.
+    pub(crate) fn parameters_of(tag: u8, size: usize) -> Option<usize> {
         match tag {
-            1 => Some(Head::Categorical { actions: size }),
+            Self::CATEGORICAL | Self::DETERMINISTIC => Some(0),
+            Self::GAUSSIAN => Some(size),
             _ => None,
         }
+    }
+
+    /// The head with this tag; `parameters` are as many as [`parameters_of`](Self::parameters_of)
+    /// says.
+    pub(crate) fn from_tag(tag: u8, size: usize, parameters: &'a [f32]) -> Option<Self> {
+        match tag {
+            Self::CATEGORICAL => Some(Head::Categorical { actions: size }),
+            Self::DETERMINISTIC => Some(Head::Deterministic { outputs: size }),
+            Self::GAUSSIAN => Some(Head::Gaussian {
+                log_std: parameters,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// How a step divides the memory it is lent: the state, as much again for the next state, and the
+/// two regions that dense layers write to in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Memory {
+    /// Values of all recurrent layers' states.
+    pub(crate) state: usize,
+    /// The most outputs of a dense layer at an even index, and at an odd one.
+    pub(crate) regions: [usize; 2],
+}
+
+impl Memory {
+    pub(crate) fn len(self) -> usize {
+        let [even, odd] = self.regions;
+        2 * self.state + even + odd
     }
 }
 
@@ -216,8 +290,7 @@ pub(crate) struct Chain {
     width: usize,
     /// Layers so far.
     len: usize,
-    /// The most outputs of the layers 0, 2, 4, … and of the layers 1, 3, 5, …
-    regions: [usize; 2],
+    memory: Memory,
 }
 
 impl Chain {
@@ -236,12 +309,33 @@ impl Chain {
         Ok(Chain {
             width: observations,
             len: 0,
-            regions: [0; 2],
+            memory: Memory::default(),
         })
     }
 
-    /// Adds a layer and returns how many parameters it has. That fits 32 bits: each side fits 16.
-    pub(crate) fn push(&mut self, inputs: usize, outputs: usize) -> Result<usize, ShapeError> {
+    /// Adds a dense layer and returns how many parameters it has. That fits 32 bits: each side
+    /// fits 16.
+    pub(crate) fn dense(&mut self, inputs: usize, outputs: usize) -> Result<usize, ShapeError> {
+        let [even, odd] = &mut self.memory.regions;
+        let region = if self.len.is_multiple_of(2) {
+            even
+        } else {
+            odd
+        };
+        *region = outputs.max(*region);
+        self.link(inputs, outputs)?;
+        Ok(outputs * (inputs + 1))
+    }
+
+    /// Adds a recurrent layer and returns how many parameters it has, or the largest number where
+    /// they would not fit in memory: then none has so many.
+    pub(crate) fn gru(&mut self, inputs: usize, hidden: usize) -> Result<usize, ShapeError> {
+        self.link(inputs, hidden)?;
+        self.memory.state += hidden;
+        Ok(hidden.saturating_mul(4 + 3 * (inputs + hidden)))
+    }
+
+    fn link(&mut self, inputs: usize, outputs: usize) -> Result<(), ShapeError> {
         let layer = self.len;
         if inputs != self.width {
             return Err(ShapeError::Inputs {
@@ -258,23 +352,18 @@ impl Chain {
                 outputs,
             });
         }
-        let [even, odd] = &mut self.regions;
-        let region = if layer.is_multiple_of(2) { even } else { odd };
-        *region = outputs.max(*region);
         self.width = outputs;
         self.len += 1;
-        Ok(outputs * (inputs + 1))
+        Ok(())
     }
 
-    /// Ends the chain and returns the sizes of the two regions of memory it computes in.
-    pub(crate) fn finish(self, head: Head) -> Result<[usize; 2], ShapeError> {
-        if self.width != head.inputs() {
-            return Err(ShapeError::Head {
-                expected: head.inputs(),
-                found: self.width,
-            });
+    /// Ends the chain at a head of `expected` inputs and returns the memory it computes in.
+    pub(crate) fn finish(self, expected: usize) -> Result<Memory, ShapeError> {
+        let found = self.width;
+        if found != expected {
+            return Err(ShapeError::Head { expected, found });
         }
-        Ok(self.regions)
+        Ok(self.memory)
     }
 }
 
@@ -317,19 +406,38 @@ mod tests {
         let fixed = postcard::to_slice(&header, &mut buffer).unwrap().len();
         let layer = postcard::to_slice(&record, &mut buffer).unwrap().len();
         assert_eq!(fixed + MAX_LAYERS * layer, MAX_HEADER_LEN);
+        let gru = postcard::to_slice(&GruRecord::new(u16::MAX, u16::MAX), &mut buffer);
+        assert!(gru.unwrap().len() <= layer);
     }
 
     #[test]
     fn tags_name_what_they_were_made_from() {
         for tag in 0..=u8::MAX {
             assert!(Activation::from_tag(tag).is_none_or(|activation| activation.tag() == tag));
-            assert!(Head::from_tag(tag, 3).is_none_or(|head| head.tag() == tag));
+            let head = Head::from_tag(tag, 3, &[0.0; 3]);
+            assert!(head.is_none_or(|head| head.tag() == tag));
+            assert_eq!(head.is_some(), Head::parameters_of(tag, 3).is_some());
         }
-        for activation in [Activation::Identity, Activation::Relu, Activation::Tanh] {
+        for activation in Activation::ALL {
             assert_eq!(Activation::from_tag(activation.tag()), Some(activation));
         }
-        let head = Head::Categorical { actions: 3 };
-        assert_eq!(Head::from_tag(head.tag(), 3), Some(head));
+        for head in [
+            Head::Categorical { actions: 3 },
+            Head::Deterministic { outputs: 3 },
+            Head::Gaussian {
+                log_std: &[-1.0; 3],
+            },
+        ] {
+            assert_eq!(Head::from_tag(head.tag(), 3, &[-1.0; 3]), Some(head));
+        }
+    }
+
+    #[test]
+    fn more_parameters_than_memory_holds_do_not_wrap() {
+        let mut chain = Chain::new(0, 1, 1, 65_535).unwrap();
+        let exact = 65_535_u64 * (4 + 6 * 65_535);
+        let expected = usize::try_from(exact).unwrap_or(usize::MAX);
+        assert_eq!(chain.gru(65_535, 65_535), Ok(expected));
     }
 
     #[test]

@@ -5,21 +5,82 @@ use rand_core::Rng;
 use crate::math;
 
 /// How a network's outputs become an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Head {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Head<'a> {
     /// One of `actions` actions; the outputs are their logits.
     Categorical {
         /// Actions to choose between.
         actions: usize,
     },
+    /// A vector: the outputs as they are, whether greedy or sampled.
+    Deterministic {
+        /// Its dimensions.
+        outputs: usize,
+    },
+    /// A vector in [−1, 1]: the hyperbolic tangent of normal numbers, each with the output as its
+    /// mean and a standard deviation that does not depend on the observation (the squashed Gaussian
+    /// of Haarnoja et al. 2018, with the standard deviations of Schulman et al. 2015).
+    Gaussian {
+        /// The logarithm of every dimension's standard deviation, `[D]`.
+        log_std: &'a [f32],
+    },
 }
 
-impl Head {
+/// What an agent does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Action<'m> {
+    /// This one of a categorical head's actions, counted from 0.
+    Discrete(usize),
+    /// This vector, `[D]`.
+    Continuous(&'m [f32]),
+}
+
+impl Head<'_> {
     /// Values the head takes from the last layer.
     pub fn inputs(self) -> usize {
         match self {
             Head::Categorical { actions } => actions,
+            Head::Deterministic { outputs } => outputs,
+            Head::Gaussian { log_std } => log_std.len(),
         }
+    }
+
+    /// Whether actions are vectors.
+    pub fn is_continuous(self) -> bool {
+        !matches!(self, Head::Categorical { .. })
+    }
+
+    /// The action without chance: of the largest logit by [`greedy`], the outputs themselves, or
+    /// tanh(mean).
+    ///
+    /// `outputs`: as many as [`inputs`](Self::inputs) says, finite; a vector takes their place.
+    pub fn act_greedy(self, outputs: &mut [f32]) -> Action<'_> {
+        match self {
+            Head::Categorical { .. } => return Action::Discrete(greedy(outputs)),
+            Head::Deterministic { .. } => {}
+            Head::Gaussian { .. } => outputs
+                .iter_mut()
+                .for_each(|value| *value = math::tanh(*value)),
+        }
+        Action::Continuous(outputs)
+    }
+
+    /// The action drawn: by [`sample`], the outputs themselves, or tanh(mean + exp(log σ) ε) with ε
+    /// by [`normal`], dimension after dimension.
+    ///
+    /// `outputs`: as many as [`inputs`](Self::inputs) says, finite; a vector takes their place.
+    pub fn act_sampled<'m>(self, outputs: &'m mut [f32], rng: &mut impl Rng) -> Action<'m> {
+        match self {
+            Head::Categorical { .. } => return Action::Discrete(sample(outputs, rng)),
+            Head::Deterministic { .. } => {}
+            Head::Gaussian { log_std } => {
+                for (value, &log_std) in outputs.iter_mut().zip(log_std) {
+                    // Where the product overflows, tanh holds it: finite mean, so never NaN.
+                    *value = math::tanh(*value + math::exp(log_std) * normal(rng));
+                }
+            }
+        }
+        Action::Continuous(outputs)
     }
 }
 
@@ -27,7 +88,14 @@ impl Head {
 ///
 /// `logits`: `[A]`, finite, A ≥ 1.
 pub fn greedy(logits: &[f32]) -> usize {
-    largest(logits).0
+    largest(all(logits)).map_or(0, |(action, _)| action)
+}
+
+/// Like [`greedy`], among the actions whose `mask` is true; none where there is no such action.
+///
+/// Both `[A]`; `logits` finite.
+pub fn greedy_masked(logits: &[f32], mask: &[bool]) -> Option<usize> {
+    largest(allowed(logits, mask)).map(|(action, _)| action)
 }
 
 /// Draws an action with probabilities softmax(`logits`). `logits`: `[A]`, finite, A ≥ 1.
@@ -37,25 +105,59 @@ pub fn greedy(logits: &[f32]) -> usize {
 /// action's weight is `exp(logit − largest logit)` by [`math::exp`], and sums run upwards: the same
 /// generator draws the same actions on every machine.
 pub fn sample(logits: &[f32], rng: &mut impl Rng) -> usize {
-    let (_, max) = largest(logits);
+    draw(all(logits), rng).unwrap_or(0)
+}
+
+/// Like [`sample`], from the softmax of the logits whose `mask` is true; none, and nothing taken
+/// from `rng`, where there is no such action.
+///
+/// Both `[A]`; `logits` finite.
+pub fn sample_masked(logits: &[f32], mask: &[bool], rng: &mut impl Rng) -> Option<usize> {
+    draw(allowed(logits, mask), rng)
+}
+
+fn all(logits: &[f32]) -> impl Iterator<Item = (usize, f32)> + Clone {
+    logits.iter().copied().enumerate()
+}
+
+fn allowed(logits: &[f32], mask: &[bool]) -> impl Iterator<Item = (usize, f32)> + Clone {
+    all(logits)
+        .zip(mask)
+        .filter_map(|(candidate, &allowed)| allowed.then_some(candidate))
+}
+
+/// The first largest of the candidates, which are actions and their logits.
+fn largest(candidates: impl Iterator<Item = (usize, f32)>) -> Option<(usize, f32)> {
+    candidates.reduce(|best, next| if next.1 > best.1 { next } else { best })
+}
+
+fn draw(
+    candidates: impl Iterator<Item = (usize, f32)> + Clone,
+    rng: &mut impl Rng,
+) -> Option<usize> {
+    let (first, max) = largest(candidates.clone())?;
     let weight = |logit: f32| math::exp(logit - max);
-    let total = logits.iter().fold(0.0, |sum, &logit| sum + weight(logit));
+    let total = candidates
+        .clone()
+        .fold(0.0, |sum, (_, logit)| sum + weight(logit));
     let odd = (rng.next_u32() >> 9) * 2 + 1;
     let threshold = odd as f32 * (total * (1.0 / 16_777_216.0));
     let mut cumulative = 0.0;
-    let chosen = logits.iter().position(|&logit| {
+    for (action, logit) in candidates {
         cumulative += weight(logit);
-        cumulative > threshold
-    });
+        if cumulative > threshold {
+            return Some(action);
+        }
+    }
     // u is at most 1 − 2⁻²⁴, so even rounded the threshold stays below the total: one was chosen.
-    chosen.unwrap_or(0)
+    Some(first)
 }
 
 /// Writes softmax(`logits`) to `probabilities`, with the weights and the total of [`sample`].
 ///
 /// Both `[A]`; `logits` finite.
 pub fn probabilities(logits: &[f32], probabilities: &mut [f32]) {
-    let (_, max) = largest(logits);
+    let max = largest(all(logits)).map_or(0.0, |(_, max)| max);
     let mut total = 0.0;
     for (probability, &logit) in probabilities.iter_mut().zip(logits) {
         *probability = math::exp(logit - max);
@@ -66,14 +168,32 @@ pub fn probabilities(logits: &[f32], probabilities: &mut [f32]) {
         .for_each(|probability| *probability /= total);
 }
 
-/// The first largest logit: its index and value.
-fn largest(logits: &[f32]) -> (usize, f32) {
-    logits
-        .iter()
-        .enumerate()
-        .fold((0, f32::NEG_INFINITY), |best, (index, &logit)| {
-            if logit > best.1 { (index, logit) } else { best }
-        })
+/// Teichroew's polynomial, lowest power first.
+const NORMAL: [f32; 5] = [
+    3.949_846,
+    0.252_408_77,
+    0.076_542_914,
+    0.008_355_968,
+    0.029_899_776,
+];
+
+/// Draws a standard normal number: the sum of twelve uniform ones, its tails stretched by
+/// Teichroew's polynomial (Abramowitz and Stegun 1964, 26.8.6 a(2)). At most 8.7 from 0.
+///
+/// Takes six `u32` from `rng`, each for two whole numbers of 16 bits. They add up exactly, so only
+/// the polynomial rounds: the same generator draws the same numbers on every machine.
+pub fn normal(rng: &mut impl Rng) -> f32 {
+    let mut sum = 0;
+    for _ in 0..6 {
+        let number = rng.next_u32();
+        sum += (number >> 16) + (number & 0xffff);
+    }
+    // The mean of a number of 16 bits, k + 1/2 in steps of 2⁻¹⁶, is 1/2; a quarter of the sum's
+    // distance from 6 is what the polynomial takes.
+    let r = (sum as i32 + 6 - 6 * 65_536) as f32 * (1.0 / 262_144.0);
+    let [c1, c3, c5, c7, c9] = NORMAL;
+    let s = r * r;
+    ((((c9 * s + c7) * s + c5) * s + c3) * s + c1) * r
 }
 
 #[cfg(test)]
@@ -156,6 +276,29 @@ mod tests {
             // Five standard deviations.
             let bound = 5.0 * (exact * (1.0 - exact) / f64::from(draws)).sqrt();
             assert!((f64::from(count) / f64::from(draws) - exact).abs() < bound);
+        }
+    }
+
+    #[test]
+    fn normal_numbers_have_the_documented_bits() {
+        let bits = NORMAL.map(f32::to_bits);
+        let documented = [
+            0x407c_ca47,
+            0x3e81_3bb9,
+            0x3d9c_c288,
+            0x3c08_e778,
+            0x3cf4_f060,
+        ];
+        assert_eq!(bits, documented);
+        for number in [0x0000_0001, 0x1234_5678, 0x8000_8000, 0xfedc_ba98] {
+            let halves = u64::from(number & 0xffff) + u64::from(number >> 16);
+            let r = (6 * halves + 6) as f64 / 262_144.0 - 1.5;
+            let powers = [1, 3, 5, 7, 9].map(|power| r.powi(power));
+            let exact: f64 = core::iter::zip(NORMAL, powers)
+                .map(|(c, power)| f64::from(c) * power)
+                .sum();
+            let found = f64::from(normal(&mut Fixed(number)));
+            assert!((found - exact).abs() <= 1e-6 * exact.abs(), "{number:x}");
         }
     }
 }

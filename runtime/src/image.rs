@@ -2,11 +2,11 @@
 
 use crate::error::ImageError;
 use crate::format::{
-    CRC_LEN, Chain, DenseRecord, Header, MAX_LAYERS, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId,
-    WEIGHTS_ALIGN, crc32, padding_len,
+    CRC_LEN, Chain, Header, LayerRecord, MAX_LAYERS, Memory, PREFIX_LEN, Prefix, SIGNATURE_LEN,
+    TeamId, WEIGHTS_ALIGN, crc32, padding_len,
 };
 use crate::head::Head;
-use crate::layer::{Activation, Dense};
+use crate::layer::{Activation, Dense, Gru, Layer};
 
 /// One agent's policy, borrowed from its image.
 ///
@@ -17,10 +17,10 @@ pub struct Image<'a> {
     crc: u32,
     signature: Option<&'a [u8; SIGNATURE_LEN]>,
     header: Header,
-    head: Head,
-    regions: [usize; 2],
+    head: Head<'a>,
+    memory: Memory,
     /// The first `header.layers` are the policy's, the rest are empty.
-    layers: [Dense<'a>; MAX_LAYERS],
+    layers: [Layer<'a>; MAX_LAYERS],
 }
 
 /// What a layer is and costs.
@@ -32,8 +32,6 @@ pub struct LayerInfo {
     pub inputs: usize,
     /// Values it gives.
     pub outputs: usize,
-    /// What its outputs go through.
-    pub activation: Activation,
     /// Bytes of weights and biases in the image.
     pub weight_bytes: usize,
 }
@@ -41,8 +39,11 @@ pub struct LayerInfo {
 /// The kinds of layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerKind {
-    /// Every output depends on every input: [`layer::dense`](crate::layer::dense).
-    Dense,
+    /// Every output depends on every input: [`layer::dense`](crate::layer::dense), and what its
+    /// outputs go through.
+    Dense(Activation),
+    /// A gated recurrent unit, whose outputs are its state: [`layer::gru`](crate::layer::gru).
+    Gru,
 }
 
 impl<'a> Image<'a> {
@@ -61,17 +62,15 @@ impl<'a> Image<'a> {
         let parts = Parts::cut(body, prefix)?;
         let (header, records) =
             postcard::take_from_bytes::<Header>(parts.header).map_err(|_| ImageError::Header)?;
-        let head = Head::from_tag(header.head, usize::from(header.head_size))
-            .ok_or(ImageError::HeadTag { found: header.head })?;
-        let (layers, regions) = read_layers(&header, head, records, &parts)?;
+        let network = Network::read(&header, records, &parts)?;
         Ok(Image {
             bytes,
             crc,
             signature: parts.signature,
             header,
-            head,
-            regions,
-            layers,
+            head: network.head,
+            memory: network.memory,
+            layers: network.layers,
         })
     }
 
@@ -107,43 +106,55 @@ impl<'a> Image<'a> {
         usize::from(self.header.observations)
     }
 
-    /// Values the network gives: the logits of a categorical head.
+    /// Values the network gives: the logits of a categorical head, or the dimensions of a vector.
     pub fn output_len(&self) -> usize {
         self.head.inputs()
     }
 
-    /// `f32` values of memory the caller lends to a step.
+    /// `f32` values of memory the caller lends to a step: the state and what it computes in.
     pub fn memory_len(&self) -> usize {
-        let [even, odd] = self.regions;
-        even + odd
+        self.memory.len()
     }
 
-    /// How many of those values must be kept from one step to the next: none, as no layer of this
-    /// format version is recurrent.
+    /// How many of those values, the first ones, must be kept from one step of an episode to the
+    /// next: the units of all recurrent layers, 0 where there is none.
     pub fn state_len(&self) -> usize {
-        0
+        self.memory.state
     }
 
     /// How the outputs become an action.
-    pub fn head(&self) -> Head {
+    pub fn head(&self) -> Head<'a> {
         self.head
     }
 
     /// The layers, in order.
     pub fn layers(&self) -> impl Iterator<Item = LayerInfo> {
-        self.dense_layers().iter().map(|layer| LayerInfo {
-            kind: LayerKind::Dense,
-            inputs: layer.inputs,
-            outputs: layer.outputs,
-            activation: layer.activation,
-            weight_bytes: size_of_val(layer.parameters),
+        self.network().iter().map(|layer| match *layer {
+            Layer::Dense(layer) => LayerInfo {
+                kind: LayerKind::Dense(layer.activation),
+                inputs: layer.inputs,
+                outputs: layer.outputs,
+                weight_bytes: size_of_val(layer.parameters),
+            },
+            Layer::Gru(layer) => LayerInfo {
+                kind: LayerKind::Gru,
+                inputs: layer.inputs,
+                outputs: layer.hidden,
+                weight_bytes: size_of_val(layer.parameters),
+            },
         })
     }
 
-    /// Multiplications (and as many additions) in a step, activations aside.
+    /// Multiplications (and as many additions) of inputs and states by weights in a step.
     pub fn multiply_adds(&self) -> u64 {
         self.layers()
-            .map(|layer| layer.inputs as u64 * layer.outputs as u64)
+            .map(|layer| {
+                let (inputs, outputs) = (layer.inputs as u64, layer.outputs as u64);
+                match layer.kind {
+                    LayerKind::Dense(_) => inputs * outputs,
+                    LayerKind::Gru => 3 * (inputs + outputs) * outputs,
+                }
+            })
             .sum()
     }
 
@@ -171,12 +182,12 @@ impl<'a> Image<'a> {
         self.bytes
     }
 
-    /// Sizes of the two regions of memory that the outputs of even and odd layers use in turn.
-    pub(crate) fn regions(&self) -> [usize; 2] {
-        self.regions
+    /// How a step divides its memory.
+    pub(crate) fn memory(&self) -> Memory {
+        self.memory
     }
 
-    pub(crate) fn dense_layers(&self) -> &[Dense<'a>] {
+    pub(crate) fn network(&self) -> &[Layer<'a>] {
         self.layers
             .get(..usize::from(self.header.layers))
             .unwrap_or_default()
@@ -241,73 +252,138 @@ impl<'a> Parts<'a> {
     }
 }
 
-type Layers<'a> = [Dense<'a>; MAX_LAYERS];
+/// What the layer table and the parameters say.
+struct Network<'a> {
+    head: Head<'a>,
+    layers: [Layer<'a>; MAX_LAYERS],
+    memory: Memory,
+}
 
-/// Reads the layer table in `records` and gives every layer its share of the weights. Also returns
-/// the sizes of the two regions of memory.
-fn read_layers<'a>(
-    header: &Header,
-    head: Head,
-    mut records: &[u8],
-    parts: &Parts<'a>,
-) -> Result<(Layers<'a>, [usize; 2]), ImageError> {
-    let (weights, stray) = parts.weights.as_chunks::<4>();
-    let mut parameters: &[f32] =
-        bytemuck::try_cast_slice(weights).map_err(|_| ImageError::Misaligned {
-            found: weights.as_ptr().addr() % WEIGHTS_ALIGN,
+impl<'a> Network<'a> {
+    /// Reads the layer table in `records` and gives every layer, and the head, its share of the
+    /// parameters.
+    fn read(header: &Header, mut records: &[u8], parts: &Parts<'a>) -> Result<Self, ImageError> {
+        let unknown_head = ImageError::HeadTag { found: header.head };
+        let head_size = usize::from(header.head_size);
+        let head_len = Head::parameters_of(header.head, head_size).ok_or(unknown_head)?;
+        let mut parameters = Parameters::new(parts)?;
+        let count = usize::from(header.layers);
+        let observations = usize::from(header.observations);
+        let mut chain = Chain::new(header.agent, header.agents, count, observations)?;
+        let mut layers = [Layer::EMPTY; MAX_LAYERS];
+        for (layer, slot) in layers.iter_mut().enumerate().take(count) {
+            let (record, rest) = LayerRecord::read(layer, records)?;
+            records = rest;
+            *slot = match record {
+                LayerRecord::Dense(record) => {
+                    let activation = Activation::from_tag(record.activation).ok_or(
+                        ImageError::ActivationTag {
+                            layer,
+                            found: record.activation,
+                        },
+                    )?;
+                    let (inputs, outputs) =
+                        (usize::from(record.inputs), usize::from(record.outputs));
+                    Layer::Dense(Dense {
+                        inputs,
+                        outputs,
+                        activation,
+                        parameters: parameters.take(layer, chain.dense(inputs, outputs)?)?,
+                    })
+                }
+                LayerRecord::Gru(record) => {
+                    let (inputs, hidden) = (usize::from(record.inputs), usize::from(record.hidden));
+                    Layer::Gru(Gru {
+                        inputs,
+                        hidden,
+                        parameters: parameters.take(layer, chain.gru(inputs, hidden)?)?,
+                    })
+                }
+            };
+        }
+        let memory = chain.finish(head_size)?;
+        let own = parameters.take_head(head_len)?;
+        let head = Head::from_tag(header.head, head_size, own).ok_or(unknown_head)?;
+        if !records.is_empty() {
+            return Err(ImageError::HeaderTrailing {
+                found: records.len(),
+            });
+        }
+        parameters.finish()?;
+        if header.memory as usize != memory.len() {
+            return Err(ImageError::Memory {
+                expected: memory.len(),
+                found: header.memory,
+            });
+        }
+        Ok(Network {
+            head,
+            layers,
+            memory,
+        })
+    }
+}
+
+/// The parameters that no layer has taken yet.
+struct Parameters<'a> {
+    left: &'a [f32],
+    /// Where they start in the image.
+    offset: usize,
+    /// Bytes at the end that make no whole number.
+    stray: usize,
+}
+
+impl<'a> Parameters<'a> {
+    fn new(parts: &Parts<'a>) -> Result<Self, ImageError> {
+        let (words, stray) = parts.weights.as_chunks::<4>();
+        let left = bytemuck::try_cast_slice(words).map_err(|_| ImageError::Misaligned {
+            found: words.as_ptr().addr() % WEIGHTS_ALIGN,
         })?;
-    let mut offset = parts.weights_offset;
-    let count = usize::from(header.layers);
-    let observations = usize::from(header.observations);
-    let mut chain = Chain::new(header.agent, header.agents, count, observations)?;
-    let mut layers = [Dense::EMPTY; MAX_LAYERS];
-    for (layer, slot) in layers.iter_mut().enumerate().take(count) {
-        let (record, rest) = DenseRecord::read(layer, records)?;
-        records = rest;
-        let (inputs, outputs) = (usize::from(record.inputs), usize::from(record.outputs));
-        let activation =
-            Activation::from_tag(record.activation).ok_or(ImageError::ActivationTag {
-                layer,
-                found: record.activation,
-            })?;
-        let expected = chain.push(inputs, outputs)?;
+        Ok(Parameters {
+            left,
+            offset: parts.weights_offset,
+            stray: stray.len(),
+        })
+    }
+
+    /// The next `expected` of them, all finite: layer `layer`'s.
+    fn take(&mut self, layer: usize, expected: usize) -> Result<&'a [f32], ImageError> {
         let missing = ImageError::MissingWeights {
             layer,
             expected,
-            found: parameters.len(),
+            found: self.left.len(),
         };
-        let (own, rest) = parameters.split_at_checked(expected).ok_or(missing)?;
+        let (own, rest) = self.left.split_at_checked(expected).ok_or(missing)?;
         if let Some(index) = own.iter().position(|value| !value.is_finite()) {
             return Err(ImageError::NonFiniteWeight {
                 layer,
-                offset: offset + 4 * index,
+                offset: self.offset + 4 * index,
             });
         }
-        offset += 4 * expected;
-        parameters = rest;
-        *slot = Dense {
-            inputs,
-            outputs,
-            activation,
-            parameters: own,
+        self.offset += 4 * expected;
+        self.left = rest;
+        Ok(own)
+    }
+
+    /// The next `expected` of them, all finite: the head's.
+    fn take_head(&mut self, expected: usize) -> Result<&'a [f32], ImageError> {
+        let missing = ImageError::MissingHead {
+            expected,
+            found: self.left.len(),
         };
+        let (own, rest) = self.left.split_at_checked(expected).ok_or(missing)?;
+        if let Some(dimension) = own.iter().position(|value| !value.is_finite()) {
+            return Err(ImageError::NonFiniteLogStd { dimension });
+        }
+        self.left = rest;
+        Ok(own)
     }
-    let regions @ [even, odd] = chain.finish(head)?;
-    if !records.is_empty() {
-        return Err(ImageError::HeaderTrailing {
-            found: records.len(),
-        });
+
+    /// Checks that none are left.
+    fn finish(&self) -> Result<(), ImageError> {
+        match 4 * self.left.len() + self.stray {
+            0 => Ok(()),
+            found => Err(ImageError::TrailingWeights { found }),
+        }
     }
-    if !parameters.is_empty() || !stray.is_empty() {
-        return Err(ImageError::TrailingWeights {
-            found: 4 * parameters.len() + stray.len(),
-        });
-    }
-    if header.memory as usize != even + odd {
-        return Err(ImageError::Memory {
-            expected: even + odd,
-            found: header.memory,
-        });
-    }
-    Ok((layers, regions))
 }

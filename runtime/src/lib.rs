@@ -9,17 +9,17 @@
 //!
 //! ```
 //! use consort_runtime::{
-//!     Activation, AlignedBytes, DenseRepr, Head, Image, ImageRepr, Policy, TeamId,
+//!     Activation, AlignedBytes, DenseRepr, Head, Image, ImageRepr, LayerRepr, Policy, TeamId,
 //! };
 //!
 //! // On the workstation: agent 0 of 2, observing two numbers and choosing between two actions.
-//! let layers = [DenseRepr {
+//! let layers = [LayerRepr::Dense(DenseRepr {
 //!     inputs: 2,
 //!     outputs: 2,
 //!     activation: Activation::Identity,
 //!     weights: &[1.0, 0.0, 0.0, 1.0], // [outputs][inputs]
 //!     biases: &[0.0, 0.5],            // [outputs]
-//! }];
+//! })];
 //! let repr = ImageRepr {
 //!     team: TeamId([7; 16]),
 //!     agent: 0,
@@ -64,10 +64,10 @@ pub mod math;
 mod policy;
 
 pub use align::AlignedBytes;
-pub use emit::{DenseRepr, ImageRepr};
+pub use emit::{DenseRepr, GruRepr, ImageRepr, LayerRepr};
 pub use error::{EmitError, ImageError, ShapeError, StepError};
 pub use format::{FORMAT_VERSION, MAX_LAYERS, SIGNATURE_LEN, TeamId};
-pub use head::Head;
+pub use head::{Action, Head};
 pub use image::{Image, LayerInfo, LayerKind};
 pub use layer::Activation;
 pub use policy::Policy;

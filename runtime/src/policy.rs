@@ -3,14 +3,28 @@
 use rand_core::Rng;
 
 use crate::error::StepError;
-use crate::head;
+use crate::format::Memory;
+use crate::head::{self, Action, Head};
 use crate::image::Image;
-use crate::layer::dense;
+use crate::layer::{Layer, dense, gru};
 
 /// A policy ready to act.
 ///
 /// Every step takes an observation (`[O]`, finite, O = [`Image::observation_len`]) and lent memory
-/// (at least [`Image::memory_len`] values, whatever they hold).
+/// (at least [`Image::memory_len`] values).
+///
+/// # State
+///
+/// A recurrent policy ([`Image::state_len`] above 0) remembers: its state is the *first*
+/// `state_len` values of the memory. So
+///
+/// - call [`reset`](Self::reset) before the first step of every episode;
+/// - pass *the same memory* to each step, its first `state_len` values untouched in between. What
+///   lies behind them may be overwritten: a step does not care what it holds.
+///
+/// Every call but `reset` that takes an observation is a step: [`logits`](Self::logits) too moves
+/// the state on. A step that ends in an error has left the state as it was. Two policies, or two
+/// copies of one, need a memory each.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'a> {
     image: Image<'a>,
@@ -25,6 +39,51 @@ impl<'a> Policy<'a> {
     /// The image the policy acts from.
     pub fn image(&self) -> &Image<'a> {
         &self.image
+    }
+
+    /// Begins an episode: the state, the first [`Image::state_len`] values of `memory`, becomes 0.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError::Memory`] when `memory` is too short for a step.
+    pub fn reset(&self, memory: &mut [f32]) -> Result<(), StepError> {
+        let expected = self.image.memory_len();
+        let found = memory.len();
+        let state = memory
+            .get_mut(..self.image.state_len())
+            .filter(|_| found >= expected)
+            .ok_or(StepError::Memory { expected, found })?;
+        state.iter_mut().for_each(|value| *value = 0.0);
+        Ok(())
+    }
+
+    /// A step with any head: the action without chance, by [`Head::act_greedy`].
+    ///
+    /// # Errors
+    ///
+    /// As [`outputs`](Self::outputs).
+    pub fn step<'m>(
+        &self,
+        observation: &[f32],
+        memory: &'m mut [f32],
+    ) -> Result<Action<'m>, StepError> {
+        let outputs = self.outputs(observation, memory)?;
+        Ok(self.image.head().act_greedy(outputs))
+    }
+
+    /// A step with any head: an action drawn by [`Head::act_sampled`].
+    ///
+    /// # Errors
+    ///
+    /// As [`outputs`](Self::outputs); nothing is then drawn.
+    pub fn step_sampled<'m>(
+        &self,
+        observation: &[f32],
+        memory: &'m mut [f32],
+        rng: &mut impl Rng,
+    ) -> Result<Action<'m>, StepError> {
+        let outputs = self.outputs(observation, memory)?;
+        Ok(self.image.head().act_sampled(outputs, rng))
     }
 
     /// The action with the largest logit, the lowest of them where several tie.
@@ -52,13 +111,82 @@ impl<'a> Policy<'a> {
             .map(|logits| head::sample(logits, rng))
     }
 
-    /// The logits, `[A]`, all finite; they lie in `memory`.
+    /// The action with the largest logit among those that `mask`, `[A]`, allows; the lowest of them
+    /// where several tie.
+    ///
+    /// # Errors
+    ///
+    /// As [`logits`](Self::logits), and when the mask has the wrong length or allows no action.
+    pub fn act_greedy_masked(
+        &self,
+        observation: &[f32],
+        mask: &[bool],
+        memory: &mut [f32],
+    ) -> Result<usize, StepError> {
+        self.check_mask(mask)?;
+        let logits = self.logits(observation, memory)?;
+        head::greedy_masked(logits, mask).ok_or(StepError::EmptyMask)
+    }
+
+    /// An action drawn by [`head::sample_masked`] among those that `mask`, `[A]`, allows: one `u32`
+    /// from `rng`.
+    ///
+    /// # Errors
+    ///
+    /// As [`act_greedy_masked`](Self::act_greedy_masked); nothing is then drawn.
+    pub fn act_sampled_masked(
+        &self,
+        observation: &[f32],
+        mask: &[bool],
+        memory: &mut [f32],
+        rng: &mut impl Rng,
+    ) -> Result<usize, StepError> {
+        self.check_mask(mask)?;
+        let logits = self.logits(observation, memory)?;
+        head::sample_masked(logits, mask, rng).ok_or(StepError::EmptyMask)
+    }
+
+    /// Before the step, so that a bad mask leaves the state as it was.
+    fn check_mask(&self, mask: &[bool]) -> Result<(), StepError> {
+        let (expected, found) = (self.image.output_len(), mask.len());
+        if self.image.head().is_continuous() {
+            return Err(StepError::Continuous);
+        }
+        if found != expected {
+            return Err(StepError::MaskLength { expected, found });
+        }
+        match mask.contains(&true) {
+            true => Ok(()),
+            false => Err(StepError::EmptyMask),
+        }
+    }
+
+    /// The logits, `[A]`, all finite; they lie in `memory`, behind the state.
+    ///
+    /// # Errors
+    ///
+    /// As [`outputs`](Self::outputs), and [`StepError::Continuous`] when the policy has none as its
+    /// actions are vectors.
+    pub fn logits<'m>(
+        &self,
+        observation: &[f32],
+        memory: &'m mut [f32],
+    ) -> Result<&'m mut [f32], StepError> {
+        match self.image.head() {
+            Head::Categorical { .. } => self.outputs(observation, memory),
+            Head::Deterministic { .. } | Head::Gaussian { .. } => Err(StepError::Continuous),
+        }
+    }
+
+    /// What the last layer gives, all finite: logits, means or values, as the head has it. They lie
+    /// in `memory`, behind the state.
     ///
     /// # Errors
     ///
     /// A [`StepError`] when the observation has the wrong length or a value that is not finite, when
-    /// `memory` is too short, or when a logit overflows: a bad number never becomes an action.
-    pub fn logits<'m>(
+    /// `memory` is too short or its state not finite, or when an output or a state overflows: a bad
+    /// number never becomes an action. The state is then what it was.
+    pub fn outputs<'m>(
         &self,
         observation: &[f32],
         memory: &'m mut [f32],
@@ -70,34 +198,94 @@ impl<'a> Policy<'a> {
                 found: observation.len(),
             });
         }
-        if let Some(index) = observation.iter().position(|value| !value.is_finite()) {
+        if let Some(index) = not_finite(observation) {
             return Err(StepError::NonFiniteObservation { index });
         }
         let short = StepError::Memory {
             expected: self.image.memory_len(),
             found: memory.len(),
         };
-        let [even, odd] = self.image.regions();
-        // Layers write to the two regions in turn, each reading what the one before it wrote.
-        let (mut target, source) = memory.split_at_mut_checked(even).ok_or(short)?;
+        let Memory {
+            state: states,
+            regions: [even, odd],
+        } = self.image.memory();
+        let (state, rest) = memory.split_at_mut_checked(states).ok_or(short)?;
+        let (next, rest) = rest.split_at_mut_checked(states).ok_or(short)?;
+        let (mut target, source) = rest.split_at_mut_checked(even).ok_or(short)?;
         let mut source = source.get_mut(..odd).ok_or(short)?;
-        let mut len = 0;
-        for (index, layer) in self.image.dense_layers().iter().enumerate() {
-            let output = target.get_mut(..layer.outputs).ok_or(short)?;
-            let input = if index == 0 {
-                observation
-            } else {
-                source.get(..layer.inputs).ok_or(short)?
+        if let Some(index) = not_finite(state) {
+            return Err(StepError::NonFiniteState { index });
+        }
+
+        // Dense layers write to the two regions in turn, recurrent ones to their part of `next`;
+        // each reads what the one before it wrote.
+        let (mut last, mut len, mut stepped) = (Place::Observation, 0, 0);
+        for layer in self.image.network() {
+            let (before, after) = next.split_at_mut_checked(stepped).ok_or(short)?;
+            let input = match last {
+                Place::Observation => observation,
+                Place::Region => source.get(..len).ok_or(short)?,
+                Place::State(start) => before.get(start..).ok_or(short)?,
             };
-            dense(layer.parameters, input, output);
-            layer.activation.apply(output);
-            len = layer.outputs;
+            match layer {
+                Layer::Dense(layer) => {
+                    let output = target.get_mut(..layer.outputs).ok_or(short)?;
+                    dense(layer.parameters, input, output);
+                    layer.activation.apply(output);
+                    (last, len) = (Place::Region, layer.outputs);
+                }
+                Layer::Gru(layer) => {
+                    let (_, own) = state.split_at_checked(stepped).ok_or(short)?;
+                    let own = own.get(..layer.hidden).ok_or(short)?;
+                    let output = after.get_mut(..layer.hidden).ok_or(short)?;
+                    gru(layer.parameters, input, own, output);
+                    (last, len) = (Place::State(stepped), layer.hidden);
+                    stepped += layer.hidden;
+                }
+            }
             (target, source) = (source, target);
         }
-        let logits = source.get_mut(..len).ok_or(short)?;
-        match logits.iter().position(|value| !value.is_finite()) {
-            Some(index) => Err(StepError::NonFiniteLogit { index }),
-            None => Ok(logits),
+
+        if let Some(index) = not_finite(next) {
+            return Err(StepError::StateOverflow { index });
         }
+        let outputs = match last {
+            // A copy of the state that recurrent layers leave behind it, all finite.
+            Place::State(start) => {
+                keep(state, next);
+                next.get_mut(start..).ok_or(short)?
+            }
+            Place::Region | Place::Observation => {
+                let outputs = source.get_mut(..len).ok_or(short)?;
+                if let Some(index) = not_finite(outputs) {
+                    return Err(StepError::NonFiniteOutput { index });
+                }
+                keep(state, next);
+                outputs
+            }
+        };
+        Ok(outputs)
     }
+}
+
+/// Where the outputs of the last layer lie.
+#[derive(Clone, Copy)]
+enum Place {
+    Observation,
+    /// At the start of a region.
+    Region,
+    /// In the next state, from this place on.
+    State(usize),
+}
+
+/// The step succeeded: its state is the state.
+fn keep(state: &mut [f32], next: &[f32]) {
+    state
+        .iter_mut()
+        .zip(next)
+        .for_each(|(value, &next)| *value = next);
+}
+
+fn not_finite(values: &[f32]) -> Option<usize> {
+    values.iter().position(|value| !value.is_finite())
 }

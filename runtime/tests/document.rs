@@ -2,26 +2,34 @@
 
 mod common;
 
-use common::{EXAMPLE, emit};
-use consort_runtime::{Image, Policy, include_image, math};
+use common::{EXAMPLE, RECURRENT, emit};
+use consort_runtime::{Action, Image, Policy, include_image, math};
 
 fn document() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/image.md");
     std::fs::read_to_string(path).unwrap()
 }
 
+/// The bytes of the documented images, in order.
+fn examples() -> Vec<Vec<u8>> {
+    let document = document();
+    let blocks = document.split("```hex\n").skip(1);
+    let bytes = |block: &str| {
+        let (example, _) = block.split_once("```").unwrap();
+        let digits = example
+            .lines()
+            .flat_map(|line| line.split('#').next().unwrap().split(' '));
+        digits
+            .filter(|digits| !digits.is_empty())
+            .map(|digits| u8::from_str_radix(digits, 16).unwrap())
+            .collect()
+    };
+    blocks.map(bytes).collect()
+}
+
 #[test]
 fn worked_example() {
-    let document = document();
-    let (_, example) = document.split_once("```hex\n").unwrap();
-    let (example, _) = example.split_once("```").unwrap();
-    let digits = example
-        .lines()
-        .flat_map(|line| line.split('#').next().unwrap().split(' '));
-    let bytes: Vec<u8> = digits
-        .filter(|digits| !digits.is_empty())
-        .map(|digits| u8::from_str_radix(digits, 16).unwrap())
-        .collect();
+    let bytes = examples().swap_remove(0);
     assert_eq!(emit(&EXAMPLE).bytes(), bytes);
     assert_eq!(include_image!("example.image"), bytes);
 
@@ -32,6 +40,40 @@ fn worked_example() {
         Ok(&mut [1.0, 1.0, 3.0][..])
     );
     assert_eq!(policy.act_greedy(&[1.0, 0.25], &mut memory), Ok(2));
+}
+
+/// Every step of the recurrent example: state and action, bit for bit.
+#[test]
+fn recurrent_example() {
+    let bytes = emit(&RECURRENT);
+    assert_eq!(bytes.bytes(), examples()[1]);
+    let policy = Policy::new(Image::new_checked(bytes.bytes()).unwrap());
+    let mut memory = [f32::NAN; 4];
+    policy.reset(&mut memory).unwrap();
+    let document = document().replace('−', "-");
+    let (_, table) = document.split_once("## Worked example, recurrent").unwrap();
+    let mut rows = 0;
+    for line in table.lines() {
+        let cells: Vec<&str> = line
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        let [_, observation, _, state, _, first, _, second, _] = cells[..] else {
+            continue;
+        };
+        let Ok(observation) = observation.parse::<f32>() else {
+            continue;
+        };
+        let action = match policy.step(&[observation], &mut memory) {
+            Ok(Action::Continuous(&[first, second])) => [first, second],
+            other => panic!("{other:?}"),
+        };
+        let found =
+            [memory[0], action[0], action[1]].map(|value| format!("{:08x}", value.to_bits()));
+        assert_eq!(found, [state, first, second]);
+        rows += 1;
+    }
+    assert_eq!(rows, 3);
 }
 
 /// Every decimal that is followed by its bits, such as 962.67664 `4470ab4e`.
@@ -50,7 +92,7 @@ fn constants_have_the_bits_beside_them() {
             found += 1;
         }
     }
-    assert_eq!(found, 16, "8 for tanh, 8 for exp");
+    assert_eq!(found, 21, "8 for tanh, 8 for exp, 5 for normal numbers");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //!     cargo test --release -p consort-runtime --test elementary -- --ignored --nocapture
 
-use consort_runtime::math::{exp, tanh};
+use consort_runtime::math::{exp, sigmoid, silu, tanh};
 
 /// Every `stride`-th f32 from 0 up to `limit`, in order, and the limit.
 fn positive(limit: f32, stride: usize) -> impl Iterator<Item = f32> {
@@ -78,4 +78,22 @@ fn special_values() {
     assert_eq!(exp(-87.000_01), 0.0);
     assert_eq!(exp(f32::INFINITY), exp(88.0));
     assert!(exp(f32::NAN).is_nan());
+}
+
+#[test]
+fn sigmoid_and_silu_are_as_close_as_they_say() {
+    let mut worst = 0f64;
+    for x in positive(f32::MAX, 4_099) {
+        for x in [x, -x] {
+            let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
+            let y = sigmoid(x);
+            assert!((0.0..=1.0).contains(&y), "sigmoid {x} = {y}");
+            worst = worst.max((f64::from(y) - exact).abs());
+            assert_eq!(silu(x), x * y);
+        }
+    }
+    println!("sigmoid: absolute {worst:.2e}");
+    assert!(worst < 3.6e-7);
+    assert_eq!((sigmoid(0.0), silu(0.0)), (0.5, 0.0));
+    assert!(sigmoid(f32::NAN).is_nan() && silu(f32::NAN).is_nan());
 }

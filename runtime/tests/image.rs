@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{Aligned, EXAMPLE, emit, seal};
+use common::{Aligned, EXAMPLE, RECURRENT, emit, seal};
 use consort_runtime::{
-    Activation, DenseRepr, EmitError, Head, Image, ImageError, ImageRepr, LayerInfo, LayerKind,
-    Policy, ShapeError,
+    Action, Activation, DenseRepr, EmitError, GruRepr, Head, Image, ImageError, ImageRepr,
+    LayerInfo, LayerKind, LayerRepr, Policy, ShapeError,
 };
 
 /// Offsets in the example: see the worked example in `docs/image.md`.
@@ -31,10 +31,9 @@ fn an_image_says_what_it_was_made_from() {
     assert_eq!((image.memory_len(), image.state_len()), (4, 0));
     assert_eq!(image.head(), Head::Categorical { actions: 3 });
     let dense = |inputs, outputs, activation, weight_bytes| LayerInfo {
-        kind: LayerKind::Dense,
+        kind: LayerKind::Dense(activation),
         inputs,
         outputs,
-        activation,
         weight_bytes,
     };
     let expected = [
@@ -67,37 +66,48 @@ fn a_signature_covers_every_byte_before_it() {
 
 #[test]
 fn any_damaged_byte_is_refused() {
-    let mut bytes = emit(&EXAMPLE);
-    for index in 0..bytes.bytes().len() {
-        for mask in (0..8).map(|bit| 1 << bit).chain([0x0f, 0xf0, 0xaa, 0xff]) {
-            bytes.bytes_mut()[index] ^= mask;
-            assert!(
-                Image::new_checked(bytes.bytes()).is_err(),
-                "byte {index} ^ {mask:#04x}"
-            );
-            bytes.bytes_mut()[index] ^= mask;
+    for repr in [EXAMPLE, RECURRENT] {
+        let mut bytes = emit(&repr);
+        for index in 0..bytes.bytes().len() {
+            for mask in (0..8).map(|bit| 1 << bit).chain([0x0f, 0xf0, 0xaa, 0xff]) {
+                bytes.bytes_mut()[index] ^= mask;
+                assert!(
+                    Image::new_checked(bytes.bytes()).is_err(),
+                    "byte {index} ^ {mask:#04x}"
+                );
+                bytes.bytes_mut()[index] ^= mask;
+            }
         }
+        assert!(Image::new_checked(bytes.bytes()).is_ok());
     }
-    assert!(Image::new_checked(bytes.bytes()).is_ok());
 }
 
 /// A CRC is no defence against whoever can compute one: what then passes is an image all the same.
 #[test]
 fn any_forged_byte_is_refused_or_gives_a_policy_that_steps() {
-    let original = emit(&EXAMPLE);
-    for index in 0..CRC {
-        for mask in 1..=u8::MAX {
-            let mut bytes = Aligned::copy(original.bytes(), 0);
-            bytes.bytes_mut()[index] ^= mask;
-            seal(bytes.bytes_mut());
-            let Ok(image) = Image::new_checked(bytes.bytes()) else {
-                continue;
-            };
-            let mut memory = vec![0.0; image.memory_len()];
-            let observation = vec![1.0; image.observation_len()];
-            match Policy::new(image).act_greedy(&observation, &mut memory) {
-                Ok(action) => assert!(action < image.output_len()),
-                Err(error) => assert!(index >= WEIGHTS, "{error} after byte {index}"),
+    for (repr, weights) in [(EXAMPLE, WEIGHTS), (RECURRENT, WEIGHTS)] {
+        let original = emit(&repr);
+        for index in 0..original.bytes().len() - 4 {
+            for mask in 1..=u8::MAX {
+                let mut bytes = Aligned::copy(original.bytes(), 0);
+                bytes.bytes_mut()[index] ^= mask;
+                seal(bytes.bytes_mut());
+                let Ok(image) = Image::new_checked(bytes.bytes()) else {
+                    continue;
+                };
+                let policy = Policy::new(image);
+                let mut memory = vec![0.0; image.memory_len()];
+                let observation = vec![1.0; image.observation_len()];
+                for _ in 0..2 {
+                    match policy.step(&observation, &mut memory) {
+                        Ok(Action::Discrete(action)) => assert!(action < image.output_len()),
+                        Ok(Action::Continuous(action)) => {
+                            assert_eq!(action.len(), image.output_len());
+                            assert!(action.iter().all(|value| value.is_finite()));
+                        }
+                        Err(error) => assert!(index >= weights, "{error} after byte {index}"),
+                    }
+                }
             }
         }
     }
@@ -196,6 +206,11 @@ fn every_refusal_says_what_and_where() {
     assert_eq!(forged(PADDING + 12, &[1]), E::Padding { offset: 63 });
     assert_eq!(forged(AGENT, &[0x80; 4]), E::Header);
     assert_eq!(forged(HEAD, &[9]), E::HeadTag { found: 9 });
+    let missing = E::MissingHead {
+        expected: 3,
+        found: 0,
+    };
+    assert_eq!(forged(HEAD, &[3]), missing);
     assert_eq!(
         forged(AGENT, &[2, 2]),
         E::Shape(S::Agent {
@@ -273,13 +288,13 @@ fn every_refusal_says_what_and_where() {
 #[test]
 fn enormous_sizes_are_missing_weights() {
     let mut image = EXAMPLE;
-    let wide = [DenseRepr {
+    let wide = [LayerRepr::Dense(DenseRepr {
         inputs: 128,
         outputs: 128,
         activation: Activation::Identity,
         weights: &[0.0; 128 * 128],
         biases: &[0.0; 128],
-    }];
+    })];
     image.layers = &wide;
     image.head = Head::Categorical { actions: 128 };
     let mut bytes = emit(&image);
@@ -380,8 +395,11 @@ fn emitting_refuses_what_no_image_may_say() {
     );
 
     let layer = |change: &dyn Fn(&mut DenseRepr<'_>)| {
-        let mut layers = [EXAMPLE.layers[0], EXAMPLE.layers[1]];
-        change(&mut layers[1]);
+        let LayerRepr::Dense(mut last) = EXAMPLE.layers[1] else {
+            panic!("a dense layer")
+        };
+        change(&mut last);
+        let layers = [EXAMPLE.layers[0], LayerRepr::Dense(last)];
         let repr = ImageRepr {
             layers: &layers,
             ..EXAMPLE
@@ -435,13 +453,13 @@ fn emitting_refuses_what_no_image_may_say() {
         }
     );
 
-    let nine = [DenseRepr {
+    let nine = [LayerRepr::Dense(DenseRepr {
         inputs: 1,
         outputs: 1,
+        activation: Activation::Identity,
         weights: &[1.0],
         biases: &[0.0],
-        ..EXAMPLE.layers[1]
-    }; 9];
+    }); 9];
     let repr = ImageRepr {
         layers: &nine,
         head: Head::Categorical { actions: 1 },
@@ -485,4 +503,159 @@ fn messages_read_well() {
     );
     let error = EXAMPLE.emit(&mut []).unwrap_err();
     assert_eq!(error.to_string(), "the image has 104 bytes, the buffer 0");
+}
+
+/// Offsets in the recurrent example: see the second worked example in `docs/image.md`.
+const GRU_MEMORY: usize = 39;
+const GRU_HEAD: usize = 40;
+const GRU: usize = 43;
+const GRU_WEIGHTS: usize = 64;
+const LOG_STD: usize = 64 + 4 * (10 + 4);
+
+#[test]
+fn a_recurrent_image_says_what_it_was_made_from() {
+    let bytes = emit(&RECURRENT);
+    let image = Image::new_checked(bytes.bytes()).unwrap();
+    // The state, the next one, and a region for layer 1.
+    assert_eq!((image.state_len(), image.memory_len()), (1, 1 + 1 + 2));
+    assert_eq!((image.observation_len(), image.output_len()), (1, 2));
+    let head = Head::Gaussian {
+        log_std: &[-1.0, 0.0],
+    };
+    assert_eq!(image.head(), head);
+    let gru = LayerInfo {
+        kind: LayerKind::Gru,
+        inputs: 1,
+        outputs: 1,
+        weight_bytes: 40,
+    };
+    assert_eq!(image.layers().next(), Some(gru));
+    assert_eq!(image.multiply_adds(), 6 + 2);
+}
+
+#[test]
+fn every_refusal_of_a_recurrent_image_says_what_and_where() {
+    use ImageError as E;
+    use ShapeError as S;
+    let forged = |offset: usize, bytes: &[u8]| {
+        let mut image = emit(&RECURRENT);
+        image.bytes_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
+        seal(image.bytes_mut());
+        Image::new_checked(image.bytes()).unwrap_err()
+    };
+    assert_eq!(forged(GRU, &[3]), E::LayerTag { layer: 0, found: 3 });
+    assert_eq!(forged(GRU + 1, &[0xff; 3]), E::LayerRecord { layer: 0 });
+    let inputs = S::Inputs {
+        layer: 0,
+        expected: 1,
+        found: 2,
+    };
+    assert_eq!(forged(GRU + 1, &[2]), E::Shape(inputs));
+    let size = S::Size {
+        layer: 0,
+        inputs: 1,
+        outputs: 0,
+    };
+    assert_eq!(forged(GRU + 2, &[0]), E::Shape(size));
+    // Two units have 2 (4 + 3 (1 + 2)) parameters; the image has 10 + 4 + 2.
+    let missing = E::MissingWeights {
+        layer: 0,
+        expected: 26,
+        found: 16,
+    };
+    assert_eq!(forged(GRU + 2, &[2]), missing);
+    let nan = f32::NAN.to_le_bytes();
+    for parameter in 0..10 {
+        let offset = GRU_WEIGHTS + 4 * parameter;
+        assert_eq!(
+            forged(offset, &nan),
+            E::NonFiniteWeight { layer: 0, offset }
+        );
+    }
+    for dimension in 0..2 {
+        let refused = forged(LOG_STD + 4 * dimension, &nan);
+        assert_eq!(refused, E::NonFiniteLogStd { dimension });
+    }
+    let head = S::Head {
+        expected: 3,
+        found: 2,
+    };
+    assert_eq!(forged(GRU_HEAD + 1, &[3]), E::Shape(head));
+    for tag in [1, 2] {
+        assert_eq!(forged(GRU_HEAD, &[tag]), E::TrailingWeights { found: 8 });
+    }
+    assert_eq!(
+        forged(GRU_MEMORY, &[3]),
+        E::Memory {
+            expected: 4,
+            found: 3
+        }
+    );
+    let whole = emit(&RECURRENT);
+    for found in 0..whole.bytes().len() {
+        let error = Image::new_checked(&whole.bytes()[..found]).unwrap_err();
+        assert!(matches!(error, E::Truncated { .. }), "{found}: {error}");
+    }
+}
+
+#[test]
+fn emitting_refuses_a_recurrent_layer_that_no_image_may_hold() {
+    use EmitError as E;
+    let LayerRepr::Gru(whole) = RECURRENT.layers[0] else {
+        panic!("a recurrent layer")
+    };
+    let refused = |change: &dyn Fn(&mut GruRepr<'static>)| {
+        let mut gru = whole;
+        change(&mut gru);
+        let layers = [LayerRepr::Gru(gru), RECURRENT.layers[1]];
+        let repr = ImageRepr {
+            layers: &layers,
+            ..RECURRENT
+        };
+        repr.emitted_len().unwrap_err()
+    };
+    let length = |part, expected, found| E::GruLength {
+        layer: 0,
+        part,
+        expected,
+        found,
+    };
+    assert_eq!(refused(&|gru| gru.input = &[]), length("input", 3, 0));
+    assert_eq!(
+        refused(&|gru| gru.recurrent = &[0.0; 4]),
+        length("recurrent", 3, 4)
+    );
+    assert_eq!(
+        refused(&|gru| gru.input_bias = &[0.0; 2]),
+        length("input_bias", 3, 2)
+    );
+    assert_eq!(
+        refused(&|gru| gru.recurrent_bias_n = &[0.0; 3]),
+        length("recurrent_bias_n", 1, 3)
+    );
+    let infinite = E::NonFiniteGru {
+        layer: 0,
+        part: "recurrent",
+        index: 2,
+    };
+    assert_eq!(
+        refused(&|gru| gru.recurrent = &[0.0, 0.0, f32::INFINITY]),
+        infinite
+    );
+    let size = ShapeError::Size {
+        layer: 0,
+        inputs: 1,
+        outputs: 65_536,
+    };
+    assert_eq!(refused(&|gru| gru.hidden = 65_536), E::Shape(size));
+    assert_eq!(
+        refused(&|gru| gru.hidden = 65_535),
+        length("input", 3 * 65_535, 3)
+    );
+    let head = Head::Gaussian {
+        log_std: &[0.0, f32::NAN],
+    };
+    let repr = ImageRepr { head, ..RECURRENT };
+    let error = repr.emitted_len().unwrap_err();
+    assert_eq!(error, E::NonFiniteLogStd { dimension: 1 });
 }

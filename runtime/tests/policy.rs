@@ -6,7 +6,7 @@ use chacha20::ChaCha8Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 use common::{EXAMPLE, emit};
 use consort_runtime::{
-    Activation, DenseRepr, Head, Image, ImageRepr, Policy, StepError, head, math,
+    Activation, DenseRepr, Head, Image, ImageRepr, LayerRepr, Policy, StepError, head, math,
 };
 
 /// Numbers in (−1, 1) from a linear congruential generator.
@@ -40,14 +40,14 @@ impl Layer {
         }
     }
 
-    fn repr(&self) -> DenseRepr<'_> {
-        DenseRepr {
+    fn repr(&self) -> LayerRepr<'_> {
+        LayerRepr::Dense(DenseRepr {
             inputs: self.weights.len() / self.biases.len(),
             outputs: self.biases.len(),
             activation: self.activation,
             weights: &self.weights,
             biases: &self.biases,
-        }
+        })
     }
 
     /// What `docs/image.md` specifies, in the plainest way.
@@ -62,6 +62,8 @@ impl Layer {
                 Activation::Identity => sum,
                 Activation::Relu => sum.max(0.0),
                 Activation::Tanh => math::tanh(sum),
+                Activation::Sigmoid => math::sigmoid(sum),
+                Activation::Silu => sum * math::sigmoid(sum),
             }
         })
         .collect()
@@ -70,8 +72,8 @@ impl Layer {
 
 /// Emits layers as agent 0 of 1 and runs `test` with the policy that comes back.
 fn with_policy(layers: &[Layer], test: impl FnOnce(Policy<'_>)) {
+    let actions = layers.last().unwrap().biases.len();
     let layers: Vec<_> = layers.iter().map(Layer::repr).collect();
-    let actions = layers.last().unwrap().outputs;
     let head = Head::Categorical { actions };
     let bytes = emit(&ImageRepr {
         agent: 0,
@@ -106,13 +108,13 @@ fn every_panel_width_gives_the_specified_bits() {
 
 #[test]
 fn layers_alternate_between_two_regions() {
-    use Activation::{Identity, Relu, Tanh};
+    use Activation::{Identity, Relu, Sigmoid, Silu, Tanh};
     let mut numbers = Numbers(2);
     let shapes = [
         (3, 5, Tanh),
         (5, 20, Relu),
-        (20, 11, Tanh),
-        (11, 2, Relu),
+        (20, 11, Sigmoid),
+        (11, 2, Silu),
         (2, 6, Identity),
     ];
     let layers = shapes.map(|(i, o, activation)| Layer::new(&mut numbers, i, o, activation));
@@ -162,7 +164,7 @@ fn a_bad_step_gives_no_action() {
     // h = 0.5 + 3e38 is finite, 2 h is not.
     assert_eq!(
         act(&[3e38, 0.0]),
-        Err(StepError::NonFiniteLogit { index: 1 })
+        Err(StepError::NonFiniteOutput { index: 1 })
     );
     for found in 0..4 {
         let short = policy.act_greedy(&[0.0; 2], &mut [0.0; 4][..found]);
@@ -174,7 +176,7 @@ fn a_bad_step_gives_no_action() {
 /// A hidden sum of ∞ − ∞ must not become a number again, whatever the activation.
 #[test]
 fn not_a_number_reaches_the_logits() {
-    for activation in [Activation::Identity, Activation::Relu, Activation::Tanh] {
+    for activation in Activation::ALL {
         let hidden = Layer {
             activation,
             weights: vec![3.0, -3.0],
@@ -187,7 +189,7 @@ fn not_a_number_reaches_the_logits() {
         };
         with_policy(&[hidden, last], |policy| {
             let result = policy.act_greedy(&[2e38, 2e38], &mut [0.0; 3]);
-            assert_eq!(result, Err(StepError::NonFiniteLogit { index: 0 }));
+            assert_eq!(result, Err(StepError::NonFiniteOutput { index: 0 }));
         });
     }
 }

@@ -6,7 +6,7 @@ use consort_tests::task;
 use consort_trainer::config::Config;
 use consort_trainer::env::{AgentSpec, TeamSpec};
 use consort_trainer::export;
-use consort_trainer::net::{Marginals, NetworkConfig, Normalisation};
+use consort_trainer::net::{Marginals, NetworkConfig, NetworkWeights, Normalisation};
 use consort_trainer::rng::Stream;
 use consort_trainer::rollout::pack;
 
@@ -53,7 +53,7 @@ fn images_act_as_the_trainer_says() {
                     normaliser.fold_into(&mut layers[0], start);
                 }
                 start += own.observation;
-                networks.push(layers);
+                networks.push(NetworkWeights::mlp(layers));
             }
             let actors = export::actors(&networks).unwrap();
             let mut worst = 0.0_f32;

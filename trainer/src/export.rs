@@ -11,23 +11,24 @@ mod weights;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use consort_runtime::{Activation, DenseRepr, EmitError, FORMAT_VERSION, Head, ImageRepr};
-use consort_runtime::{StepError, TeamId};
+use consort_runtime::{DenseRepr, EmitError, FORMAT_VERSION, GruRepr, Head, ImageRepr};
+use consort_runtime::{LayerRepr, StepError, TeamId};
 use sha2::{Digest, Sha256};
 
 use crate::atomic::{PendingFolder, WriteError};
 use crate::config::{ArmName, Config, ConfigError, Layers};
 use crate::env::Task;
-use crate::net::DenseWeights;
+use crate::net::{HeadWeights, LayerWeights, NetworkWeights};
 use crate::team::{
     Actors, AgentEntry, AlignedImage, CONFIG, Choice, FORMAT, MANIFEST, Manifest, Returns, Team,
     TeamError, Versions, WEIGHTS, read,
 };
 
-pub use weights::WeightsError;
+pub use weights::{WeightsError, activation_word};
 
-/// Episodes by which exported images are judged where their game cannot be enumerated.
-const EPISODES: usize = 10_000;
+/// Steps of the episodes by which exported images are judged where their game cannot be
+/// enumerated, were all as long as can be; and the fewest such episodes.
+const JUDGED: [usize; 2] = [10_000, 100];
 
 /// Why a team cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -97,12 +98,12 @@ pub struct Facts {
 
 /// Writes the folder of a freshly trained team: all of it, or nothing.
 ///
-/// `networks`: each agent's layers, tanh between them.
+/// `networks`: one an agent.
 pub fn export(
     destination: &Path,
     config: &Config,
     task: &Task,
-    networks: &[Vec<DenseWeights>],
+    networks: &[NetworkWeights],
     facts: Facts,
 ) -> Result<Team, ExportError> {
     let weights = weights::serialise(networks);
@@ -117,8 +118,8 @@ pub fn export(
     };
     let mut folder = PendingFolder::new(destination).map_err(taken)?;
     folder.write(CONFIG, settings.as_bytes())?;
-    for (agent, image) in actors.images().iter().enumerate() {
-        let golden = golden::record(&manifest, task, &actors, agent)?;
+    let goldens = golden::record(&manifest, task, &actors)?;
+    for (agent, (image, golden)) in std::iter::zip(actors.images(), goldens).enumerate() {
         folder.write(&format!("agent-{agent}.golden.json"), golden.as_bytes())?;
         folder.write(&manifest.agents[agent].image, image.bytes())?;
     }
@@ -189,54 +190,27 @@ fn team_id(config: &[u8], weights: &[u8]) -> TeamId {
 }
 
 /// Agents that act from images of `networks`, not yet part of any team.
-pub fn actors(networks: &[Vec<DenseWeights>]) -> Result<Actors, ExportError> {
+pub fn actors(networks: &[NetworkWeights]) -> Result<Actors, ExportError> {
     Ok(Actors::new(emit(TeamId([0; 16]), networks)?))
 }
 
-#[allow(missing_docs)]
-pub fn dense_only(n: &[crate::net::NetworkWeights]) -> Vec<Vec<DenseWeights>> {
-    n.iter()
-        .map(|n| {
-            n.layers
-                .iter()
-                .map(|l| match l {
-                    crate::net::LayerWeights::Dense(d, _) => d.clone(),
-                    _ => panic!("stub: GRU"),
-                })
-                .collect()
-        })
-        .collect()
-}
-
 /// One image an agent.
-fn emit(team: TeamId, networks: &[Vec<DenseWeights>]) -> Result<Vec<AlignedImage>, ExportError> {
+fn emit(team: TeamId, networks: &[NetworkWeights]) -> Result<Vec<AlignedImage>, ExportError> {
     let agents = networks.len() as u16;
-    let image = |(agent, network): (usize, &Vec<DenseWeights>)| {
+    let image = |(agent, network): (usize, &NetworkWeights)| {
         let wrong = |source| ExportError::Emit { agent, source };
-        let last = network.len().saturating_sub(1);
-        let layers: Vec<DenseRepr<'_>> = network
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| DenseRepr {
-                inputs: layer.inputs,
-                outputs: layer.outputs,
-                activation: if index == last {
-                    Activation::Identity
-                } else {
-                    Activation::Tanh
-                },
-                weights: &layer.weights,
-                biases: &layer.biases,
-            })
-            .collect();
+        let layers: Vec<LayerRepr<'_>> = network.layers.iter().map(layer).collect();
         let repr = ImageRepr {
             team,
             agent: agent as u16,
             agents,
             revision: 1,
             period_us: 0,
-            head: Head::Categorical {
-                actions: network.last().map_or(0, |layer| layer.outputs),
+            head: match &network.head {
+                HeadWeights::Categorical => Head::Categorical {
+                    actions: network.outputs(),
+                },
+                HeadWeights::Gaussian { log_std } => Head::Gaussian { log_std },
             },
             layers: &layers,
         };
@@ -247,6 +221,26 @@ fn emit(team: TeamId, networks: &[Vec<DenseWeights>]) -> Result<Vec<AlignedImage
     networks.iter().enumerate().map(image).collect()
 }
 
+fn layer(layer: &LayerWeights) -> LayerRepr<'_> {
+    match layer {
+        LayerWeights::Dense(layer, activation) => LayerRepr::Dense(DenseRepr {
+            inputs: layer.inputs,
+            outputs: layer.outputs,
+            activation: *activation,
+            weights: &layer.weights,
+            biases: &layer.biases,
+        }),
+        LayerWeights::Gru(layer) => LayerRepr::Gru(GruRepr {
+            inputs: layer.inputs,
+            hidden: layer.hidden,
+            input: &layer.input,
+            recurrent: &layer.recurrent,
+            input_bias: &layer.input_bias,
+            recurrent_bias_n: &layer.recurrent_bias_n,
+        }),
+    }
+}
+
 fn manifest(
     config: &Config,
     task: &Task,
@@ -254,9 +248,11 @@ fn manifest(
     actors: &Actors,
     facts: Facts,
 ) -> Result<Manifest, StepError> {
+    let [steps, fewest] = JUDGED;
+    let episodes = (steps / task.spec().horizon).max(fewest);
     let value = |choice| match task.game() {
         Some(game) => actors.exact(game, choice),
-        None => (actors.play(task, EPISODES, config.seed, choice)).map(|returns| returns.mean),
+        None => (actors.play(task, episodes, config.seed, choice)).map(|returns| returns.mean),
     };
     let exported = value(Choice::Greedy)?;
     let [product, greedy] = match facts.product {
@@ -268,6 +264,9 @@ fn manifest(
         crc: format!("{:08x}", image.view().crc()),
         observation: image.view().observation_len(),
         actions: image.view().output_len(),
+        memory: Some(image.view().memory_len()),
+        recurrent: image.view().state_len() > 0,
+        continuous: image.view().head().is_continuous(),
     };
     Ok(Manifest {
         format: FORMAT,

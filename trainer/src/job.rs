@@ -279,11 +279,8 @@ fn networks(
     let mut networks = Vec::with_capacity(spec.agents.len());
     for (agent, own) in spec.agents.iter().enumerate() {
         let mut network = algorithm.marginals().weights(replica, agent)?;
-        if let (Some(normaliser), Some(first)) = (normaliser, network.layers.first_mut()) {
-            let crate::net::LayerWeights::Dense(first, _) = first else {
-                panic!()
-            };
-            normaliser.fold_into(first, start);
+        if let Some(normaliser) = normaliser {
+            network.fold_in(normaliser, start);
         }
         start += own.observation;
         networks.push(network);

@@ -60,13 +60,7 @@ pub fn run(
         joint: best.values.and_then(|values| values.joint),
         product: best.values.map(|values| [values.product, values.greedy]),
     };
-    let team = export(
-        &folder.team(),
-        config,
-        task,
-        &crate::export::dense_only(&best.marginals),
-        facts,
-    )?;
+    let team = export(&folder.team(), config, task, &best.marginals, facts)?;
     Ok(Finished {
         outcome,
         team,

@@ -80,7 +80,7 @@ impl<'a> Selector<'a> {
         let mut of_round: Vec<Option<f64>> = vec![None; self.evaluations.len()];
         let mut scored: Vec<(f64, &Entrant)> = Vec::with_capacity(entrants.len());
         for entrant in entrants {
-            let played = actors(&crate::export::dense_only(&entrant.snapshot.marginals))
+            let played = actors(&entrant.snapshot.marginals)
                 .ok()
                 .and_then(|team| team.play(self.task, episodes, seed, Choice::Greedy).ok());
             let mean = played.map_or(f64::NEG_INFINITY, |returns| returns.mean);

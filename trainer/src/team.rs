@@ -4,12 +4,14 @@
 //! team.toml             what the team is and what it earned: the manifest
 //! agent-<i>.image       one policy image an agent
 //! agent-<i>.golden.json observations with the logits and actions that every device must give
-//! weights.safetensors   the same networks for other tools: agent.<i>.layer.<l>.{weight,bias}
+//! weights.safetensors   the same networks for other tools, by names such as agent.0.layer.1.weight
 //! config.toml           everything needed to train it again
 //! README.md             the card
 //! ```
 
 mod actors;
+#[cfg(test)]
+pub(crate) mod episodes;
 mod manifest;
 
 use std::fs;
@@ -18,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use consort_runtime::{Image, ImageError};
 
-pub use actors::{Actor, Actors, AlignedImage, Choice, EpisodeReturns};
+pub use actors::{Actor, Actors, AlignedImage, Choice, Decision, EpisodeReturns};
 pub use manifest::{AgentEntry, FORMAT, Manifest, Returns, Versions};
 
 use crate::env::{Task, TaskError};
@@ -228,5 +230,26 @@ fn check_image(
         "outputs",
         image.output_len().to_string(),
         spec.actions.size().to_string(),
-    )
+    )?;
+    let continuous = |continuous| if continuous { "vectors" } else { "numbers" }.to_owned();
+    let spec_continuous = continuous(spec.actions.is_continuous());
+    let image_continuous = continuous(image.head().is_continuous());
+    same(
+        "actions that are",
+        image_continuous.clone(),
+        spec_continuous,
+    )?;
+    let listed = continuous(entry.continuous);
+    same("actions that are", image_continuous, listed)?;
+    let recurrent = |recurrent| if recurrent { "a state" } else { "no state" }.to_owned();
+    let found = recurrent(image.state_len() > 0);
+    same("a policy with", found, recurrent(entry.recurrent))?;
+    match entry.memory {
+        Some(memory) => same(
+            "values of memory",
+            image.memory_len().to_string(),
+            memory.to_string(),
+        ),
+        None => Ok(()),
+    }
 }

@@ -13,7 +13,7 @@ use crate::toolchain::Toolchain;
 /// The benches there are.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Bench {
-    /// Instructions per inference and text size of every committed agent, emulated
+    /// Instructions per inference and text size of every committed agent and of the reference policies, emulated
     Device,
 }
 

@@ -11,6 +11,7 @@ mod packages;
 mod process;
 mod protocol;
 mod qemu;
+mod reference;
 mod report;
 mod team;
 mod toolchain;

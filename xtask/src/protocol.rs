@@ -106,12 +106,12 @@ pub(crate) fn parse(text: &str) -> Result<Replay> {
 
 /// The words of a `step` line.
 fn step(words: &[&str], expected: usize, output_len: usize) -> Result<(Outcome, u32)> {
-    let [t, action, ticks, logits @ ..] = words else {
-        bail!("expected 3 words and the logits")
+    let [t, action, ticks, values @ ..] = words else {
+        bail!("expected 3 words and the outputs")
     };
     ensure!(*t == expected.to_string(), "expected step {expected}");
-    ensure!(logits.len() == output_len, "expected {output_len} logits");
-    let logits = logits.iter().map(|bits| {
+    ensure!(values.len() == output_len, "expected {output_len} outputs");
+    let values = values.iter().map(|bits| {
         ensure!(
             bits.len() == 8,
             "`{bits}`: expected eight hexadecimal digits"
@@ -120,8 +120,11 @@ fn step(words: &[&str], expected: usize, output_len: usize) -> Result<(Outcome, 
     });
     Ok((
         Outcome {
-            action: action.parse()?,
-            logits: logits.collect::<Result<_>>()?,
+            action: match *action {
+                "-" => None,
+                number => Some(number.parse()?),
+            },
+            values: values.collect::<Result<_>>()?,
         },
         ticks.parse()?,
     ))
@@ -171,14 +174,21 @@ mod tests {
         assert_eq!(
             *first,
             Outcome {
-                action: 1,
-                logits: vec![1f32.to_bits(), (-2f32).to_bits()]
+                action: Some(1),
+                values: vec![1f32.to_bits(), (-2f32).to_bits()]
             }
         );
         // The sign of a zero is a bit like any other.
-        assert_eq!(second.logits, [0, 0x8000_0000]);
+        assert_eq!(second.values, [0, 0x8000_0000]);
         // 1.6 ticks an instruction.
         assert_eq!(replay.instructions(), Some((100, 200)));
+    }
+
+    #[test]
+    fn a_vector_has_no_number() {
+        let replay = parse(&WHOLE.replace("step 1 0", "step 1 -")).unwrap();
+        let actions: Vec<_> = replay.outcomes.iter().map(|step| step.action).collect();
+        assert_eq!(actions, [Some(1), None]);
     }
 
     #[test]
@@ -207,7 +217,7 @@ mod tests {
         );
         assert_eq!(
             message(" c0000000", ""),
-            "line 4: `step 0 1 160 3f800000`: expected 2 logits"
+            "line 4: `step 0 1 160 3f800000`: expected 2 outputs"
         );
         assert_eq!(
             message("done 2\n", "done 2\nstep"),

@@ -15,6 +15,7 @@ use crate::elf::Firmware;
 use crate::packages::Need;
 use crate::process::{self, Finished};
 use crate::protocol::{self, Replay};
+use crate::reference;
 use crate::report::Report;
 use crate::team::{self, Agent, compare};
 use crate::toolchain::Toolchain;
@@ -93,7 +94,7 @@ const CHECKS: [(&str, Check); 2] = [
     ("way to panic", Board::check_no_panic),
 ];
 
-/// Runs every agent of every team in the folder `models` on every board.
+/// Runs every agent of every team in the folder `models`, and every reference policy, on every board.
 pub(crate) fn run_teams(
     report: &mut Report,
     toolchain: &Toolchain,
@@ -103,6 +104,14 @@ pub(crate) fn run_teams(
     report.step("models", || {
         agents = team::all(models)?;
         Ok(format!("{} agents", agents.len()))
+    })?;
+    let references = tempfile::tempdir()?;
+    report.step("reference policies", || {
+        reference::write(references.path())?;
+        let made = team::all(references.path())?;
+        let count = made.len();
+        agents.extend(made);
+        Ok(format!("{count} agents"))
     })?;
     report.step(QEMU, || {
         if !process::exists(QEMU) {
@@ -193,11 +202,13 @@ impl Board {
         })
     }
 
-    /// Parser and policy have no way to panic: the linker found no call of it.
+    /// Parser and policy, with everything they can do, have no way to panic: the linker found no call of it.
     fn check_no_panic(&self, toolchain: &Toolchain, agent: &Agent) -> Result<&'static str> {
         let binaries = self.build(toolchain, &agent.folder, agent.index)?;
-        if let Some(symbol) = Firmware::read(&binaries["policy"])?.panics().next() {
-            bail!("`{symbol}` is linked into `policy`");
+        for name in ["policy", "all"] {
+            if let Some(symbol) = Firmware::read(&binaries[name])?.panics().next() {
+                bail!("`{symbol}` is linked into `{name}`");
+            }
         }
         Ok("none linked")
     }
@@ -248,7 +259,7 @@ impl Board {
             .env("CONSORT_TEAM_DIR", team)
             .env("CONSORT_AGENT", agent.to_string());
         let binaries = executables(&process::stdout(&mut build)?)?;
-        for name in ["replay", "policy", "empty"] {
+        for name in ["replay", "policy", "all", "empty"] {
             ensure!(
                 binaries.contains_key(name),
                 "board {} has no binary `{name}`",

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use consort_runtime::head::greedy;
-use consort_runtime::{Image, Policy};
+use consort_runtime::head::{greedy, greedy_masked};
+use consort_runtime::{Action, Image, Policy};
 use serde::Deserialize;
 
 /// One agent of a team's folder.
@@ -32,17 +32,58 @@ struct Golden {
 #[derive(Deserialize)]
 struct GoldenStep {
     observation: Vec<u32>,
+    /// Whether an episode begins; of one-shot games not written, as every step is one.
+    #[serde(default = "yes")]
+    start: bool,
+    /// Which actions were allowed, where some were not.
+    mask: Option<Vec<bool>>,
     #[serde(flatten)]
     outcome: Outcome,
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// What an agent made of one observation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "GoldenOutcome")]
 pub(crate) struct Outcome {
-    /// The greedy action.
-    pub(crate) action: usize,
-    /// The bits of its logits.
-    pub(crate) logits: Vec<u32>,
+    /// The greedy action; none where actions are vectors.
+    pub(crate) action: Option<usize>,
+    /// The bits of its logits, or of the action's vector.
+    pub(crate) values: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+struct GoldenOutcome {
+    action: GoldenAction,
+    logits: Option<Vec<u32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum GoldenAction {
+    Number(usize),
+    Vector(Vec<u32>),
+}
+
+impl TryFrom<GoldenOutcome> for Outcome {
+    type Error = &'static str;
+
+    fn try_from(golden: GoldenOutcome) -> Result<Self, Self::Error> {
+        match (golden.action, golden.logits) {
+            (GoldenAction::Number(action), Some(values)) => Ok(Outcome {
+                action: Some(action),
+                values,
+            }),
+            (GoldenAction::Vector(values), None) => Ok(Outcome {
+                action: None,
+                values,
+            }),
+            _ => Err("expected `action` as a number with `logits`, or as a list without"),
+        }
+    }
 }
 
 /// Every agent of every team in the folder `models`, in order.
@@ -123,10 +164,15 @@ impl Agent {
         );
         ensure!(!steps.is_empty(), "the sequence has no step");
         for (t, step) in steps.iter().enumerate() {
-            let found = (step.observation.len(), step.outcome.logits.len());
+            let found = (step.observation.len(), step.outcome.values.len());
             ensure!(
                 found == lens,
-                "step {t}: {found:?} observations and logits, expected {lens:?}"
+                "step {t}: {found:?} observations and outputs, expected {lens:?}"
+            );
+            let masked = step.mask.as_ref().map_or(*output_len, Vec::len);
+            ensure!(
+                masked == *output_len,
+                "step {t}: a mask of {masked} values, expected {output_len}"
             );
         }
         Ok(())
@@ -158,23 +204,65 @@ impl Agent {
 
     /// What the host's runtime makes of the golden observations now.
     pub(crate) fn host(&self) -> Result<Vec<Outcome>> {
-        let image = self.view()?;
-        let policy = Policy::new(image);
-        let mut memory = vec![0.0; image.memory_len()];
-        let mut outcomes = Vec::new();
-        for step in &self.golden.steps {
+        let mut player = Player::new(self.image())?;
+        let play = |step: &GoldenStep| {
             let observation: Vec<_> = step
                 .observation
                 .iter()
                 .map(|&bits| f32::from_bits(bits))
                 .collect();
-            let logits = policy.logits(&observation, &mut memory)?;
-            outcomes.push(Outcome {
-                action: greedy(logits),
-                logits: logits.iter().map(|logit| logit.to_bits()).collect(),
+            player.step(&observation, step.start, step.mask.as_deref())
+        };
+        self.golden.steps.iter().map(play).collect()
+    }
+}
+
+/// An agent that acts on the host.
+pub(crate) struct Player<'a> {
+    policy: Policy<'a>,
+    memory: Vec<f32>,
+}
+
+impl<'a> Player<'a> {
+    /// The agent of `image`.
+    pub(crate) fn new(image: &'a [u8]) -> Result<Self> {
+        let policy = Policy::new(Image::new_checked(image)?);
+        Ok(Player {
+            memory: vec![0.0; policy.image().memory_len()],
+            policy,
+        })
+    }
+
+    /// One step, greedily, at the start of an episode or within one.
+    pub(crate) fn step(
+        &mut self,
+        observation: &[f32],
+        start: bool,
+        mask: Option<&[bool]>,
+    ) -> Result<Outcome> {
+        let Player { policy, memory } = self;
+        if start {
+            policy.reset(memory)?;
+        }
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect();
+        if policy.image().head().is_continuous() {
+            let Action::Continuous(action) = policy.step(observation, memory)? else {
+                bail!("a number from a policy whose actions are vectors")
+            };
+            return Ok(Outcome {
+                action: None,
+                values: bits(action),
             });
         }
-        Ok(outcomes)
+        let logits = policy.logits(observation, memory)?;
+        let action = match mask {
+            None => greedy(logits),
+            Some(mask) => greedy_masked(logits, mask).context("a mask that allows no action")?,
+        };
+        Ok(Outcome {
+            action: Some(action),
+            values: bits(logits),
+        })
     }
 }
 
@@ -186,13 +274,13 @@ impl fmt::Display for Agent {
 }
 
 /// Bytes that start where a weight may: an image is refused elsewhere, and a `Vec<u8>` promises nothing.
-struct Aligned {
+pub(crate) struct Aligned {
     words: Vec<u32>,
     len: usize,
 }
 
 impl Aligned {
-    fn copy(bytes: &[u8]) -> Aligned {
+    pub(crate) fn copy(bytes: &[u8]) -> Aligned {
         let mut words = vec![0; bytes.len().div_ceil(4)];
         bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
         Aligned {
@@ -201,7 +289,7 @@ impl Aligned {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &bytemuck::cast_slice(&self.words)[..self.len]
     }
 }
@@ -225,23 +313,24 @@ pub(crate) fn compare(
         );
     }
     for (t, (expected, found)) in expected.iter().zip(found).enumerate() {
-        if expected.logits != found.logits {
-            let bits = |logits: &Vec<u32>| {
-                logits
+        if expected.values != found.values {
+            let bits = |values: &Vec<u32>| {
+                values
                     .iter()
                     .map(|bits| format!("{bits:08x}"))
                     .collect::<Vec<_>>()
                     .join(" ")
             };
-            let [expected, found] = [&expected.logits, &found.logits].map(bits);
-            bail!("step {t}: {found_by} has logits {found}, {expected_by} {expected}");
+            let [expected, found] = [&expected.values, &found.values].map(bits);
+            bail!("step {t}: {found_by} has outputs {found}, {expected_by} {expected}");
         }
         if expected.action != found.action {
-            bail!(
-                "step {t}: {found_by} has action {}, {expected_by} {}",
-                found.action,
-                expected.action
-            );
+            let word = |action: Option<usize>| match action {
+                Some(action) => action.to_string(),
+                None => "a vector".to_owned(),
+            };
+            let [expected, found] = [expected.action, found.action].map(word);
+            bail!("step {t}: {found_by} has action {found}, {expected_by} {expected}");
         }
     }
     Ok(())
@@ -250,19 +339,19 @@ pub(crate) fn compare(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use consort_runtime::{Activation, DenseRepr, Head, ImageRepr, TeamId};
+    use consort_runtime::{Activation, DenseRepr, Head, ImageRepr, LayerRepr, TeamId};
 
     /// A folder with a team of `agents`, each of which observes x and gives the logits x and 2 − x.
     fn write_team(agents: u16) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for agent in 0..agents {
-            let layers = [DenseRepr {
+            let layers = [LayerRepr::Dense(DenseRepr {
                 inputs: 1,
                 outputs: 2,
                 activation: Activation::Identity,
                 weights: &[1.0, -1.0],
                 biases: &[0.0, 2.0],
-            }];
+            })];
             let repr = ImageRepr {
                 team: TeamId([1; 16]),
                 agent,
@@ -323,8 +412,8 @@ mod tests {
     #[test]
     fn the_first_difference_is_said() {
         let outcome = |action, logit: f32| Outcome {
-            action,
-            logits: vec![logit.to_bits()],
+            action: Some(action),
+            values: vec![logit.to_bits()],
         };
         let golden = [outcome(0, 1.0), outcome(0, 0.0)];
         let message = |found: &[Outcome]| {
@@ -340,7 +429,7 @@ mod tests {
         // −0 equals 0, but not bit for bit.
         assert_eq!(
             message(&[outcome(0, 1.0), outcome(0, -0.0)]),
-            "step 1: host has logits 80000000, golden 00000000"
+            "step 1: host has outputs 80000000, golden 00000000"
         );
     }
 }

@@ -8,6 +8,8 @@
 pub mod clock;
 pub mod embedded;
 pub mod replay;
+pub mod sequence;
 
 pub use clock::Clock;
 pub use replay::{ReplayError, replay};
+pub use sequence::Sequence;

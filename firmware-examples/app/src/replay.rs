@@ -1,4 +1,4 @@
-//! Replays a sequence of observations and prints every action, logit and count.
+//! Replays a sequence of observations and prints every action, output and count.
 //!
 //! # Line protocol
 //!
@@ -9,16 +9,19 @@
 //! | `consort-replay 1` | first; the protocol's version |
 //! | `image <team id> <agent> <observation_len> <output_len>` | the image was accepted |
 //! | `calibration <instructions> <ticks>` | that many instructions take that many ticks |
-//! | `step <t> <action> <ticks> <logit bits>…` | once a step: observation `t` to action took that many ticks |
+//! | `step <t> <action> <ticks> <bits>…` | once a step: observation `t` to action took that many ticks |
 //! | `done <steps>` | last, and only after every step: without it a replay was cut short |
 //! | `error <message>` | last, instead of `done`: the image or an observation was refused |
+//!
+//! The bits of a step are those of the logits. Where actions are vectors, they are those of the action, whose word is `-`.
 
 use core::fmt::{self, Display, Write};
 use core::hint::black_box;
 
-use consort_runtime::head::greedy;
-use consort_runtime::{Image, ImageError, Policy, StepError};
+use consort_runtime::head::{greedy, greedy_masked};
+use consort_runtime::{Action, Image, ImageError, Policy, StepError};
 
+use crate::Sequence;
 use crate::clock::{Clock, calibrate, overhead, time};
 
 /// Length of the calibration loop, in instructions. Twice as many must not wrap the counter: 24 bits at 3.2 ticks do not.
@@ -35,6 +38,13 @@ pub enum ReplayError {
         found: usize,
         /// Values of one step.
         observation_len: usize,
+    },
+    /// There are marks of episodes, or masks, but not one for every step.
+    Marks {
+        /// How many marks, or truth values of masks, there are.
+        found: usize,
+        /// How many there should be.
+        expected: usize,
     },
     /// The policy refused a step.
     Step {
@@ -60,6 +70,9 @@ impl Display for ReplayError {
                     "observations: {found} values, expected a multiple of {observation_len}"
                 )
             }
+            ReplayError::Marks { found, expected } => {
+                write!(f, "{found} marks or truth values, expected {expected}")
+            }
             ReplayError::Step { step, error } => write!(f, "step {step}: {error}"),
             ReplayError::Sink => f.write_str("the sink took no more text"),
         }
@@ -74,7 +87,7 @@ impl From<fmt::Error> for ReplayError {
     }
 }
 
-/// Replays `observations`, `[T][observation_len]`, through `image` and prints the line protocol to `out`.
+/// Replays `sequence` through `image`, greedily, and prints the line protocol to `out`.
 ///
 /// `memory` is what the board lends the policy, at least `memory_len()` values.
 ///
@@ -86,11 +99,11 @@ pub fn replay<W: Write, C: Clock>(
     out: &mut W,
     clock: &mut C,
     image: &[u8],
-    observations: &[f32],
+    sequence: Sequence<'_>,
     memory: &mut [f32],
 ) -> Result<(), ReplayError> {
     writeln!(out, "consort-replay 1")?;
-    let replayed = steps(out, clock, image, observations, memory);
+    let replayed = steps(out, clock, image, sequence, memory);
     match &replayed {
         Ok(count) => writeln!(out, "done {count}")?,
         Err(error) => writeln!(out, "error {error}")?,
@@ -103,7 +116,7 @@ fn steps<W: Write, C: Clock>(
     out: &mut W,
     clock: &mut C,
     image: &[u8],
-    observations: &[f32],
+    sequence: Sequence<'_>,
     memory: &mut [f32],
 ) -> Result<usize, ReplayError> {
     let image = Image::new_checked(image).map_err(ReplayError::Image)?;
@@ -122,32 +135,66 @@ fn steps<W: Write, C: Clock>(
     )?;
     let overhead = overhead(clock);
 
-    let (sequence, rest) = (
-        observations.chunks_exact(observation_len),
-        observations.len() % observation_len,
-    );
-    if rest != 0 {
+    let observations = sequence.observations.chunks_exact(observation_len);
+    if !observations.remainder().is_empty() {
         return Err(ReplayError::Observations {
-            found: observations.len(),
+            found: sequence.observations.len(),
             observation_len,
         });
     }
+    let (count, actions) = (observations.len(), image.output_len());
+    for (found, expected) in [
+        (sequence.starts.len(), count),
+        (sequence.masks.len(), count * actions),
+    ] {
+        if found != 0 && found != expected {
+            return Err(ReplayError::Marks { found, expected });
+        }
+    }
     let policy = Policy::new(image);
-    let count = sequence.len();
-    for (t, observation) in sequence.enumerate() {
+    for (t, observation) in observations.enumerate() {
+        let refused = |error| ReplayError::Step { step: t, error };
+        if sequence.starts(t) {
+            policy.reset(memory).map_err(refused)?;
+        }
+        let mask = sequence.mask(t, actions);
         // What is timed is what an agent does each period: from observation to action.
         let (ticks, acted) = time(clock, |_| {
-            let logits = policy.logits(black_box(observation), memory)?;
-            Ok((greedy(logits), logits))
+            step(&policy, black_box(observation), mask, memory)
         });
-        let (action, logits) = acted.map_err(|error| ReplayError::Step { step: t, error })?;
-        write!(out, "step {t} {action} {}", ticks.wrapping_sub(overhead))?;
-        for logit in logits {
-            write!(out, " {:08x}", logit.to_bits())?;
+        let (action, values) = acted.map_err(refused)?;
+        let ticks = ticks.wrapping_sub(overhead);
+        match action {
+            Some(action) => write!(out, "step {t} {action} {ticks}")?,
+            None => write!(out, "step {t} - {ticks}")?,
+        }
+        for value in values {
+            write!(out, " {:08x}", value.to_bits())?;
         }
         writeln!(out)?;
     }
     Ok(count)
+}
+
+/// One step, greedily: the action and the logits, or no number and the action's vector.
+fn step<'m>(
+    policy: &Policy<'_>,
+    observation: &[f32],
+    mask: Option<&[bool]>,
+    memory: &'m mut [f32],
+) -> Result<(Option<usize>, &'m [f32]), StepError> {
+    if policy.image().head().is_continuous() {
+        return match policy.step(observation, memory)? {
+            Action::Continuous(action) => Ok((None, action)),
+            Action::Discrete(_) => Err(StepError::Continuous),
+        };
+    }
+    let logits = policy.logits(observation, memory)?;
+    let action = match mask {
+        None => greedy(logits),
+        Some(mask) => greedy_masked(logits, mask).ok_or(StepError::EmptyMask)?,
+    };
+    Ok((Some(action), logits))
 }
 
 #[cfg(test)]
@@ -157,21 +204,34 @@ mod tests {
     use std::string::String;
     use std::{format, vec};
 
-    use consort_runtime::{Activation, DenseRepr, Head, ImageRepr, TeamId};
+    use consort_runtime::{Activation, DenseRepr, GruRepr, Head, ImageRepr, LayerRepr, TeamId};
 
     use super::*;
     use crate::clock::tests::Counter;
 
-    /// Replays through an image that observes x and gives the logits x and 2 − x, after `damage`.
+    /// Gives x and 2 − x of an observed x.
+    const DENSE: LayerRepr<'_> = LayerRepr::Dense(DenseRepr {
+        inputs: 1,
+        outputs: 2,
+        activation: Activation::Identity,
+        weights: &[1.0, -1.0],
+        biases: &[0.0, 2.0],
+    });
+
+    /// Replays through an image whose logits are x and 2 − x, after `damage`.
     fn replayed(observations: &[f32], memory: usize, damage: impl Fn(&mut [u8])) -> (String, bool) {
-        let layers = [DenseRepr {
-            inputs: 1,
-            outputs: 2,
-            activation: Activation::Identity,
-            weights: &[1.0, -1.0],
-            biases: &[0.0, 2.0],
-        }];
-        let (team, head) = (TeamId([0xab; 16]), Head::Categorical { actions: 2 });
+        let head = Head::Categorical { actions: 2 };
+        replayed_by(head, &[DENSE], Sequence::of(observations), memory, damage)
+    }
+
+    fn replayed_by(
+        head: Head<'_>,
+        layers: &[LayerRepr<'_>],
+        sequence: Sequence<'_>,
+        memory: usize,
+        damage: impl Fn(&mut [u8]),
+    ) -> (String, bool) {
+        let team = TeamId([0xab; 16]);
         let repr = ImageRepr {
             team,
             agent: 3,
@@ -179,7 +239,7 @@ mod tests {
             revision: 1,
             period_us: 0,
             head,
-            layers: &layers,
+            layers,
         };
         let mut buffer = consort_runtime::AlignedBytes([0; 512]);
         let len = repr.emit(&mut buffer.0).unwrap();
@@ -190,7 +250,7 @@ mod tests {
             &mut out,
             &mut Counter(0),
             &buffer.0[..len],
-            observations,
+            sequence,
             &mut memory,
         );
         (out, done.is_ok())
@@ -205,6 +265,63 @@ mod tests {
              step 0 1 0 3f000000 3fc00000\nstep 1 0 0 40000000 00000000\ndone 2\n"
         );
         assert_eq!(replayed(&[0.5, 2.0], 2, |_| ()), (expected, true));
+    }
+
+    #[test]
+    fn masks_are_obeyed_and_vectors_printed_without_a_number() {
+        let head = Head::Categorical { actions: 2 };
+        let sequence = Sequence {
+            masks: &[true, false, true, true],
+            ..Sequence::of(&[0.5, 0.5])
+        };
+        let (text, _) = replayed_by(head, &[DENSE], sequence, 2, |_| ());
+        assert!(
+            text.contains("step 0 0 0 3f000000 3fc00000\nstep 1 1 0 3f0"),
+            "{text}"
+        );
+
+        let head = Head::Deterministic { outputs: 2 };
+        let (text, _) = replayed_by(head, &[DENSE], Sequence::of(&[0.5]), 2, |_| ());
+        assert!(
+            text.contains("step 0 - 0 3f000000 3fc00000\ndone 1"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_state_is_carried_within_an_episode_only() {
+        // Half open gates: h' = tanh(x)/2 + h/2.
+        let unit = LayerRepr::Gru(GruRepr {
+            inputs: 1,
+            hidden: 1,
+            input: &[0.0, 0.0, 1.0],
+            recurrent: &[0.0; 3],
+            input_bias: &[0.0; 3],
+            recurrent_bias_n: &[0.0],
+        });
+        let head = Head::Deterministic { outputs: 1 };
+        let sequence = |starts| Sequence {
+            starts,
+            ..Sequence::of(&[1.0, 0.0, 0.0])
+        };
+        let words = |starts| {
+            let (text, _) = replayed_by(head, &[unit], sequence(starts), 2, |_| ());
+            let steps = text.lines().filter(|line| line.starts_with("step"));
+            let last = |line: &str| String::from(line.rsplit(' ').next().unwrap_or_default());
+            steps.map(last).collect::<vec::Vec<_>>()
+        };
+        let half = 0.5 * consort_runtime::math::tanh(1.0);
+        let hex = |value: f32| format!("{:08x}", value.to_bits());
+        let carried = [hex(half), hex(half / 2.0), hex(half / 4.0)];
+        assert_eq!(words(&[true, false, false]), carried);
+        assert_eq!(words(&[true, false, true])[2], hex(0.0));
+        assert_eq!(
+            words(&[])[1],
+            hex(0.0),
+            "without marks every step is an episode"
+        );
+        let (text, ok) = replayed_by(head, &[unit], sequence(&[true]), 2, |_| ());
+        assert!(text.contains("error 1 marks") && !ok, "{text}");
     }
 
     #[test]

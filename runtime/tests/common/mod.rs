@@ -1,7 +1,7 @@
 //! What the tests of images share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use consort_runtime::{Activation, DenseRepr, Head, ImageRepr, TeamId};
+use consort_runtime::{Activation, DenseRepr, GruRepr, Head, ImageRepr, LayerRepr, TeamId};
 
 /// The image of the worked example in `docs/image.md`.
 pub(crate) const EXAMPLE: ImageRepr<'_> = ImageRepr {
@@ -15,21 +15,48 @@ pub(crate) const EXAMPLE: ImageRepr<'_> = ImageRepr {
     period_us: 20_000,
     head: Head::Categorical { actions: 3 },
     layers: &[
-        DenseRepr {
+        LayerRepr::Dense(DenseRepr {
             inputs: 2,
             outputs: 1,
             activation: Activation::Relu,
             weights: &[1.0, -2.0],
             biases: &[0.5],
-        },
-        DenseRepr {
+        }),
+        LayerRepr::Dense(DenseRepr {
             inputs: 1,
             outputs: 3,
             activation: Activation::Identity,
             weights: &[1.0, 2.0, -1.0],
             biases: &[0.0, -1.0, 4.0],
-        },
+        }),
     ],
+};
+
+/// The recurrent image of the second worked example in `docs/image.md`.
+pub(crate) const RECURRENT: ImageRepr<'_> = ImageRepr {
+    agent: 0,
+    agents: 1,
+    head: Head::Gaussian {
+        log_std: &[-1.0, 0.0],
+    },
+    layers: &[
+        LayerRepr::Gru(GruRepr {
+            inputs: 1,
+            hidden: 1,
+            input: &[0.0, 0.0, 1.0],
+            recurrent: &[0.0, 0.0, 2.0],
+            input_bias: &[0.0, 0.0, 0.25],
+            recurrent_bias_n: &[0.5],
+        }),
+        LayerRepr::Dense(DenseRepr {
+            inputs: 1,
+            outputs: 2,
+            activation: Activation::Identity,
+            weights: &[1.0, -2.0],
+            biases: &[0.0, 0.5],
+        }),
+    ],
+    ..EXAMPLE
 };
 
 /// Bytes aligned to 16 whatever their number, starting `offset` bytes into an aligned place.

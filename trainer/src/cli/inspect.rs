@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use consort_runtime::{Activation, Head, Image, LayerInfo, LayerKind};
+use consort_runtime::{Head, Image, LayerInfo, LayerKind};
 use consort_trainer::error::Error;
+use consort_trainer::export::activation_word;
 use consort_trainer::report::count;
 use consort_trainer::report::table::{Align, Table};
 use consort_trainer::team::{Team, read_image};
@@ -63,13 +64,29 @@ fn text(name: &str, image: &Image<'_>) -> String {
         },
     );
     line("observation", format!("{} × f32", image.observation_len()));
-    let Head::Categorical { actions } = image.head();
-    line("head", format!("categorical, {actions} actions"));
+    line(
+        "head",
+        match image.head() {
+            Head::Categorical { actions } => format!("categorical, {actions} actions"),
+            Head::Deterministic { outputs } => format!("deterministic, a vector of {outputs}"),
+            Head::Gaussian { log_std } => format!("gaussian, a vector of {}", log_std.len()),
+        },
+    );
     line(
         "flash",
         format!("{} bytes", count(image.as_bytes().len() as u64)),
     );
-    line("memory", format!("{} bytes", count(memory_bytes(image))));
+    line(
+        "memory",
+        format!("{} bytes", count(bytes(image.memory_len()))),
+    );
+    if image.state_len() > 0 {
+        let kept = count(bytes(image.state_len()));
+        line(
+            "state",
+            format!("{kept} bytes of it, kept from step to step"),
+        );
+    }
     line("multiply-adds", count(image.multiply_adds()));
     line("CRC-32", format!("{:08x}", image.crc()));
     let signature = if image.signature().is_some() {
@@ -91,7 +108,7 @@ fn text(name: &str, image: &Image<'_>) -> String {
             format!("{index} {}", kind(&layer)),
             layer.inputs.to_string(),
             layer.outputs.to_string(),
-            activation(&layer).to_owned(),
+            activation(&layer).unwrap_or("").to_owned(),
             count(layer.weight_bytes as u64),
         ]);
     }
@@ -108,7 +125,6 @@ fn object(image: &Image<'_>) -> Value {
             "bytes": layer.weight_bytes,
         })
     };
-    let Head::Categorical { actions } = image.head();
     json!({
         "team_id": image.team().to_string(),
         "agent": image.agent(),
@@ -117,9 +133,18 @@ fn object(image: &Image<'_>) -> Value {
         "period_us": image.period_us(),
         "observation_len": image.observation_len(),
         "output_len": image.output_len(),
-        "head": { "kind": "categorical", "actions": actions },
+        "head": match image.head() {
+            Head::Categorical { actions } => json!({ "kind": "categorical", "actions": actions }),
+            Head::Deterministic { outputs } => {
+                json!({ "kind": "deterministic", "dimensions": outputs })
+            }
+            Head::Gaussian { log_std } => {
+                json!({ "kind": "gaussian", "dimensions": log_std.len(), "log_std": log_std })
+            }
+        },
         "flash_bytes": image.as_bytes().len(),
-        "ram_bytes": memory_bytes(image),
+        "ram_bytes": bytes(image.memory_len()),
+        "state_bytes": bytes(image.state_len()),
         "multiply_adds": image.multiply_adds(),
         "crc": format!("{:08x}", image.crc()),
         "signed": image.signature().is_some(),
@@ -127,21 +152,22 @@ fn object(image: &Image<'_>) -> Value {
     })
 }
 
-/// What a caller lends a step.
-fn memory_bytes(image: &Image<'_>) -> u64 {
-    (image.memory_len() * size_of::<f32>()) as u64
+/// Bytes of so many values.
+fn bytes(values: usize) -> u64 {
+    (values * size_of::<f32>()) as u64
 }
 
 fn kind(layer: &LayerInfo) -> &'static str {
     match layer.kind {
-        LayerKind::Dense => "dense",
+        LayerKind::Dense(_) => "dense",
+        LayerKind::Gru => "gru",
     }
 }
 
-fn activation(layer: &LayerInfo) -> &'static str {
-    match layer.activation {
-        Activation::Identity => "identity",
-        Activation::Relu => "relu",
-        Activation::Tanh => "tanh",
+/// What the outputs go through; a recurrent layer has its own.
+fn activation(layer: &LayerInfo) -> Option<&'static str> {
+    match layer.kind {
+        LayerKind::Dense(activation) => Some(activation_word(activation)),
+        LayerKind::Gru => None,
     }
 }

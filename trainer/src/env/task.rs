@@ -186,7 +186,7 @@ impl Task {
         Self::new(builtin.game(), builtin.description.to_owned())
     }
 
-    fn simulated(simulation: Simulation) -> Self {
+    pub(crate) fn simulated(simulation: Simulation) -> Self {
         Self {
             description: simulation.description.clone(),
             kind: Kind::Simulation(simulation),

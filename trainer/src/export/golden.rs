@@ -1,43 +1,51 @@
 //! Golden sequences: what every device must reproduce, bit for bit.
+//!
+//! One JSON file an agent, one step a line, every f32 by its bits, so that no decimal stands
+//! between two machines:
+//!
+//! | key of a step | |
+//! |---|---|
+//! | `observation` | what the agent saw |
+//! | `start` | whether an episode begins: reset the state first (absent from one-shot games, where every step is an episode) |
+//! | `mask` | which actions were allowed (absent where nothing is ever forbidden) |
+//! | `logits`, `action` | what it made of it, greedily; an action that is a vector is a list, and has no logits |
 
 use std::fmt::Write as _;
 
 use consort_runtime::StepError;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::env::Task;
+use crate::env::{Game, JointAction, Task};
 use crate::rng::Stream;
-use crate::team::{Actors, Manifest};
+use crate::team::{Actors, Decision, Manifest};
 
-/// Steps a sequence has at least, and at most.
+/// Steps that the sequence of a one-shot game has at least, and at most.
 const STEPS: [usize; 2] = [32, 256];
+/// Steps that whole episodes are played for.
+const EPISODE_STEPS: usize = 300;
 
-/// Agent `agent`'s golden sequence as JSON, one step a line; every f32 by its bits, so that no
-/// decimal stands between two machines.
+/// Every agent's golden sequence as JSON, in agent order.
 pub(super) fn record(
     manifest: &Manifest,
     task: &Task,
     actors: &Actors,
-    agent: usize,
-) -> Result<String, StepError> {
-    let entry = &manifest.agents[agent];
-    let bits = |values: &[f32]| {
-        values
-            .iter()
-            .map(|value| value.to_bits())
-            .collect::<Vec<_>>()
+) -> Result<Vec<String>, StepError> {
+    let agents = 0..actors.images().len();
+    let sequences = match task.game() {
+        Some(game) => agents
+            .map(|agent| one_shot(game, manifest.seed, actors, agent))
+            .collect::<Result<_, _>>()?,
+        None => episodes(task, manifest.seed, actors)?,
     };
-    let mut actor = actors.actor(agent);
-    let mut steps = Vec::new();
-    for observation in observations(task, manifest.seed, agent) {
-        let (logits, action) = actor.logits(&observation)?;
-        let step = json!({
-            "observation": bits(&observation),
-            "logits": bits(&logits),
-            "action": action,
-        });
-        steps.push(format!("    {step}"));
-    }
+    let texts = sequences.iter().enumerate();
+    Ok(texts
+        .map(|(agent, steps)| text(manifest, agent, steps))
+        .collect())
+}
+
+/// The file of one agent's steps.
+fn text(manifest: &Manifest, agent: usize, steps: &[Value]) -> String {
+    let entry = &manifest.agents[agent];
     let mut text = String::from("{\n");
     for (key, value) in [
         ("command", json!(manifest.command)),
@@ -48,46 +56,182 @@ pub(super) fn record(
     ] {
         let _ = writeln!(text, "  \"{key}\": {value},");
     }
+    let steps: Vec<String> = steps.iter().map(|step| format!("    {step}")).collect();
     let _ = write!(text, "  \"steps\": [\n{}\n  ]\n}}\n", steps.join(",\n"));
-    Ok(text)
+    text
 }
 
-/// A sequence of the agent's observations: in a game each of them once and in order, then drawn
-/// at random (drawn from the start where there are too many); in any other task those of fresh
-/// episodes.
-fn observations(task: &Task, seed: u64, agent: usize) -> Vec<Vec<f32>> {
-    let mut stream = Stream::new(seed, "golden", agent as u64);
-    let spec = task.spec();
-    match task.game() {
-        Some(game) => {
-            let count = game.observations().sizes()[agent];
-            let [least, most] = STEPS;
-            let (listed, steps) = if count <= most {
-                (count, least)
-            } else {
-                (0, most)
-            };
-            let drawn = (listed..steps).map(|_| (stream.uniform() * count as f64) as usize);
-            let numbers: Vec<usize> = (0..listed).chain(drawn).collect();
-            let encode = |number| {
-                let mut vector = vec![0.0; spec.agents[agent].observation];
-                game.encode_observation(agent, number, &mut vector);
-                vector
-            };
-            numbers.into_iter().map(encode).collect()
+/// A step as it is written.
+fn step(
+    observation: &[f32],
+    start: Option<bool>,
+    mask: Option<&[bool]>,
+    decision: &Decision,
+) -> Value {
+    let bits = |values: &[f32]| {
+        let bits = values.iter().map(|value| value.to_bits());
+        bits.collect::<Vec<_>>()
+    };
+    let mut step = Map::new();
+    let mut put = |key: &str, value: Value| {
+        step.insert(key.to_owned(), value);
+    };
+    put("observation", json!(bits(observation)));
+    if let Some(start) = start {
+        put("start", json!(start));
+    }
+    if let Some(mask) = mask {
+        put("mask", json!(mask));
+    }
+    match decision {
+        Decision::Discrete { action, logits } => {
+            put("logits", json!(bits(logits)));
+            put("action", json!(action));
         }
-        None => {
-            let start: usize = spec.agents[..agent]
-                .iter()
-                .map(|agent| agent.observation)
-                .sum();
-            let mut environment = task.make_environment();
-            let mut joint = vec![0.0; spec.joint_observation()];
-            let mut draw = || {
-                environment.reset(&mut stream, &mut joint);
-                joint[start..][..spec.agents[agent].observation].to_vec()
+        Decision::Continuous(action) => put("action", json!(bits(action))),
+    }
+    Value::Object(step)
+}
+
+/// Each of the agent's observations once and in order, then drawn at random (drawn from the start
+/// where there are too many).
+fn one_shot(
+    game: &Game,
+    seed: u64,
+    actors: &Actors,
+    agent: usize,
+) -> Result<Vec<Value>, StepError> {
+    let mut stream = Stream::new(seed, "golden", agent as u64);
+    let count = game.observations().sizes()[agent];
+    let [least, most] = STEPS;
+    let (listed, steps) = if count <= most {
+        (count, least)
+    } else {
+        (0, most)
+    };
+    let drawn = (listed..steps).map(|_| (stream.uniform() * count as f64) as usize);
+    let numbers: Vec<usize> = (0..listed).chain(drawn).collect();
+    let mut actor = actors.actor(agent);
+    let mut observation = vec![0.0; game.spec().agents[agent].observation];
+    let mut decide = |number| {
+        game.encode_observation(agent, number, &mut observation);
+        actor.reset();
+        let decision = actor.decide(&observation, None)?;
+        Ok(step(&observation, None, None, &decision))
+    };
+    numbers.into_iter().map(&mut decide).collect()
+}
+
+/// Whole episodes, all agents acting greedily, until there are enough steps.
+fn episodes(task: &Task, seed: u64, actors: &Actors) -> Result<Vec<Vec<Value>>, StepError> {
+    let spec = task.spec();
+    let agents = spec.agents.len();
+    let mut stream = Stream::new(seed, "golden", 0);
+    let mut environment = task.make_environment();
+    let mut team: Vec<_> = (0..agents).map(|agent| actors.actor(agent)).collect();
+    let mut observations = vec![0.0; spec.joint_observation()];
+    let mut mask = vec![true; spec.joint_actions()];
+    let mut sequences: Vec<Vec<Value>> = vec![Vec::new(); agents];
+    let mut count = 0;
+    while count < EPISODE_STEPS {
+        environment.reset(&mut stream, &mut observations);
+        team.iter_mut().for_each(|actor| actor.reset());
+        let mut start = true;
+        loop {
+            if spec.masked {
+                environment.mask(&mut mask);
+            }
+            let (mut numbers, mut vectors) = (Vec::new(), Vec::new());
+            let (mut seen, mut may) = (observations.as_slice(), mask.as_slice());
+            for (agent, actor) in team.iter_mut().enumerate() {
+                let (observation, others) = seen.split_at(spec.agents[agent].observation);
+                let (allowed, others_may) = may.split_at(spec.agents[agent].actions.size());
+                (seen, may) = (others, others_may);
+                let allowed = spec.masked.then_some(allowed);
+                let decision = actor.decide(observation, allowed)?;
+                sequences[agent].push(step(observation, Some(start), allowed, &decision));
+                match decision {
+                    Decision::Discrete { action, .. } => numbers.push(action as u32),
+                    Decision::Continuous(action) => vectors.extend(action),
+                }
+            }
+            let action = if spec.is_continuous() {
+                JointAction::Continuous(&vectors)
+            } else {
+                JointAction::Discrete(&numbers)
             };
-            (0..STEPS[0]).map(|_| draw()).collect()
+            let transition = environment.step(action, &mut stream, &mut observations);
+            (start, count) = (false, count + 1);
+            if transition.terminated || transition.truncated {
+                break;
+            }
+        }
+    }
+    Ok(sequences)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::ActionSpace;
+    use crate::net::HeadWeights;
+    use crate::team::episodes::{HORIZON, actors, task};
+
+    /// Plays a sequence again with a fresh agent: every step comes out as it was written.
+    fn replay(team: &Actors, agent: usize, steps: &[Value]) {
+        let mut actor = team.actor(agent);
+        for step in steps {
+            let values: Vec<f32> = (step["observation"].as_array().unwrap().iter())
+                .map(|bits| f32::from_bits(bits.as_u64().unwrap() as u32))
+                .collect();
+            if step["start"] == true {
+                actor.reset();
+            }
+            let mask: Option<Vec<bool>> = step["mask"]
+                .as_array()
+                .map(|mask| mask.iter().map(|allowed| allowed == true).collect());
+            let decision = actor.decide(&values, mask.as_deref()).unwrap();
+            let start = step["start"].as_bool();
+            assert_eq!(
+                self::step(&values, start, mask.as_deref(), &decision),
+                *step
+            );
+        }
+    }
+
+    #[test]
+    fn whole_episodes_are_recorded_of_every_agent() {
+        let gaussian = HeadWeights::Gaussian {
+            log_std: vec![0.0; 2],
+        };
+        let cases = [
+            (ActionSpace::Discrete(3), true, HeadWeights::Categorical),
+            (ActionSpace::Discrete(2), false, HeadWeights::Categorical),
+            (ActionSpace::Continuous(2), false, gaussian),
+        ];
+        for (actions, masked, head) in cases {
+            let (weights, biases) = ([0.0, 1.0, 0.0], [0.0, -0.1, -0.004]);
+            let size = actions.size();
+            let team = actors(&weights[..size], &biases[..size], head);
+            let sequences = episodes(&task(actions, masked), 0, &team).unwrap();
+            assert_eq!(sequences.len(), 2);
+            for (agent, steps) in sequences.iter().enumerate() {
+                assert_eq!(
+                    steps.len(),
+                    EPISODE_STEPS,
+                    "a hundred episodes of three steps"
+                );
+                for (t, step) in steps.iter().enumerate() {
+                    assert_eq!(step["start"], t % HORIZON == 0);
+                    assert_eq!(step.get("mask").is_some(), masked);
+                    assert_eq!(step.get("logits").is_some(), !actions.is_continuous());
+                    assert_eq!(step["action"].is_array(), actions.is_continuous());
+                }
+                replay(&team, agent, steps);
+            }
+            if masked {
+                assert_eq!(sequences[0][2]["action"], 2, "action 0 is forbidden");
+            }
         }
     }
 }

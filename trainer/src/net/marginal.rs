@@ -439,12 +439,12 @@ impl Crew {
         head.keep_outputs(actions);
         let mut layers: Vec<LayerWeights> = encoder
             .into_iter()
-            .map(|layer| LayerWeights::Dense(layer, super::weights::Activation::Tanh))
+            .map(|layer| LayerWeights::Dense(layer, consort_runtime::Activation::Tanh))
             .collect();
         layers.extend(gru.map(LayerWeights::Gru));
         layers.push(LayerWeights::Dense(
             head,
-            super::weights::Activation::Identity,
+            consort_runtime::Activation::Identity,
         ));
         let first = layers.first_mut().expect("a network has its head");
         if self.shared {

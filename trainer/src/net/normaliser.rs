@@ -110,8 +110,24 @@ impl Normaliser {
     /// Folds the normalisation of the components from `start` on into a first layer that reads
     /// them: W (x − μ)/σ + b = (W/σ) x + (b − (W/σ) μ).
     pub fn fold_into(&self, first: &mut DenseWeights, start: usize) {
-        let rows = first.weights.chunks_exact_mut(first.inputs);
-        for (row, bias) in rows.zip(&mut first.biases) {
+        let DenseWeights {
+            inputs,
+            weights,
+            biases,
+            ..
+        } = first;
+        self.fold_into_rows(weights, biases, *inputs, start);
+    }
+
+    /// The same for the rows, `[outputs][inputs]`, and biases of any layer.
+    pub(crate) fn fold_into_rows(
+        &self,
+        weights: &mut [f32],
+        biases: &mut [f32],
+        inputs: usize,
+        start: usize,
+    ) {
+        for (row, bias) in weights.chunks_exact_mut(inputs).zip(biases) {
             let mut sum = f64::from(*bias);
             for (offset, weight) in row.iter_mut().enumerate() {
                 let (shift, scale) = self.shift_and_scale(start + offset);

@@ -1,57 +1,147 @@
-#![allow(missing_docs)]
-//! Host copies of one agent's network (stub until the runtime's branch).
-use super::mlp::DenseWeights;
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Activation {
-    Identity,
-    Tanh,
-    Relu,
-}
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct GruWeights {
-    pub inputs: usize,
-    pub hidden: usize,
-    pub input: Vec<f32>,
-    pub recurrent: Vec<f32>,
-    pub input_bias: Vec<f32>,
-    pub recurrent_bias_n: Vec<f32>,
-}
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub enum LayerWeights {
-    Dense(DenseWeights, Activation),
-    Gru(GruWeights),
-}
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub enum HeadWeights {
-    Categorical,
-    Gaussian { log_std: Vec<f32> },
-}
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+//! Host copies of one agent's whole network, as it leaves the workstation.
+
+use consort_runtime::Activation;
+use serde::{Deserialize, Serialize};
+
+use super::DenseWeights;
+use super::Normaliser;
+
+/// One agent's network: layers from observation to head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NetworkWeights {
+    /// The layers, first to last.
     pub layers: Vec<LayerWeights>,
+    /// What the last layer's outputs mean.
     pub head: HeadWeights,
 }
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum LayerWeights {
+    /// A dense layer, and what its outputs go through.
+    Dense(DenseWeights, #[serde(with = "ActivationNames")] Activation),
+    /// A gated recurrent unit.
+    Gru(GruWeights),
+}
+
+/// The runtime's activations by name, for files.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Activation")]
+enum ActivationNames {
+    Identity,
+    Relu,
+    Tanh,
+    Sigmoid,
+    Silu,
+}
+
+/// A gated recurrent unit (Cho et al. 2014, in cuDNN's variant):
+///
+/// ```text
+/// r = σ(b_r + W_r x + U_r h)      n = tanh(b_n + W_n x + r ∘ (c_n + U_n h))
+/// z = σ(b_z + W_z x + U_z h)      h' = (1 − z) ∘ n + z ∘ h
+/// ```
+///
+/// The gates come in the order r, z, n in every matrix and vector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GruWeights {
+    /// I: input length.
+    pub inputs: usize,
+    /// H: units.
+    pub hidden: usize,
+    /// W, row-major `[3H][I]`.
+    pub input: Vec<f32>,
+    /// U, row-major `[3H][H]`.
+    pub recurrent: Vec<f32>,
+    /// b, `[3H]`.
+    pub input_bias: Vec<f32>,
+    /// c_n, `[H]`.
+    pub recurrent_bias_n: Vec<f32>,
+}
+
+/// How outputs become an action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum HeadWeights {
+    /// They are logits of discrete actions.
+    Categorical,
+    /// They are the means of a Gaussian that is squashed by tanh.
+    Gaussian {
+        /// Logarithm of each dimension's standard deviation, `[D]`.
+        log_std: Vec<f32>,
+    },
+}
+
+impl NetworkWeights {
+    /// A perceptron with tanh between its layers and a categorical head.
+    pub fn mlp(layers: Vec<DenseWeights>) -> Self {
+        let last = layers.len().saturating_sub(1);
+        let dense = |(index, layer)| {
+            let activation = if index == last {
+                Activation::Identity
+            } else {
+                Activation::Tanh
+            };
+            LayerWeights::Dense(layer, activation)
+        };
+        Self {
+            layers: layers.into_iter().enumerate().map(dense).collect(),
+            head: HeadWeights::Categorical,
+        }
+    }
+
+    /// Length of the last layer's output: actions, or dimensions of an action's vector.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, LayerWeights::outputs)
+    }
+
+    /// Makes a network that reads normalised observations one that reads raw ones: the normalisation
+    /// of the components from `start` on is folded into the first layer.
+    pub fn fold_in(&mut self, normaliser: &Normaliser, start: usize) {
+        match self.layers.first_mut() {
+            Some(LayerWeights::Dense(first, _)) => normaliser.fold_into(first, start),
+            Some(LayerWeights::Gru(first)) => {
+                let GruWeights {
+                    inputs,
+                    input,
+                    input_bias,
+                    ..
+                } = first;
+                normaliser.fold_into_rows(input, input_bias, *inputs, start);
+            }
+            None => {}
+        }
+    }
+}
+
 impl LayerWeights {
+    /// Adds what input number `index` contributes when it is 1 to the biases.
     pub fn fold_constant(&mut self, index: usize) {
         let (inputs, weights, biases) = match self {
-            Self::Dense(d, _) => (d.inputs, &d.weights, &mut d.biases),
-            Self::Gru(g) => (g.inputs, &g.input, &mut g.input_bias),
+            Self::Dense(layer, _) => (layer.inputs, &layer.weights, &mut layer.biases),
+            Self::Gru(layer) => (layer.inputs, &layer.input, &mut layer.input_bias),
         };
         for (row, bias) in weights.chunks_exact(inputs).zip(biases) {
             *bias += row[index];
         }
     }
+
+    /// Keeps the first `inputs` inputs.
     pub fn keep_inputs(&mut self, inputs: usize) {
         match self {
-            Self::Dense(d, _) => d.keep_inputs(inputs),
-            Self::Gru(g) => {
-                g.input = g
-                    .input
-                    .chunks_exact(g.inputs)
-                    .flat_map(|r| r[..inputs].iter().copied())
-                    .collect();
-                g.inputs = inputs;
+            Self::Dense(layer, _) => layer.keep_inputs(inputs),
+            Self::Gru(layer) => {
+                let rows = layer.input.chunks_exact(layer.inputs);
+                layer.input = rows.flat_map(|row| &row[..inputs]).copied().collect();
+                layer.inputs = inputs;
             }
+        }
+    }
+
+    /// Length of the layer's output.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Dense(layer, _) => layer.outputs,
+            Self::Gru(layer) => layer.hidden,
         }
     }
 }

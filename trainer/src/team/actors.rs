@@ -1,14 +1,14 @@
 //! A team acting from its images: each agent alone, by `consort-runtime`.
 
-use consort_runtime::{Image, ImageError, Policy, StepError, head};
+use consort_runtime::{Action, Image, ImageError, Policy, StepError, head};
 
-use crate::env::{Game, JointAction, Task};
+use crate::env::{Game, JointAction, Task, TeamSpec};
 use crate::rng::Stream;
 
-/// How an agent turns its logits into an action.
+/// How an agent turns its outputs into an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// It takes the most probable one.
+    /// It takes the most probable one, or the middle of the distribution of vectors.
     Greedy,
     /// It draws one.
     Sampled,
@@ -105,24 +105,27 @@ impl Actors {
             .map(|agent| Stream::new(seed, "agent", agent as u64))
             .collect();
         let mut observations = vec![0.0; spec.joint_observation()];
-        let mut actions = vec![0_u32; actors.len()];
+        let mut mask = vec![true; spec.joint_actions()];
+        let mut actions = JointChoice::new(&spec);
         let mut moments = Moments::default();
         let mut env_steps = 0;
         for _ in 0..episodes {
             environment.reset(&mut nature, &mut observations);
+            actors.iter_mut().for_each(Actor::reset);
             let mut sum = 0.0;
             loop {
-                let mut rest = observations.as_slice();
-                for (agent, actor) in actors.iter_mut().enumerate() {
-                    let (own, others) = rest.split_at(spec.agents[agent].observation);
-                    rest = others;
-                    actions[agent] = actor.act(own, choice, &mut dice[agent])? as u32;
+                if spec.masked {
+                    environment.mask(&mut mask);
                 }
-                let transition = environment.step(
-                    JointAction::Discrete(&actions),
-                    &mut nature,
-                    &mut observations,
-                );
+                let (mut seen, mut may) = (observations.as_slice(), mask.as_slice());
+                for (agent, actor) in actors.iter_mut().enumerate() {
+                    let (observation, others) = seen.split_at(spec.agents[agent].observation);
+                    let (allowed, others_may) = may.split_at(spec.agents[agent].actions.size());
+                    (seen, may) = (others, others_may);
+                    let allowed = spec.masked.then_some(allowed);
+                    actions.choose(agent, actor, observation, allowed, choice, &mut dice[agent])?;
+                }
+                let transition = environment.step(actions.joint(), &mut nature, &mut observations);
                 env_steps += 1;
                 sum += f64::from(transition.reward);
                 if transition.terminated || transition.truncated {
@@ -139,13 +142,71 @@ impl Actors {
         })
     }
 
-    /// What agent `agent` makes of an observation: its logits and its most probable action.
+    /// What agent `agent` makes of the first observation of an episode: its logits and its most
+    /// probable action.
+    ///
+    /// # Errors
+    /// [`StepError::Continuous`] when its actions are vectors, or what a step gives.
     pub fn logits(
         &self,
         agent: usize,
         observation: &[f32],
     ) -> Result<(Vec<f32>, usize), StepError> {
-        self.actor(agent).logits(observation)
+        match self.actor(agent).decide(observation, None)? {
+            Decision::Discrete { action, logits } => Ok((logits, action)),
+            Decision::Continuous(_) => Err(StepError::Continuous),
+        }
+    }
+}
+
+/// A joint action in the making.
+enum JointChoice {
+    Discrete(Vec<u32>),
+    /// Where each agent's vector starts, and the vectors.
+    Continuous(Vec<usize>, Vec<f32>),
+}
+
+impl JointChoice {
+    fn new(spec: &TeamSpec) -> Self {
+        if !spec.is_continuous() {
+            return Self::Discrete(vec![0; spec.agents.len()]);
+        }
+        let mut start = 0;
+        let starts = spec.agents.iter().map(|agent| {
+            start += agent.actions.size();
+            start - agent.actions.size()
+        });
+        Self::Continuous(starts.collect(), vec![0.0; spec.joint_actions()])
+    }
+
+    /// Lets agent `agent` take its next step.
+    fn choose(
+        &mut self,
+        agent: usize,
+        actor: &mut Actor<'_>,
+        observation: &[f32],
+        allowed: Option<&[bool]>,
+        choice: Choice,
+        dice: &mut Stream,
+    ) -> Result<(), StepError> {
+        match self {
+            Self::Discrete(actions) => {
+                actions[agent] = actor.act(observation, allowed, choice, dice)? as u32;
+                Ok(())
+            }
+            Self::Continuous(starts, vectors) => {
+                let len = actor.policy.image().output_len();
+                let own = &mut vectors[starts[agent]..][..len];
+                actor.act_vector(observation, choice, dice, own)
+            }
+        }
+    }
+
+    fn joint(&self) -> JointAction<'_> {
+        match self {
+            Self::Discrete(actions) => JointAction::Discrete(actions),
+            Self::Continuous(_, vectors) => JointAction::Continuous(vectors),
+        }
     }
 }
 
@@ -199,7 +260,21 @@ impl Moments {
     }
 }
 
-/// One agent, ready to act.
+/// What an agent does at an observation, without chance.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// A number.
+    Discrete {
+        /// The most probable action, of those that are allowed.
+        action: usize,
+        /// What it was chosen by, `[A]`.
+        logits: Vec<f32>,
+    },
+    /// A vector, `[D]`.
+    Continuous(Vec<f32>),
+}
+
+/// One agent, ready to act, at the start of an episode.
 pub struct Actor<'a> {
     policy: Policy<'a>,
     memory: Vec<f32>,
@@ -214,31 +289,78 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// What it makes of an observation: its logits, `[A]`, and its most probable action.
-    pub fn logits(&mut self, observation: &[f32]) -> Result<(Vec<f32>, usize), StepError> {
-        let logits = self.policy.logits(observation, &mut self.memory)?.to_vec();
-        let action = head::greedy(&logits);
-        Ok((logits, action))
+    /// Begins an episode: what it remembers is gone.
+    pub fn reset(&mut self) {
+        let reset = self.policy.reset(&mut self.memory);
+        reset.expect("memory as long as the image asks for");
     }
 
+    /// What it does at an observation, `[O]`, where `mask`, `[A]`, says what is allowed: the next
+    /// step of an episode.
+    pub fn decide(
+        &mut self,
+        observation: &[f32],
+        mask: Option<&[bool]>,
+    ) -> Result<Decision, StepError> {
+        if self.policy.image().head().is_continuous() {
+            return match self.policy.step(observation, &mut self.memory)? {
+                Action::Continuous(action) => Ok(Decision::Continuous(action.to_vec())),
+                Action::Discrete(_) => Err(StepError::Continuous),
+            };
+        }
+        let logits = self.policy.logits(observation, &mut self.memory)?.to_vec();
+        let action = match mask {
+            None => head::greedy(&logits),
+            Some(mask) => head::greedy_masked(&logits, mask).ok_or(StepError::EmptyMask)?,
+        };
+        Ok(Decision::Discrete { action, logits })
+    }
+
+    /// A discrete action: the next step of an episode.
     fn act(
+        &mut self,
+        observation: &[f32],
+        mask: Option<&[bool]>,
+        choice: Choice,
+        dice: &mut Stream,
+    ) -> Result<usize, StepError> {
+        let Self { policy, memory } = self;
+        match (choice, mask) {
+            (Choice::Greedy, None) => policy.act_greedy(observation, memory),
+            (Choice::Sampled, None) => policy.act_sampled(observation, memory, dice),
+            (Choice::Greedy, Some(mask)) => policy.act_greedy_masked(observation, mask, memory),
+            (Choice::Sampled, Some(mask)) => {
+                policy.act_sampled_masked(observation, mask, memory, dice)
+            }
+        }
+    }
+
+    /// An action that is a vector, written to `vector`, `[D]`: the next step of an episode.
+    fn act_vector(
         &mut self,
         observation: &[f32],
         choice: Choice,
         dice: &mut Stream,
-    ) -> Result<usize, StepError> {
-        match choice {
-            Choice::Greedy => self.policy.act_greedy(observation, &mut self.memory),
-            Choice::Sampled => self.policy.act_sampled(observation, &mut self.memory, dice),
+        vector: &mut [f32],
+    ) -> Result<(), StepError> {
+        let Self { policy, memory } = self;
+        let action = match choice {
+            Choice::Greedy => policy.step(observation, memory)?,
+            Choice::Sampled => policy.step_sampled(observation, memory, dice)?,
+        };
+        if let Action::Continuous(action) = action {
+            vector.copy_from_slice(action);
         }
+        Ok(())
     }
 
-    /// The probability of every action at an observation, `[A]`.
+    /// The probability of every action at the first observation of an episode, `[A]`.
     fn probabilities(
         &mut self,
         observation: &[f32],
         choice: Choice,
     ) -> Result<Vec<f64>, StepError> {
+        self.reset();
         let logits = self.policy.logits(observation, &mut self.memory)?;
         let mut probabilities = vec![0.0_f32; logits.len()];
         match choice {
@@ -257,6 +379,9 @@ impl<'a> Actor<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::ActionSpace;
+    use crate::net::HeadWeights;
+    use crate::team::episodes;
 
     #[test]
     fn moments_by_hand() {
@@ -277,5 +402,72 @@ mod tests {
         assert_eq!((of(&[3.0]).mean, of(&[3.0]).interval()), (3.0, None));
         // A large offset costs no digits: squares of 1e9 would lose the variance of 1.
         assert_eq!(of(&[1e9, 1e9 + 1.0, 1e9 + 2.0]).variance, Some(1.0));
+    }
+
+    /// Action 1 while the state is above 0.1, so until before the last step; a third action, worse
+    /// than both, under a mask.
+    fn recalling(masked: bool) -> (Task, Actors) {
+        let actions = if masked { 3 } else { 2 };
+        let (weights, biases) = ([0.0, 1.0, 0.0], [0.0, -0.1, -0.004]);
+        (
+            episodes::task(ActionSpace::Discrete(actions), masked),
+            episodes::actors(
+                &weights[..actions],
+                &biases[..actions],
+                HeadWeights::Categorical,
+            ),
+        )
+    }
+
+    #[test]
+    fn a_state_is_carried_within_an_episode_and_reset_before_it() {
+        for masked in [false, true] {
+            let (task, team) = recalling(masked);
+            let returns = team.play(&task, 20, 0, Choice::Greedy).unwrap();
+            // Two agents, three right actions each.
+            assert_eq!((returns.mean, returns.env_steps), (6.0, 60), "{masked}");
+            assert_eq!(returns.variance, Some(0.0));
+        }
+    }
+
+    #[test]
+    fn a_mask_holds_where_actions_are_drawn() {
+        let (task, team) = recalling(true);
+        let returns = team.play(&task, 4_000, 0, Choice::Sampled).unwrap();
+        // logits 0, h − 0.1, −0.004 with h = .381, .190, .095 (the last without the first).
+        let exp = |x: f64| x.exp();
+        let p = |h: f64| exp(h - 0.1) / (1.0 + exp(h - 0.1) + exp(-0.004));
+        let h = 0.5 * 1_f64.tanh();
+        let last = exp(-0.004) / (exp(h / 4.0 - 0.1) + exp(-0.004));
+        let expected = 2.0 * (p(h) + p(h / 2.0) + last);
+        // Five standard errors of a mean of 4,000 returns, each a sum of six with variance below 1/4.
+        let bound = 5.0 * (1.5_f64 / 4_000.0).sqrt();
+        assert!(
+            (returns.mean - expected).abs() < bound,
+            "{returns:?} {expected}"
+        );
+    }
+
+    #[test]
+    fn vectors_reach_the_environment() {
+        let task = episodes::task(ActionSpace::Continuous(2), false);
+        let head = HeadWeights::Gaussian {
+            log_std: vec![-1.0, 0.0],
+        };
+        let team = episodes::actors(&[1.0, -2.0], &[0.0, 0.5], head);
+        let h = 0.5 * 1_f64.tanh();
+        let states = [h, h / 2.0, h / 4.0];
+        let vector = |h: f64| h.tanh() + (0.5 - 2.0 * h).tanh();
+        let expected: f64 = states.iter().map(|&h| 2.0 * vector(h)).sum();
+        let returns = team.play(&task, 5, 0, Choice::Greedy).unwrap();
+        assert!((returns.mean - expected).abs() < 1e-5);
+        assert_eq!(returns.variance, Some(0.0));
+
+        let drawn = |seed| team.play(&task, 50, seed, Choice::Sampled).unwrap();
+        assert!(drawn(0).variance.unwrap() > 0.1);
+        assert_eq!(drawn(0), drawn(0));
+        assert_ne!(drawn(0), drawn(1));
+        // Every number is within [−1, 1].
+        assert!(drawn(0).mean.abs() < 12.0);
     }
 }

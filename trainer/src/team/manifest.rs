@@ -91,8 +91,22 @@ pub struct AgentEntry {
     pub crc: String,
     /// Length of its observation.
     pub observation: usize,
-    /// Number of its actions.
+    /// Number of its actions, or dimensions of their vector.
     pub actions: usize,
+    /// `f32` values of memory that a device lends it (not in the oldest teams).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<usize>,
+    /// Whether it remembers: a device keeps that memory and resets it when an episode begins.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub recurrent: bool,
+    /// Whether its actions are vectors in [−1, 1].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub continuous: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Manifest {

@@ -14,7 +14,7 @@ fn main() -> ! {
     let mut memory = [0.0; 4096];
     loop {
         black_box(embedded::IMAGE);
-        black_box(embedded::OBSERVATIONS);
+        black_box(embedded::SEQUENCE);
         black_box(&mut memory);
     }
 }

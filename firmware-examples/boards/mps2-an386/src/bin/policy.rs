@@ -18,11 +18,9 @@ fn main() -> ! {
         let image = Image::new_checked(black_box(embedded::IMAGE));
         if let Ok(image) = black_box(&image) {
             let policy = Policy::new(*image);
-            black_box(
-                &policy
-                    .act_greedy(black_box(embedded::OBSERVATIONS), black_box(&mut memory))
-                    .ok(),
-            );
+            let _ = black_box(policy.reset(black_box(&mut memory)));
+            let observation = black_box(embedded::SEQUENCE).observations;
+            black_box(&policy.step(observation, black_box(&mut memory)).ok());
         }
     }
 }

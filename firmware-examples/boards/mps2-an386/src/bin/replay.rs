@@ -27,7 +27,7 @@ fn main() -> ! {
         &mut out,
         &mut clock,
         embedded::IMAGE,
-        embedded::OBSERVATIONS,
+        embedded::SEQUENCE,
         &mut memory,
     ) {
         Ok(()) => leave(EXIT_SUCCESS),

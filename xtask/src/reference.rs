@@ -1,0 +1,253 @@
+//! Policies that no one trained: one of every kind that an image can hold, to be replayed beside the teams, and shapes
+//! whose costs are compared with other programs'.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use consort_runtime::{Activation, DenseRepr, GruRepr, Head, ImageRepr, LayerRepr, TeamId};
+use serde_json::{Value, json};
+
+use crate::team::{Aligned, Outcome, Player};
+
+/// Steps of a golden sequence, and of an episode.
+const STEPS: [usize; 2] = [400, 100];
+
+/// A policy to make.
+struct Reference {
+    name: &'static str,
+    inputs: usize,
+    layers: &'static [Shape],
+    /// Whether its actions are vectors.
+    gaussian: bool,
+    /// Whether some of its actions are at times forbidden.
+    masked: bool,
+}
+
+/// A layer to make.
+#[derive(Clone, Copy)]
+enum Shape {
+    Dense(usize, Activation),
+    Gru(usize),
+}
+
+use Activation::{Identity, Relu, Sigmoid, Silu, Tanh};
+use Shape::{Dense, Gru};
+
+const REFERENCES: [Reference; 4] = [
+    Reference {
+        name: "reference-dense-13-64-64-4",
+        inputs: 13,
+        layers: &[Dense(64, Tanh), Dense(64, Tanh), Dense(4, Identity)],
+        gaussian: false,
+        masked: false,
+    },
+    Reference {
+        name: "reference-gru-13-32-4",
+        inputs: 13,
+        layers: &[Gru(32), Dense(4, Identity)],
+        gaussian: false,
+        masked: false,
+    },
+    Reference {
+        name: "reference-gaussian",
+        inputs: 8,
+        layers: &[Dense(16, Silu), Gru(7), Gru(5), Dense(3, Identity)],
+        gaussian: true,
+        masked: false,
+    },
+    Reference {
+        name: "reference-masked",
+        inputs: 5,
+        layers: &[
+            Dense(7, Sigmoid),
+            Gru(6),
+            Dense(5, Relu),
+            Dense(6, Identity),
+        ],
+        gaussian: false,
+        masked: true,
+    },
+];
+
+/// Writes every reference policy as a team of one agent: `<folder>/<name>`.
+pub(crate) fn write(folder: &Path) -> Result<()> {
+    for reference in &REFERENCES {
+        let folder = folder.join(reference.name);
+        fs::create_dir(&folder)?;
+        let mut numbers = Numbers(1);
+        let image = reference.image(&mut numbers)?;
+        let golden = reference.golden(&image, &mut numbers)?;
+        fs::write(folder.join("agent-0.image"), image)?;
+        fs::write(folder.join("agent-0.golden.json"), golden.to_string())?;
+    }
+    Ok(())
+}
+
+impl Reference {
+    fn outputs(&self) -> usize {
+        self.layers.last().map_or(self.inputs, Shape::outputs)
+    }
+
+    fn image(&self, numbers: &mut Numbers) -> Result<Vec<u8>> {
+        let mut inputs = self.inputs;
+        let mut parameters = Vec::new();
+        for layer in self.layers {
+            parameters.push(layer.parameters(inputs, numbers));
+            inputs = layer.outputs();
+        }
+        let log_std = vec![-0.5; self.outputs()];
+        inputs = self.inputs;
+        let mut layers = Vec::new();
+        for (layer, parameters) in self.layers.iter().zip(&parameters) {
+            layers.push(layer.repr(inputs, parameters));
+            inputs = layer.outputs();
+        }
+        let repr = ImageRepr {
+            team: TeamId(*b"reference policy"),
+            agent: 0,
+            agents: 1,
+            revision: 1,
+            period_us: 0,
+            head: if self.gaussian {
+                Head::Gaussian { log_std: &log_std }
+            } else {
+                Head::Categorical {
+                    actions: self.outputs(),
+                }
+            },
+            layers: &layers,
+        };
+        let mut image = vec![0; repr.emitted_len()?];
+        repr.emit(&mut image)?;
+        Ok(image)
+    }
+
+    fn golden(&self, image: &[u8], numbers: &mut Numbers) -> Result<Value> {
+        let image = Aligned::copy(image);
+        let mut player = Player::new(image.bytes())?;
+        let [count, episode] = STEPS;
+        let mut steps = Vec::new();
+        for t in 0..count {
+            let observation = numbers.take(self.inputs, 3.0);
+            let start = t % episode == 0;
+            let mask = self.masked.then(|| {
+                let mut mask: Vec<bool> = (numbers.take(self.outputs(), 1.0).iter())
+                    .map(|&number| number > 0.0)
+                    .collect();
+                mask[t % self.outputs()] = true;
+                mask
+            });
+            let Outcome { action, values } = player.step(&observation, start, mask.as_deref())?;
+            let observation: Vec<u32> = observation.iter().map(|value| value.to_bits()).collect();
+            let mut step = json!({ "observation": observation, "start": start });
+            match action {
+                Some(action) => {
+                    step["action"] = json!(action);
+                    step["logits"] = json!(values);
+                }
+                None => step["action"] = json!(values),
+            }
+            if let Some(mask) = mask {
+                step["mask"] = json!(mask);
+            }
+            steps.push(step);
+        }
+        Ok(json!({
+            "command": "cargo xtask qemu",
+            "agent": 0,
+            "observation_len": self.inputs,
+            "output_len": self.outputs(),
+            "steps": steps,
+        }))
+    }
+}
+
+impl Shape {
+    fn outputs(&self) -> usize {
+        match *self {
+            Dense(outputs, _) | Gru(outputs) => outputs,
+        }
+    }
+
+    /// Weights, recurrent weights, biases, recurrent biases: as many as the layer has of each.
+    fn parameters(&self, inputs: usize, numbers: &mut Numbers) -> [Vec<f32>; 4] {
+        let scale = 1.5 / (inputs as f32).sqrt();
+        match *self {
+            Dense(outputs, _) => [
+                numbers.take(outputs * inputs, scale),
+                Vec::new(),
+                numbers.take(outputs, 0.5),
+                Vec::new(),
+            ],
+            Gru(hidden) => [
+                numbers.take(3 * hidden * inputs, scale),
+                numbers.take(3 * hidden * hidden, 1.5 / (hidden as f32).sqrt()),
+                numbers.take(3 * hidden, 0.5),
+                numbers.take(hidden, 0.5),
+            ],
+        }
+    }
+
+    fn repr<'a>(
+        &self,
+        inputs: usize,
+        [weights, recurrent, biases, recurrent_biases]: &'a [Vec<f32>; 4],
+    ) -> LayerRepr<'a> {
+        match *self {
+            Dense(outputs, activation) => LayerRepr::Dense(DenseRepr {
+                inputs,
+                outputs,
+                activation,
+                weights,
+                biases,
+            }),
+            Gru(hidden) => LayerRepr::Gru(GruRepr {
+                inputs,
+                hidden,
+                input: weights,
+                recurrent,
+                input_bias: biases,
+                recurrent_bias_n: recurrent_biases,
+            }),
+        }
+    }
+}
+
+/// A linear congruential generator: the same policies for ever.
+struct Numbers(u32);
+
+impl Numbers {
+    /// Numbers between −scale and scale.
+    fn take(&mut self, count: usize, scale: f32) -> Vec<f32> {
+        let mut next = || {
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            scale * ((self.0 >> 8) as f32 / 8_388_608.0 - 1.0)
+        };
+        (0..count).map(|_| next()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::team::{all, compare};
+
+    #[test]
+    fn reference_policies_hold_on_the_host_and_do_more_than_one_thing() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path()).unwrap();
+        let agents = all(folder.path()).unwrap();
+        assert_eq!(agents.len(), REFERENCES.len());
+        for agent in agents {
+            let (golden, host) = (agent.golden(), agent.host().unwrap());
+            compare("golden", &golden, "host", &host).unwrap();
+            assert_eq!(golden.len(), STEPS[0]);
+            let mut actions: Vec<_> = golden.iter().map(|outcome| outcome.action).collect();
+            actions.sort();
+            actions.dedup();
+            let vectors = actions == [None] && golden[0].values != golden[1].values;
+            assert!(vectors || actions.len() > 1, "{agent}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! One job: some replicas of one arm, trained side by side, kept and taken up again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use candle_core::Result;
@@ -40,6 +40,8 @@ pub struct Job<'a> {
     /// Each lane's own.
     seeds: Vec<u64>,
     name: String,
+    /// Its state when it stopped last.
+    stopped: Mutex<Option<Vec<u8>>>,
 }
 
 /// How far one lane has come.
@@ -113,6 +115,7 @@ impl<'a> Job<'a> {
             seeds: lanes.iter().map(seed).collect(),
             name: format!("job-{}-{}", lanes[0].run, lanes[0].arm),
             lanes: lanes.to_vec(),
+            stopped: Mutex::default(),
         }
     }
 
@@ -145,12 +148,16 @@ impl<'a> Job<'a> {
         let mut runner = Runner::new(&tasks, config.batch, streams, normalisation);
         let mut progress = vec![Progress::default(); self.lanes.len()];
         let mut done = 0;
-        if let Some(bytes) = training.store.load(&self.name) {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let in_memory = stopped.is_some();
+        if let Some(bytes) = stopped.or_else(|| training.store.load(&self.name)) {
             let kept: Kept = postcard::from_bytes(&bytes).map_err(candle_core::Error::wrap)?;
             algorithm.restore(&kept.algorithm)?;
             runner.restore(kept.runner)?;
             (done, progress) = (kept.updates, kept.progress);
-            (training.progress)(progress.iter().map(Progress::env_steps).sum());
+            if !in_memory {
+                (training.progress)(progress.iter().map(Progress::env_steps).sum());
+            }
         }
         let judge = Judge::new(&tasks, &spec, budget.curve_episodes);
         let mut kept_at = Instant::now();
@@ -164,8 +171,10 @@ impl<'a> Job<'a> {
                 progress.env_steps += batch.env_steps(replica);
                 taken += batch.env_steps(replica);
             }
-            if is_due(done, budget.updates, RECORDS) {
-                let values = match judge.plays() && !is_due(done, budget.updates, CURVE_POINTS) {
+            let last = done == updates;
+            if last || is_due(done, budget.updates, RECORDS) {
+                let curve = last || is_due(done, budget.updates, CURVE_POINTS);
+                let values = match judge.plays() && !curve {
                     true => vec![(None, 0); self.lanes.len()],
                     false => judge.values(&runner, algorithm.as_ref(), &self.seeds, done)?,
                 };
@@ -179,7 +188,6 @@ impl<'a> Job<'a> {
                         metrics: metrics[replica],
                         values,
                     });
-                    let last = done == updates;
                     let better = judge.plays() && is_better(values, progress.best.as_ref());
                     if last || better {
                         let normaliser = runner.normalisation().of(replica);
@@ -197,7 +205,7 @@ impl<'a> Job<'a> {
                 }
             }
             (training.progress)(taken);
-            if done == updates || kept_at.elapsed() >= KEEP_EVERY {
+            if last || kept_at.elapsed() >= KEEP_EVERY {
                 let kept = Kept {
                     updates: done,
                     algorithm: algorithm.save()?,
@@ -206,6 +214,9 @@ impl<'a> Job<'a> {
                 };
                 let bytes = postcard::to_stdvec(&kept).map_err(candle_core::Error::wrap)?;
                 training.store.keep(&self.name, &bytes)?;
+                if last {
+                    *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+                }
                 kept_at = Instant::now();
             }
         }

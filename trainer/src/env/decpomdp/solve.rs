@@ -112,7 +112,7 @@ pub fn solve(problem: &FiniteHorizon, budget: u64) -> Result<Solution, TooLarge>
         if search.is_spent() {
             break Some(node.bound);
         }
-        if node.prefix.is_empty() {
+        if node.leads_on {
             stages += 1;
             // A better policy found early keeps the queue short.
             if stages.is_power_of_two() {
@@ -150,6 +150,9 @@ struct Partial {
     stage: Rc<Stage>,
     /// … and the decisions made in it.
     prefix: Box<[u16]>,
+    /// All decisions are made, and the bound is that of the stage they lead to. That stage takes
+    /// much more room than this, so it is built again when its turn comes.
+    leads_on: bool,
     /// Earlier ones first among equals.
     number: u64,
 }
@@ -238,6 +241,7 @@ impl<'a> Search<'a> {
             rank: (bound / self.slack).round() as i64,
             stage,
             prefix,
+            leads_on: false,
             number: self.numbers,
         }
     }
@@ -260,10 +264,17 @@ impl<'a> Search<'a> {
     fn children(&mut self, node: &Partial) -> Vec<Partial> {
         let stage = &node.stage;
         let decisions = stage.types.sizes().iter().sum::<usize>();
-        self.nodes += 1;
-        if node.prefix.len() == decisions {
-            return self.advance(node).into_iter().collect();
+        if node.prefix.len() == decisions && !node.leads_on {
+            return self.look_ahead(node).into_iter().collect();
         }
+        if node.leads_on {
+            let Some(next) = self.next_stage(node) else {
+                return Vec::new();
+            };
+            let first = self.partial(node.bound, Rc::new(next), Box::default());
+            return self.children(&first);
+        }
+        self.nodes += 1;
         self.work += stage.cost(self.model);
         let bounds = stage.bounds(self.model, &self.heuristic.parts, &node.prefix);
         let responder = stage.order[stage.order.len() - 1];
@@ -287,29 +298,44 @@ impl<'a> Search<'a> {
         children.collect()
     }
 
-    /// The stage after a complete joint rule, unless another plan led there and earned as much.
-    fn advance(&mut self, node: &Partial) -> Option<Partial> {
+    /// The stage that a complete joint rule leads to.
+    fn next_stage(&mut self, node: &Partial) -> Option<Stage> {
         let (stage, model) = (&node.stage, self.model);
         let rule = stage.rule(&node.prefix);
         let next = stage.after(model, rule, self.horizon, &mut self.heuristic);
         self.overflow |= next.is_none();
         let next = next?;
         self.work += stage.cost(model) * model.observations().count() as u64 + next.cost(model);
+        Some(next)
+    }
+
+    /// A complete joint rule with the bound of the stage it leads to, unless another plan led
+    /// there and earned as much.
+    fn look_ahead(&mut self, node: &Partial) -> Option<Partial> {
+        let next = self.next_stage(node)?;
         let earned = self.visited.entry(next.key()).or_insert(f64::NEG_INFINITY);
         if next.earned <= *earned + 1e-3 * self.slack {
             return None;
         }
         *earned = next.earned;
-        let ahead = next.bounds(model, &self.heuristic.parts, &[]).branches;
+        let ahead = next.bounds(self.model, &self.heuristic.parts, &[]).branches;
         let ahead = ahead.into_iter().fold(f64::NEG_INFINITY, f64::max);
         let bound = node.bound.min(next.earned + ahead);
-        Some(self.partial(bound, Rc::new(next), Box::default()))
+        let same = self.partial(bound, Rc::clone(&node.stage), node.prefix.clone());
+        Some(Partial {
+            leads_on: true,
+            ..same
+        })
     }
 
     /// Follows the most promising decisions to some complete policy, as far as the budget goes.
     fn dive(&mut self, from: &Partial) {
         let visited = std::mem::take(&mut self.visited);
-        let mut next = Some(self.partial(from.bound, Rc::clone(&from.stage), from.prefix.clone()));
+        let start = self.partial(from.bound, Rc::clone(&from.stage), from.prefix.clone());
+        let mut next = Some(Partial {
+            leads_on: from.leads_on,
+            ..start
+        });
         while let Some(node) = next.filter(|_| !self.is_spent()) {
             next = self.children(&node).into_iter().max();
         }

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use sha2::{Digest, Sha256};
+
 use super::heuristic::{self, Heuristic, successors};
 use crate::env::decpomdp::DecPomdp;
 use crate::env::decpomdp::model::MAX_ENTRIES;
@@ -38,8 +40,8 @@ pub(super) struct Stage {
     pub(super) origin: Option<Origin>,
 }
 
-/// Time, numbers of types and occupancy.
-pub(super) type Key = (usize, Vec<usize>, heuristic::Key);
+/// A digest of time, numbers of types and occupancy, which would take a thousand times the room.
+pub(super) type Key = [u8; 32];
 
 /// A stage's past.
 pub(super) struct Origin {
@@ -151,8 +153,14 @@ impl Stage {
 
     /// Whatever two stages must share for the same rules to earn the same from here on.
     pub(super) fn key(&self) -> Key {
-        let sizes = self.types.sizes().to_vec();
-        (self.time, sizes, heuristic::key(&self.occupancy))
+        let mut digest = Sha256::new();
+        let sizes = std::iter::once(&self.time).chain(self.types.sizes());
+        sizes.for_each(|size| digest.update(size.to_le_bytes()));
+        for (outcome, grains) in heuristic::key(&self.occupancy) {
+            digest.update(outcome.to_le_bytes());
+            digest.update(grains.to_le_bytes());
+        }
+        digest.finalize().into()
     }
 
     /// Additions that [`Self::bounds`] takes, about.

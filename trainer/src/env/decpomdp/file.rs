@@ -26,7 +26,7 @@ pub enum DecPomdpFileError {
         /// The path or the configuration's key.
         origin: String,
         /// The defect.
-        source: ParseError,
+        source: Box<ParseError>,
     },
     /// The horizon is missing, or is none.
     #[error(
@@ -87,7 +87,7 @@ pub fn from_text(
     };
     let model = parse(&text).map_err(|source| DecPomdpFileError::Text {
         origin: origin.to_owned(),
-        source,
+        source: Box::new(source),
     })?;
     Ok(Arc::new(FiniteHorizon {
         name: format!("{}-h{horizon}", without_horizon(&plain(stem))),

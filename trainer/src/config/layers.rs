@@ -401,7 +401,7 @@ mod tests {
             ("task = 'dec-tiger-h2'", "whose episodes have up to 2 steps"),
             (
                 &format!("task = 'dec-tiger'\n{embedded}"),
-                "found `dec-tiger-h1`, which is a game that ships",
+                "found `dec-tiger-h1`, which is a task that ships",
             ),
         ];
         for (text, expected) in cases {

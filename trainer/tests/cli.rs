@@ -683,6 +683,66 @@ fn solve_tasks_and_methods_answer() {
 }
 
 #[test]
+fn a_dec_pomdp_is_solved_by_name_and_from_a_file() {
+    let place = Place::new();
+    let tiger = place.json(&["solve", "dec-tiger-h3"]);
+    // Nair et al. 2003: 5.190812 in three steps; both begin by listening.
+    assert!((tiger["value"].as_f64().unwrap() - 5.190_812).abs() < 1e-5);
+    assert_eq!(tiger["controllers"][1][0][0]["action"], 0);
+    assert_eq!(tiger["controllers"][0].as_array().unwrap().len(), 3);
+
+    // One agent is paid 2 for its second action in the first state and 1 elsewhere.
+    let model = "agents: 2\ndiscount: 1\nvalues: reward\nstates: up down\nstart: up\nactions:\n1\n2\n\
+                 observations:\n1\n1\nT: * : uniform\nO: * : uniform\nR: * : * : * : * : 1\n\
+                 R: * 1 : up : * : * : 2\n";
+    fs::write(place.path("pair.dpomdp"), model).unwrap();
+    let pair = place.json(&["solve", "pair.dpomdp", "--horizon", "2"]);
+    assert_eq!(
+        (&pair["task"], &pair["value"]),
+        (&"pair-h2".into(), &3.5.into())
+    );
+    let page = place.run(&["solve", "pair.dpomdp", "--horizon", "2"]);
+    assert!(
+        String::from_utf8(page.stdout)
+            .unwrap()
+            .contains("then, by observation")
+    );
+    let message = place.error(2, &["solve", "pair.dpomdp"]);
+    assert!(message.contains("as in --horizon 4"), "{message}");
+    fs::write(place.path("pair.dpomdp"), model.replace("* 1 :", "* 2 :")).unwrap();
+    let message = place.error(2, &["solve", "pair.dpomdp", "--horizon", "2"]);
+    assert!(
+        message.contains("pair.dpomdp: line 15: R: found `2`"),
+        "{message}"
+    );
+    let message = place.error(2, &["solve", "dec-tiger-h30"]);
+    assert!(message.contains("too large to solve exactly"), "{message}");
+
+    // A run with a model from a file can be repeated without it.
+    fs::write(place.path("pair.dpomdp"), model).unwrap();
+    let train = [
+        "train",
+        "pair.dpomdp",
+        "--horizon",
+        "1",
+        "--method",
+        "factored",
+    ];
+    let result = place.json(&[&train[..], &["--steps", "1600", "--out", "a"]].concat());
+    assert_eq!(
+        (&result["task"], &result["optimum"]),
+        (&"pair-h1".into(), &2.0.into())
+    );
+    fs::remove_file(place.path("pair.dpomdp")).unwrap();
+    place.json(&["train", "--config", "a/config.toml", "--out", "b"]);
+    assert_same_files(&place.path("a"), &place.path("b"));
+    assert_eq!(
+        place.json(&["eval", "b", "--episodes", "10"])["task"],
+        "pair-h1"
+    );
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn a_reader_that_leaves_is_no_error_and_a_full_disk_is_one() {
     let place = Place::new();

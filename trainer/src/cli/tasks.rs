@@ -38,7 +38,7 @@ pub(super) fn run() -> Page {
     }
     Page {
         text: format!(
-            "{}\n{}\n  or the path of a game in TOML\n",
+            "{}\n{}\n  or the path of a game in TOML, or of a .dpomdp model with --horizon\n",
             table.render(),
             families.render()
         ),

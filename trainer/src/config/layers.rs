@@ -356,6 +356,79 @@ mod tests {
         }
     }
 
+    /// Two agents in one state; the second is paid for its action 1.
+    const MODEL: &str = "agents: 2\ndiscount: 1\nvalues: reward\nstates: 1\nstart: 0\nactions:\n1\n2\n\
+                         observations:\n1\n1\nT: * : identity\nO: * : uniform\nR: * 1 : * : * : * : 2";
+
+    #[test]
+    fn a_model_from_a_file_is_embedded_with_its_horizon() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pair.dpomdp");
+        std::fs::write(&path, MODEL).unwrap();
+        let mut layers = Layers::new();
+        layers.task(path.to_str().unwrap()).unwrap();
+        let message = layers.clone().resolve().unwrap_err().to_string();
+        assert!(message.contains("horizon: found nothing"), "{message}");
+        layers.value("horizon", 1).unwrap();
+        let (config, task) = layers.resolve().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!((config.task.as_str(), config.horizon), ("pair-h1", Some(1)));
+        assert_eq!(config.model.as_deref(), Some(MODEL));
+        assert_eq!(task.optimum(), Some(2.0));
+        assert_eq!(config.command(), "consort train --config config.toml");
+
+        // Written, it resolves to itself; another task takes model and horizon with it.
+        let mut again = Layers::new();
+        again.text("config.toml", &config.to_toml()).unwrap();
+        let mut other = again.clone();
+        assert_eq!(again.resolve().unwrap().0, config);
+        other.task("chsh").unwrap();
+        let (config, _) = other.resolve().unwrap();
+        assert_eq!((config.model, config.horizon), (None, None));
+    }
+
+    #[test]
+    fn models_and_horizons_that_do_not_fit_are_refused() {
+        let embedded = format!("horizon = 1\nmodel = '''{MODEL}'''");
+        let cases = [
+            (
+                "task = 'chsh'\nhorizon = 2",
+                "found 2, expected none: only a `.dpomdp` file",
+            ),
+            (
+                "task = 'chsh'\nhorizon = 'two'",
+                "horizon: found the text \"two\", expected a whole number",
+            ),
+            ("model = 3", "model: found 3, expected text in quotes"),
+            (
+                "model = ''",
+                "horizon: found nothing, expected the steps of an episode in `model`",
+            ),
+            (
+                "model = 'x'\nhorizon = 1",
+                "model: line 1: entry: found `x`, expected one of agents",
+            ),
+            (
+                "horizon = 1\n[game]\nname = 'g'\nactions = [2]\npayoff = [1, 2]",
+                "game: found a game beside a model",
+            ),
+            ("task = 'dec-tiger-h1'\nhorizon = 1", "expected none"),
+            ("task = 'dec-tiger-h2'", "whose episodes have up to 2 steps"),
+            (
+                &format!("task = 'dec-tiger'\n{embedded}"),
+                "found `dec-tiger-h1`, which is a task that ships",
+            ),
+        ];
+        for (text, expected) in cases {
+            let mut layers = Layers::new();
+            let result = layers.text("file", text).and_then(|()| layers.resolve());
+            let message = result.unwrap_err().to_string();
+            assert!(message.contains(expected), "{message:?} lacks {expected:?}");
+        }
+        let message = Layers::new().assignment("model=x").unwrap_err().to_string();
+        assert!(message.contains("which comes whole"), "{message}");
+    }
+
     #[test]
     fn a_game_in_disguise_is_refused() {
         let mut layers = Layers::new();

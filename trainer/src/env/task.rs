@@ -53,7 +53,7 @@ pub enum TaskError {
     },
     /// A game of one's own under a name that stands for another.
     #[error(
-        "name: found `{name}`, which is a game that ships with `consort`; expected a name of its own"
+        "name: found `{name}`, which is a task that ships with `consort`; expected a name of its own"
     )]
     Reserved {
         /// The game's name.

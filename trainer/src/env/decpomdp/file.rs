@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::parse::{ParseError, parse};
 use super::{FiniteHorizon, MAX_HORIZON};
+use crate::env::family::FAMILIES;
 
 /// How a file with a Dec-POMDP ends.
 pub const EXTENSION: &str = ".dpomdp";
@@ -26,7 +27,7 @@ pub enum DecPomdpFileError {
         /// The path or the configuration's key.
         origin: String,
         /// The defect.
-        source: ParseError,
+        source: Box<ParseError>,
     },
     /// The horizon is missing, or is none.
     #[error(
@@ -50,7 +51,8 @@ pub enum DecPomdpFileError {
     },
 }
 
-/// Reads the Dec-POMDP in a file. Its name is the file's, without the extension.
+/// Reads the Dec-POMDP in a file. Its name is the file's, without the extension, and with `-file`
+/// where that would be a built-in task's.
 ///
 /// # Errors
 /// When there is no such file, its text is none, or the horizon is missing.
@@ -62,6 +64,15 @@ pub fn read(path: &Path, horizon: Option<usize>) -> Result<Arc<FiniteHorizon>, D
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let stem = path.file_name().unwrap_or_default().to_string_lossy();
     let stem = stem.strip_suffix(EXTENSION).unwrap_or(&stem).to_owned();
+    // `recycling.dpomdp` is what others call theirs; here the name without more stands for ours.
+    let taken = FAMILIES
+        .iter()
+        .any(|family| (family.parse)(&stem).is_some());
+    let stem = if taken {
+        format!("{}-file", without_horizon(&stem))
+    } else {
+        stem
+    };
     from_text(&path.display().to_string(), &stem, text, horizon)
 }
 
@@ -87,7 +98,7 @@ pub fn from_text(
     };
     let model = parse(&text).map_err(|source| DecPomdpFileError::Text {
         origin: origin.to_owned(),
-        source,
+        source: Box::new(source),
     })?;
     Ok(Arc::new(FiniteHorizon {
         name: format!("{}-h{horizon}", without_horizon(&plain(stem))),
@@ -146,6 +157,9 @@ mod tests {
         let problem = read(&path, Some(3)).unwrap();
         assert_eq!((problem.name.as_str(), problem.horizon), ("tiny-h3", 3));
         assert_eq!(problem.source.as_deref(), Some(ONE));
+        let ours = folder.path().join("recycling.dpomdp");
+        std::fs::copy(&path, &ours).unwrap();
+        assert_eq!(read(&ours, Some(3)).unwrap().name, "recycling-file-h3");
         let missing = message(read(&path, None));
         assert!(
             missing

@@ -1,5 +1,5 @@
 //! Decentralised partially observable Markov decision processes with a finite horizon: models
-//! ([`model`]), their files ([`parse`], [`file`]), the ones that ship with the trainer
+//! ([`model`]), their files ([`parse`], [`mod@file`]), the ones that ship with the trainer
 //! ([`problems`]), episodes in them ([`environment`]), and what policies are worth
 //! ([`policy`]) at best ([`solve`]).
 

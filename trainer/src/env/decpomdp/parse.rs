@@ -27,6 +27,7 @@
 //! one said.
 
 mod entries;
+mod fields;
 mod preamble;
 mod rules;
 

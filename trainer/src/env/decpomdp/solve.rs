@@ -13,17 +13,15 @@
 //! Two plans that lead to the same stage, seen up to what makes no difference, have the same
 //! future: the one that earned less is dropped.
 
+mod cluster;
 mod heuristic;
+mod search;
 mod stage;
 
-use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
-use std::rc::Rc;
-
-use super::policy::{JointController, Node};
-use super::{DecPomdp, FiniteHorizon};
+use super::FiniteHorizon;
+use super::policy::JointController;
 use heuristic::Heuristic;
-use stage::Stage;
+use search::Search;
 
 /// A budget of about ten seconds.
 pub const DEFAULT_BUDGET: u64 = 1_000_000_000;
@@ -112,7 +110,7 @@ pub fn solve(problem: &FiniteHorizon, budget: u64) -> Result<Solution, TooLarge>
         if search.is_spent() {
             break Some(node.bound);
         }
-        if node.prefix.is_empty() {
+        if node.leads_on {
             stages += 1;
             // A better policy found early keeps the queue short.
             if stages.is_power_of_two() {
@@ -136,220 +134,6 @@ pub fn solve(problem: &FiniteHorizon, budget: u64) -> Result<Solution, TooLarge>
         Some(bound) => {
             let found = search.best_end.as_ref().map(|_| search.best);
             Err(refused(search.nodes, found, bound))
-        }
-    }
-}
-
-/// A policy as far as it is decided.
-struct Partial {
-    /// No completion earns more.
-    bound: f64,
-    /// The bound in units of the search's slack: what the queue is ordered by.
-    rank: i64,
-    /// Complete policies up to this stage …
-    stage: Rc<Stage>,
-    /// … and the decisions made in it.
-    prefix: Box<[u16]>,
-    /// Earlier ones first among equals.
-    number: u64,
-}
-
-impl Partial {
-    fn order(&self) -> (i64, usize, usize, std::cmp::Reverse<u64>) {
-        let number = std::cmp::Reverse(self.number);
-        (self.rank, self.stage.time, self.prefix.len(), number)
-    }
-}
-
-impl PartialEq for Partial {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Partial {}
-
-impl PartialOrd for Partial {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Partial {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.order().cmp(&other.order())
-    }
-}
-
-struct Search<'a> {
-    model: &'a DecPomdp,
-    horizon: usize,
-    budget: u64,
-    heuristic: Heuristic<'a>,
-    queue: BinaryHeap<Partial>,
-    /// The most that was earned on the way to each stage there was.
-    visited: HashMap<stage::Key, f64>,
-    best: f64,
-    /// The last stage of the best policy, and the decisions made there.
-    best_end: Option<(Rc<Stage>, Vec<u16>)>,
-    /// Bounds that exceed the best value by less are rounding, not hope.
-    slack: f64,
-    /// A stage was too large to hold.
-    overflow: bool,
-    nodes: u64,
-    numbers: u64,
-    work: u64,
-}
-
-impl<'a> Search<'a> {
-    fn new(problem: &'a FiniteHorizon, budget: u64) -> Self {
-        let (low, high) = problem.model.reward_range();
-        let size = (high - low).max(1e-3 * high.abs().max(low.abs()));
-        Self {
-            model: &problem.model,
-            horizon: problem.horizon,
-            budget,
-            heuristic: Heuristic::new(&problem.model, problem.horizon),
-            queue: BinaryHeap::new(),
-            visited: HashMap::new(),
-            best: f64::NEG_INFINITY,
-            best_end: None,
-            slack: (1e-9 * size * problem.horizon as f64).max(f64::MIN_POSITIVE),
-            overflow: false,
-            nodes: 0,
-            numbers: 0,
-            work: 0,
-        }
-    }
-
-    fn root(&mut self) -> Partial {
-        let stage = Stage::first(self.model, self.horizon, &mut self.heuristic);
-        let bound = stage
-            .bounds(self.model, &self.heuristic.parts, &[])
-            .branches;
-        let bound = bound.into_iter().fold(f64::NEG_INFINITY, f64::max);
-        self.partial(bound, Rc::new(stage), Box::default())
-    }
-
-    fn partial(&mut self, bound: f64, stage: Rc<Stage>, prefix: Box<[u16]>) -> Partial {
-        self.numbers += 1;
-        Partial {
-            bound,
-            rank: (bound / self.slack).round() as i64,
-            stage,
-            prefix,
-            number: self.numbers,
-        }
-    }
-
-    fn is_spent(&self) -> bool {
-        self.work + self.heuristic.work > self.budget
-    }
-
-    fn is_hopeful(&self, bound: f64) -> bool {
-        bound > self.best + self.slack
-    }
-
-    fn push(&mut self, node: Partial) {
-        if self.is_hopeful(node.bound) {
-            self.queue.push(node);
-        }
-    }
-
-    /// The partial policies that decide one thing more. Complete ones are noted, not given.
-    fn children(&mut self, node: &Partial) -> Vec<Partial> {
-        let stage = &node.stage;
-        let decisions = stage.types.sizes().iter().sum::<usize>();
-        self.nodes += 1;
-        if node.prefix.len() == decisions {
-            return self.advance(node).into_iter().collect();
-        }
-        self.work += stage.cost(self.model);
-        let bounds = stage.bounds(self.model, &self.heuristic.parts, &node.prefix);
-        let responder = stage.order[stage.order.len() - 1];
-        let last = stage.time + 1 == self.horizon;
-        if last && node.prefix.len() + stage.types.sizes()[responder] == decisions {
-            // Nothing comes after: the responder's best replies are the best completion.
-            let value = node.bound;
-            if value > self.best {
-                self.best = value;
-                let chosen = [&node.prefix[..], &bounds.replies].concat();
-                self.best_end = Some((Rc::clone(stage), chosen));
-            }
-            return Vec::new();
-        }
-        let children = bounds.branches.into_iter().enumerate();
-        let children = children.map(|(action, bound)| {
-            let bound = node.bound.min(stage.earned + bound);
-            let prefix = node.prefix.iter().copied().chain([action as u16]).collect();
-            self.partial(bound, Rc::clone(stage), prefix)
-        });
-        children.collect()
-    }
-
-    /// The stage after a complete joint rule, unless another plan led there and earned as much.
-    fn advance(&mut self, node: &Partial) -> Option<Partial> {
-        let (stage, model) = (&node.stage, self.model);
-        let rule = stage.rule(&node.prefix);
-        let next = stage.after(model, rule, self.horizon, &mut self.heuristic);
-        self.overflow |= next.is_none();
-        let next = next?;
-        self.work += stage.cost(model) * model.observations().count() as u64 + next.cost(model);
-        let earned = self.visited.entry(next.key()).or_insert(f64::NEG_INFINITY);
-        if next.earned <= *earned + 1e-3 * self.slack {
-            return None;
-        }
-        *earned = next.earned;
-        let ahead = next.bounds(model, &self.heuristic.parts, &[]).branches;
-        let ahead = ahead.into_iter().fold(f64::NEG_INFINITY, f64::max);
-        let bound = node.bound.min(next.earned + ahead);
-        Some(self.partial(bound, Rc::new(next), Box::default()))
-    }
-
-    /// Follows the most promising decisions to some complete policy, as far as the budget goes.
-    fn dive(&mut self, from: &Partial) {
-        let visited = std::mem::take(&mut self.visited);
-        let mut next = Some(self.partial(from.bound, Rc::clone(&from.stage), from.prefix.clone()));
-        while let Some(node) = next.filter(|_| !self.is_spent()) {
-            next = self.children(&node).into_iter().max();
-        }
-        self.visited = visited;
-    }
-
-    /// The best policy found.
-    fn policy(&self) -> JointController {
-        let agents = self.model.agents();
-        let mut controllers = vec![Vec::new(); agents];
-        let Some((last, chosen)) = &self.best_end else {
-            return JointController {
-                agents: controllers,
-            };
-        };
-        let rule = last.rule(chosen);
-        for (agent, controller) in controllers.iter_mut().enumerate() {
-            let node = |&action: &usize| Node {
-                action,
-                next: Vec::new(),
-            };
-            controller.push(rule[agent].iter().map(node).collect::<Vec<Node>>());
-        }
-        let mut stage = last;
-        while let Some(origin) = &stage.origin {
-            for (agent, controller) in controllers.iter_mut().enumerate() {
-                let seen = self.model.observations().sizes()[agent];
-                let next = origin.next[agent].chunks_exact(seen);
-                let nodes = origin.rule[agent].iter().zip(next);
-                let nodes = nodes.map(|(&action, next)| Node {
-                    action,
-                    next: next.to_vec(),
-                });
-                controller.push(nodes.collect());
-            }
-            stage = &origin.stage;
-        }
-        controllers.iter_mut().for_each(|stages| stages.reverse());
-        JointController {
-            agents: controllers,
         }
     }
 }

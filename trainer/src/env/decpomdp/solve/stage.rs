@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
+use sha2::{Digest, Sha256};
+
+use super::cluster::cluster;
 use super::heuristic::{self, Heuristic, successors};
 use crate::env::decpomdp::DecPomdp;
 use crate::env::decpomdp::model::MAX_ENTRIES;
 use crate::env::joint::JointSpace;
-
-/// Conditional distributions nearer to each other than this, everywhere, are the same.
-const SAME: f64 = 1e-10;
 
 /// The situation of a team after some decision rules: what each agent may have seen, up to what
 /// makes no difference.
@@ -38,8 +38,8 @@ pub(super) struct Stage {
     pub(super) origin: Option<Origin>,
 }
 
-/// Time, numbers of types and occupancy.
-pub(super) type Key = (usize, Vec<usize>, heuristic::Key);
+/// A digest of time, numbers of types and occupancy, which would take a thousand times the room.
+pub(super) type Key = [u8; 32];
 
 /// A stage's past.
 pub(super) struct Origin {
@@ -151,8 +151,14 @@ impl Stage {
 
     /// Whatever two stages must share for the same rules to earn the same from here on.
     pub(super) fn key(&self) -> Key {
-        let sizes = self.types.sizes().to_vec();
-        (self.time, sizes, heuristic::key(&self.occupancy))
+        let mut digest = Sha256::new();
+        let sizes = std::iter::once(&self.time).chain(self.types.sizes());
+        sizes.for_each(|size| digest.update(size.to_le_bytes()));
+        for (outcome, grains) in heuristic::key(&self.occupancy) {
+            digest.update(outcome.to_le_bytes());
+            digest.update(grains.to_le_bytes());
+        }
+        digest.finalize().into()
     }
 
     /// Additions that [`Self::bounds`] takes, about.
@@ -277,98 +283,6 @@ pub(super) struct Bounds {
     pub(super) branches: Vec<f64>,
     /// The responder's best reply by its type, once the others have decided.
     pub(super) replies: Vec<u16>,
-}
-
-/// Merges the types of each agent that say the same, most probable types first. Gives the merged
-/// types, their occupancy `[C, S]`, and for each agent the merged type of each type there was.
-#[expect(clippy::type_complexity, reason = "three tables of one kind")]
-fn cluster(
-    mut types: JointSpace,
-    mut occupancy: Vec<f64>,
-    states: usize,
-) -> (JointSpace, Vec<f64>, Vec<Vec<Option<usize>>>) {
-    let agents = types.sizes().len();
-    let mut merged: Vec<Vec<Option<usize>>> = (types.sizes().iter())
-        .map(|&size| (0..size).map(Some).collect())
-        .collect();
-    // Merging one agent's types can make another's alike: until nobody's are.
-    let mut unchanged = 0;
-    let mut agent = 0;
-    while unchanged < agents {
-        let before = types.sizes()[agent];
-        let map = alike(&types, &occupancy, states, agent);
-        (types, occupancy) = project(&types, &occupancy, states, agent, &map);
-        for own in &mut merged[agent] {
-            *own = own.and_then(|own| map[own]);
-        }
-        unchanged = if types.sizes()[agent] == before {
-            unchanged + 1
-        } else {
-            1
-        };
-        agent = (agent + 1) % agents;
-    }
-    (types, occupancy, merged)
-}
-
-/// For each type of `agent` the number of its cluster, most probable first; `None` for the
-/// impossible.
-fn alike(types: &JointSpace, occupancy: &[f64], states: usize, agent: usize) -> Vec<Option<usize>> {
-    let size = types.sizes()[agent];
-    // P(s, c_−i, c_i) with the agent's own type slowest.
-    let mut views: Vec<Vec<f64>> = vec![Vec::new(); size];
-    for (c, belief) in occupancy.chunks_exact(states).enumerate() {
-        views[types.part(c, agent)].extend_from_slice(belief);
-    }
-    let totals: Vec<f64> = views.iter().map(|view| view.iter().sum()).collect();
-    for (view, total) in views.iter_mut().zip(&totals) {
-        view.iter_mut().for_each(|p| *p /= total);
-    }
-    let mut clusters: Vec<(f64, Vec<usize>)> = Vec::new();
-    for own in (0..size).filter(|&own| totals[own] > 0.0) {
-        let same = |first: usize| {
-            let pairs = views[first].iter().zip(&views[own]);
-            pairs.into_iter().all(|(a, b)| (a - b).abs() < SAME)
-        };
-        match clusters.iter_mut().find(|(_, members)| same(members[0])) {
-            Some((total, members)) => {
-                *total += totals[own];
-                members.push(own);
-            }
-            None => clusters.push((totals[own], vec![own])),
-        }
-    }
-    // In grains, so that rounding does not decide; the sort is stable.
-    clusters.sort_by_key(|(total, _)| std::cmp::Reverse((total / SAME).round() as u64));
-    let mut map = vec![None; size];
-    for (number, (_, members)) in clusters.iter().enumerate() {
-        members.iter().for_each(|&own| map[own] = Some(number));
-    }
-    map
-}
-
-/// Renumbers one agent's types, adding up those that become one.
-fn project(
-    types: &JointSpace,
-    occupancy: &[f64],
-    states: usize,
-    agent: usize,
-    map: &[Option<usize>],
-) -> (JointSpace, Vec<f64>) {
-    let mut sizes = types.sizes().to_vec();
-    sizes[agent] = map.iter().flatten().max().map_or(1, |last| last + 1);
-    let smaller = JointSpace::new(&sizes, types.count()).expect("no more types than before");
-    let mut target = vec![0.0; smaller.count() * states];
-    for (c, belief) in occupancy.chunks_exact(states).enumerate() {
-        let Some(own) = map[types.part(c, agent)] else {
-            continue;
-        };
-        let parts = types.split(c).enumerate();
-        let c = smaller.join(parts.map(|(i, part)| if i == agent { own } else { part }));
-        let target = &mut target[c * states..][..states];
-        target.iter_mut().zip(belief).for_each(|(sum, p)| *sum += p);
-    }
-    (smaller, target)
 }
 
 fn first_best(values: &[f64]) -> usize {

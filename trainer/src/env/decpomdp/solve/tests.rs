@@ -1,5 +1,7 @@
 use super::*;
+use crate::env::decpomdp::DecPomdp;
 use crate::env::decpomdp::model::{Names, Rewards, Spaces, Tables, Values};
+use crate::env::decpomdp::policy::Node;
 use crate::env::decpomdp::problems::{BROADCAST, DEC_TIGER, GRID_SMALL, Problem, RECYCLING};
 use crate::rng::Stream;
 

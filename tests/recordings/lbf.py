@@ -118,5 +118,22 @@ def record(name, steps, arguments):
     print(f"{name}: {episode} episodes, {full} of them cleared, {paid:.2f} paid, {path.stat().st_size} bytes")
 
 
+def spawns(draws):
+    """How often, over many starts on a field that is too narrow, foods lie where, how many there
+    are, and their mean level: for the test of spawning in trainer/src/env/lbf/tests.rs."""
+    env = make(size=6, players=3, foods=4, sight=6, coop=False)
+    cells, counts, levels = np.zeros((6, 6), int), [0] * 5, 0
+    env.reset(seed=SEED)
+    for _ in range(draws):
+        for player in env.players:
+            player.position = None  # Else the last start's places are taken.
+        env.reset()
+        cells += env.field > 0
+        counts[(env.field > 0).sum()] += 1
+        levels += int(env.field.sum())
+    print(f"of {draws} starts: foods by cell {cells[1:5, 1:5].tolist()}, by number {counts}, levels {levels}")
+
+
 for task in TASKS:
     record(*task)
+spawns(20_000)

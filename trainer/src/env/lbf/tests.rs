@@ -190,6 +190,43 @@ fn episodes_begin_as_the_rules_of_spawning_say() {
 }
 
 #[test]
+fn crowded_food_lies_as_often_where_it_does_in_the_original() {
+    // Sums over 20,000 starts of lbforaging 2.0.0, as tests/recordings/lbf.py prints them: foods in
+    // the corners, edges and centre of the 4 × 4 cells off the rim; starts with 2, 3 and 4 foods;
+    // levels of food.
+    let recorded = [25_440, 31_116, 9_162, 369, 13_544, 6_087, 180_555].map(f64::from);
+    let draws = 20_000;
+    let mut field = LevelBasedForaging::new(Parameters::parse("lbf-6x6-3p-4f").unwrap());
+    let mut stream = Stream::new(4, "spawn", 0);
+    let mut observations = vec![0.0; field.spec.joint_observation()];
+    let (mut sums, mut squares) = ([0.0; 7], [0.0; 7]);
+    for _ in 0..draws {
+        field.reset(&mut stream, &mut observations);
+        let mut start = [0.0; 7];
+        for food in &field.current().foods {
+            let central = [food.row, food.column].map(|at| usize::from((2..=3).contains(&at)));
+            start[central[0] + central[1]] += 1.0;
+            start[6] += f64::from(food.level);
+        }
+        start[1 + field.current().foods.len()] = 1.0;
+        for ((sum, square), value) in sums.iter_mut().zip(&mut squares).zip(start) {
+            *sum += value;
+            *square += value * value;
+        }
+    }
+    let draws = f64::from(draws);
+    for ((sum, square), recorded) in sums.into_iter().zip(squares).zip(recorded) {
+        // Five standard deviations of the difference of two such sums.
+        let variance = square / draws - (sum / draws).powi(2);
+        let limit = 5.0 * (2.0 * draws * variance).sqrt();
+        assert!(
+            (sum - recorded).abs() <= limit,
+            "{sums:?}, recorded {recorded}"
+        );
+    }
+}
+
+#[test]
 fn forced_cooperation_takes_the_three_weakest() {
     let mut stream = Stream::new(2, "spawn", 0);
     for (name, agents) in [("lbf-8x8-2p-2f-coop", 2), ("lbf-12x12-5p-2f-coop", 5)] {

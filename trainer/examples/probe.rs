@@ -28,6 +28,36 @@ fn main() {
     let budget = config.budget(&task.spec());
     println!("{budget:?} {:.1}s", start.elapsed().as_secs_f64());
     for (seed, o) in out.iter().enumerate() {
+        let exact = |n: &[consort_trainer::net::NetworkWeights]| -> f64 {
+            let a = consort_trainer::export::actors(n).unwrap();
+            match task.problem().and_then(|p| a.exact_in(p).unwrap()) {
+                Some(v) => v,
+                None => {
+                    a.play(
+                        &task,
+                        if task.spec().horizon > 100 { 50 } else { 2000 },
+                        99,
+                        consort_trainer::team::Choice::Greedy,
+                    )
+                    .unwrap()
+                    .mean
+                }
+            }
+        };
+        println!(
+            "seed {seed}: kept {} by arm {}, steps {}, optimum {:?}; arms {:?}",
+            exact(&o.best().marginals),
+            o.selection.chosen,
+            o.env_steps(),
+            task.optimum(),
+            o.arms
+                .iter()
+                .map(|a| (exact(&a.marginals) * 1000.0).round() / 1000.0)
+                .collect::<Vec<_>>()
+        );
+        if std::env::var("Q").is_ok() {
+            continue;
+        }
         for (i, arm) in o.arms.iter().enumerate() {
             let points: Vec<String> = arm
                 .records

@@ -103,14 +103,14 @@ impl Config {
     /// The defaults for tasks of a kind: one setting for all of them.
     pub fn for_kind(kind: TaskKind) -> Self {
         let one_shot = Self::default();
-        let (finite, steps) = match kind {
+        let (finite, steps, width, learning_rate) = match kind {
             TaskKind::OneShot => return one_shot,
-            TaskKind::FiniteHorizon => (true, 1_000_000),
-            TaskKind::TimeLimit => (false, 5_000_000),
+            TaskKind::FiniteHorizon => (true, 1_000_000, 32, 0.003),
+            TaskKind::TimeLimit => (false, 5_000_000, 64, 0.001),
         };
         let with = |temperature| FactoredConfig {
-            learning_rate: 0.001,
-            critic_learning_rate: 0.001,
+            learning_rate,
+            critic_learning_rate: learning_rate,
             temperature,
         };
         let strong = Temperature::Linear {
@@ -127,8 +127,8 @@ impl Config {
             steps,
             batch: 32,
             network: NetworkConfig {
-                hidden: vec![64],
-                memory: 64,
+                hidden: vec![width],
+                memory: width,
                 share: !finite,
                 output_spread: 0.0,
                 ..NetworkConfig::default()
@@ -144,8 +144,8 @@ impl Config {
                 final_rate: 0.1,
             },
             annealed: AnnealConfig {
-                learning_rate: 0.001,
-                critic_learning_rate: 0.001,
+                learning_rate,
+                critic_learning_rate: learning_rate,
                 ..AnnealConfig::default()
             },
             factored: with(Temperature::None),

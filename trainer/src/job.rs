@@ -148,7 +148,11 @@ impl<'a> Job<'a> {
         let mut runner = Runner::new(&tasks, config.batch, streams, normalisation);
         let mut progress = vec![Progress::default(); self.lanes.len()];
         let mut done = 0;
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let stopped = self
+            .stopped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let in_memory = stopped.is_some();
         if let Some(bytes) = stopped.or_else(|| training.store.load(&self.name)) {
             let kept: Kept = postcard::from_bytes(&bytes).map_err(candle_core::Error::wrap)?;

@@ -10,6 +10,7 @@
 //! ```
 
 mod actors;
+mod controller;
 #[cfg(test)]
 pub(crate) mod episodes;
 mod manifest;

@@ -275,6 +275,7 @@ pub enum Decision {
 }
 
 /// One agent, ready to act, at the start of an episode.
+#[derive(Clone)]
 pub struct Actor<'a> {
     policy: Policy<'a>,
     memory: Vec<f32>,

@@ -1,0 +1,67 @@
+//! What a team's greedy images are exactly worth in a Dec-POMDP, where its histories can be listed.
+
+use std::sync::Arc;
+
+use consort_runtime::StepError;
+
+use super::actors::{Actor, Actors, Decision};
+use crate::env::decpomdp::FiniteHorizon;
+use crate::env::decpomdp::policy::{Controller, JointController, Node};
+
+/// Most joint observation histories that are listed.
+const MOST_HISTORIES: f64 = 65_536.0;
+
+impl Actors {
+    /// The expected return of the team in `problem`, every agent taking its most probable action:
+    /// each image is unrolled into a table of what it does after every history of observations, and
+    /// the tables are evaluated on the model. `None` where there are too many histories.
+    ///
+    /// # Errors
+    /// What a step of a policy gives.
+    pub fn exact_in(&self, problem: &Arc<FiniteHorizon>) -> Result<Option<f64>, StepError> {
+        let joint = problem.model.observations().count() as f64;
+        if joint.powi(problem.horizon as i32 - 1) > MOST_HISTORIES {
+            return Ok(None);
+        }
+        let agents = (0..self.images().len())
+            .map(|agent| controller(self.actor(agent), problem, agent))
+            .collect::<Result<_, _>>()?;
+        Ok(Some(JointController { agents }.value(&problem.model)))
+    }
+}
+
+/// One agent's table, by letting it see every history.
+fn controller(
+    first: Actor<'_>,
+    problem: &FiniteHorizon,
+    agent: usize,
+) -> Result<Controller, StepError> {
+    let (model, horizon) = (&problem.model, problem.horizon);
+    let actions = model.actions().sizes()[agent];
+    let seen = model.observations().sizes()[agent];
+    let mut stages: Controller = Vec::with_capacity(horizon);
+    let mut histories = vec![(first, vec![0.0_f32; actions + seen + 1])];
+    for stage in 0..horizon {
+        let last = stage + 1 == horizon;
+        let mut nodes = Vec::with_capacity(histories.len());
+        let mut longer = Vec::new();
+        for (mut actor, observation) in histories {
+            let Decision::Discrete { action, .. } = actor.decide(&observation, None)? else {
+                return Err(StepError::Continuous);
+            };
+            let mut next = Vec::new();
+            for part in (0..seen).filter(|_| !last) {
+                let mut observation = vec![0.0; actions + seen + 1];
+                observation[action] = 1.0;
+                observation[actions + part] = 1.0;
+                observation[actions + seen] = (stage + 1) as f32 / horizon as f32;
+                next.push(Some(longer.len()));
+                longer.push((actor.clone(), observation));
+            }
+            nodes.push(Node { action, next });
+        }
+        stages.push(nodes);
+        histories = longer;
+    }
+    Ok(stages)
+}

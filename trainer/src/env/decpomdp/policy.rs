@@ -92,3 +92,45 @@ pub fn uniform_value(model: &DecPomdp, horizon: usize) -> f64 {
     }
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::decpomdp::problems::DEC_TIGER;
+
+    fn node(action: usize, next: &[usize]) -> Node {
+        Node {
+            action,
+            next: next.iter().copied().map(Some).collect(),
+        }
+    }
+
+    #[test]
+    fn controllers_earn_what_they_do_by_hand() {
+        let model = DEC_TIGER.model();
+        let both = |controller: Controller| JointController {
+            agents: vec![controller; 2],
+        };
+        // Listening costs 2 a step.
+        let listen = both(vec![
+            vec![node(0, &[0, 0])],
+            vec![node(0, &[0, 0])],
+            vec![node(0, &[])],
+        ]);
+        assert!((listen.value(&model) + 6.0).abs() < 1e-12);
+        // Listen, then open the other door: both right .7225, both wrong .0225, apart .255.
+        let trust = both(vec![
+            vec![node(0, &[0, 1])],
+            vec![node(2, &[]), node(1, &[])],
+        ]);
+        let expected = -2.0 + 0.7225 * 20.0 - 0.0225 * 50.0 - 0.255 * 100.0;
+        assert!((trust.value(&model) - expected).abs() < 1e-12);
+    }
+
+    #[test]
+    fn random_play_earns_the_mean_reward() {
+        // Over nine joint actions, the tiger being left: −2 − 2·101 + 2·9 − 50 + 20 − 2·100 = −416.
+        let value = uniform_value(&DEC_TIGER.model(), 3);
+        assert!((value + 3.0 * 416.0 / 9.0).abs() < 1e-9, "{value}");
+    }
+}

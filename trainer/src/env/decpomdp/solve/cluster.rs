@@ -2,7 +2,7 @@
 //!
 //! Two histories of an agent are alike where P(s, c_{−i} | x) = P(s, c_{−i} | y) for every state
 //! and all types of the others: some best policy treats them alike (Oliehoek, Whiteson & Spaan,
-//! *Lossless Clustering of Histories in Decentralized POMDPs*, AAMAS 2009, theorem 1).
+//! *Lossless Clustering of Histories in Decentralized POMDPs*, AAMAS 2009).
 
 use crate::env::joint::JointSpace;
 

@@ -18,7 +18,7 @@ const GRAIN: f64 = 1e-12;
 ///
 /// To a given depth it is the value of agents that share their observations one step late, Q_BG
 /// of Oliehoek, Spaan & Vlassis, *Optimal and Approximate Q-value Functions for Decentralized
-/// POMDPs*, JAIR 32, 2008, eq. 5.7:
+/// POMDPs*, JAIR 32, 2008:
 ///
 /// ```text
 /// Q_1(b, a) = R(b, a)
@@ -26,7 +26,7 @@ const GRAIN: f64 = 1e-12;
 /// ```
 ///
 /// below it the fast informed bound of Hauskrecht, *Value-Function Approximations for Partially
-/// Observable Markov Decision Processes*, JAIR 13, 2000, eq. 22:
+/// Observable Markov Decision Processes*, JAIR 13, 2000:
 ///
 /// ```text
 /// α_k^a(s) = R(s, a) + Σ_o max_{a'} Σ_{s'} T(s, a, s') O(a, s', o) α_{k−1}^{a'}(s')

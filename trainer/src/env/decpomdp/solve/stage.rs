@@ -16,7 +16,7 @@ use crate::env::joint::JointSpace;
 /// The *types* of an agent are clusters of its histories. Two histories are one type where they
 /// say the same about the state and the others' types, P(s, c_{−i} | x) = P(s, c_{−i} | y): there
 /// is a best policy that treats them alike (Oliehoek, Whiteson & Spaan, *Lossless Clustering of
-/// Histories in Decentralized POMDPs*, AAMAS 2009, theorem 1).
+/// Histories in Decentralized POMDPs*, AAMAS 2009).
 pub(super) struct Stage {
     /// Stages before this one.
     pub(super) time: usize,

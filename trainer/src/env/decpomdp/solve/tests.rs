@@ -150,6 +150,14 @@ fn agrees_with_enumeration() {
 }
 
 #[test]
+fn agrees_with_enumeration_where_rules_are_too_many_to_try() {
+    // 3⁷ rules of agent 0: its exchanges of observations are bounded, not solved.
+    let problem = random(1, 2, &[3, 2], &[7, 1], 2);
+    let (found, best) = (solved(&problem).value, enumerated(&problem));
+    assert!((found - best).abs() < 1e-8, "{found} {best}");
+}
+
+#[test]
 fn histories_that_say_the_same_are_one() {
     // Who listens knows no more than how many growls came from the left: t + 1 types, not 2^t.
     let policy = solved(&DEC_TIGER.with_horizon(5)).policy;

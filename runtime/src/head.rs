@@ -180,6 +180,9 @@ const NORMAL: [f32; 5] = [
 /// Draws a standard normal number: the sum of twelve uniform ones, its tails stretched by
 /// Teichroew's polynomial (Abramowitz and Stegun 1964, 26.8.6 a(2)). At most 8.7 from 0.
 ///
+/// Its distribution function is within 1.1·10⁻⁵ of the normal one; beyond 3.8 it is 3 % too often,
+/// beyond 4.9 17 % (`docs/derivations/normal.py`).
+///
 /// Takes six `u32` from `rng`, each for two whole numbers of 16 bits. They add up exactly, so only
 /// the polynomial rounds: the same generator draws the same numbers on every machine.
 pub fn normal(rng: &mut impl Rng) -> f32 {

@@ -61,13 +61,16 @@ pub mod head;
 mod image;
 pub mod layer;
 pub mod math;
+mod network;
 mod policy;
+mod repr;
 
 pub use align::AlignedBytes;
-pub use emit::{DenseRepr, GruRepr, ImageRepr, LayerRepr};
+pub use emit::ImageRepr;
 pub use error::{EmitError, ImageError, ShapeError, StepError};
 pub use format::{FORMAT_VERSION, MAX_LAYERS, SIGNATURE_LEN, TeamId};
 pub use head::{Action, Head};
 pub use image::{Image, LayerInfo, LayerKind};
 pub use layer::Activation;
 pub use policy::Policy;
+pub use repr::{DenseRepr, GruRepr, LayerRepr};

@@ -24,6 +24,7 @@ use crate::algo::{ArmKind, UpdateConfig};
 use crate::env::decpomdp::file::from_text;
 use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
 use crate::net::NetworkConfig;
+use crate::schedule::AnnealSchedule;
 use crate::target::Units;
 
 /// A run.
@@ -105,7 +106,7 @@ impl Config {
         let one_shot = Self::default();
         let (finite, steps, width, learning_rate) = match kind {
             TaskKind::OneShot => return one_shot,
-            TaskKind::FiniteHorizon => (true, 1_000_000, 32, 0.003),
+            TaskKind::FiniteHorizon => (true, 2_000_000, 32, 0.003),
             TaskKind::TimeLimit => (false, 5_000_000, 64, 0.001),
         };
         let with = |temperature| FactoredConfig {
@@ -114,18 +115,18 @@ impl Config {
             temperature,
         };
         let strong = Temperature::Linear {
-            start: 0.2,
+            start: 0.3,
             hold: 0.1,
-            until: 0.9,
+            until: 0.95,
         };
         let mild = Temperature::Linear {
-            start: 0.02,
-            hold: 0.5,
-            until: 0.9,
+            start: 0.03,
+            hold: 0.1,
+            until: 0.95,
         };
         Self {
             steps,
-            batch: 32,
+            batch: if finite { 128 } else { 32 },
             network: NetworkConfig {
                 hidden: vec![width],
                 memory: width,
@@ -135,7 +136,7 @@ impl Config {
             },
             update: UpdateConfig {
                 epochs: 4,
-                minibatches: 1,
+                minibatches: if finite { 2 } else { 1 },
                 clip: 0.2,
                 discount: if finite { 1.0 } else { 0.99 },
                 trace: 0.95,
@@ -146,19 +147,28 @@ impl Config {
             annealed: AnnealConfig {
                 learning_rate,
                 critic_learning_rate: learning_rate,
-                ..AnnealConfig::default()
+                schedule: AnnealSchedule {
+                    temperature_start: if finite { 0.3 } else { 0.03 },
+                    temperature_floor: if finite { 0.1 } else { 0.01 },
+                    temperature_per_gap: if finite { 0.1 } else { 0.01 },
+                    temperature_limit: if finite { 0.3 } else { 0.03 },
+                    ..AnnealSchedule::default()
+                },
             },
             factored: with(Temperature::None),
             portfolio: PortfolioConfig {
-                arms: vec![
-                    ArmName::Annealed,
-                    ArmName::Annealed,
-                    ArmName::ExploreStrong,
-                    ArmName::ExploreMild,
-                ],
-                selection: 0.05,
-                finalists: 1,
-                polish: 0.2,
+                arms: match finite {
+                    true => vec![
+                        ArmName::Annealed,
+                        ArmName::Annealed,
+                        ArmName::Annealed,
+                        ArmName::ExploreStrong,
+                    ],
+                    false => vec![ArmName::Annealed, ArmName::ExploreMild],
+                },
+                selection: if finite { 0.1 } else { 0.05 },
+                finalists: if finite { 2 } else { 1 },
+                polish: if finite { 0.0 } else { 0.3 },
                 explore_strong: with(strong),
                 explore_mild: with(mild),
             },

@@ -9,6 +9,7 @@
 //! README.md             the card
 //! ```
 
+mod actor;
 mod actors;
 mod controller;
 #[cfg(test)]
@@ -21,7 +22,8 @@ use std::path::{Path, PathBuf};
 
 use consort_runtime::{Image, ImageError};
 
-pub use actors::{Actor, Actors, AlignedImage, Choice, Decision, EpisodeReturns};
+pub use actor::{Actor, Decision};
+pub use actors::{Actors, AlignedImage, Choice, EpisodeReturns};
 pub use manifest::{AgentEntry, FORMAT, Manifest, Returns, Versions};
 
 use crate::env::{Task, TaskError};

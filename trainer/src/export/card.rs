@@ -60,10 +60,20 @@ pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String
         count(manifest.env_steps),
         manifest.command,
     ));
-    line(
-        "\n`agent-<i>.golden.json` holds observations with the logits (as the bits of f32 values) \
-         and the greedy actions that every device must give for them."
-            .to_owned(),
-    );
+    let given = if manifest.agents.iter().any(|entry| entry.continuous) {
+        "the greedy actions (all as the bits of f32 values)"
+    } else {
+        "the logits (as the bits of f32 values) and the greedy actions"
+    };
+    line(format!(
+        "\n`agent-<i>.golden.json` holds observations with {given} that every device must give for them."
+    ));
+    if manifest.agents.iter().any(|entry| entry.recurrent) {
+        line(
+            "\nThe agents remember: a device resets an agent's memory when an episode begins and lends \
+             it the same memory at every step."
+                .to_owned(),
+        );
+    }
     card
 }

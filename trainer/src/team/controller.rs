@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use consort_runtime::StepError;
 
-use super::actors::{Actor, Actors, Decision};
+use super::actor::{Actor, Decision};
+use super::actors::Actors;
 use crate::env::decpomdp::FiniteHorizon;
 use crate::env::decpomdp::policy::{Controller, JointController, Node};
 

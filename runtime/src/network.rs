@@ -1,0 +1,147 @@
+//! Reading the layer table: every layer, and the head, gets its share of the parameters.
+
+use crate::error::ImageError;
+use crate::format::{Chain, Header, LayerRecord, MAX_LAYERS, Memory, WEIGHTS_ALIGN};
+use crate::head::Head;
+use crate::image::Parts;
+use crate::layer::{Activation, Dense, Gru, Layer};
+
+/// What the layer table and the parameters say.
+pub(crate) struct Network<'a> {
+    pub(crate) head: Head<'a>,
+    pub(crate) layers: [Layer<'a>; MAX_LAYERS],
+    pub(crate) memory: Memory,
+}
+
+impl<'a> Network<'a> {
+    /// Reads the layer table in `records` and gives every layer, and the head, its share of the
+    /// parameters.
+    pub(crate) fn read(
+        header: &Header,
+        mut records: &[u8],
+        parts: &Parts<'a>,
+    ) -> Result<Self, ImageError> {
+        let unknown_head = ImageError::HeadTag { found: header.head };
+        let head_size = usize::from(header.head_size);
+        let head_len = Head::parameters_of(header.head, head_size).ok_or(unknown_head)?;
+        let mut parameters = Parameters::new(parts)?;
+        let count = usize::from(header.layers);
+        let observations = usize::from(header.observations);
+        let mut chain = Chain::new(header.agent, header.agents, count, observations)?;
+        let mut layers = [Layer::EMPTY; MAX_LAYERS];
+        for (layer, slot) in layers.iter_mut().enumerate().take(count) {
+            let (record, rest) = LayerRecord::read(layer, records)?;
+            records = rest;
+            *slot = match record {
+                LayerRecord::Dense(record) => {
+                    let activation = Activation::from_tag(record.activation).ok_or(
+                        ImageError::ActivationTag {
+                            layer,
+                            found: record.activation,
+                        },
+                    )?;
+                    let (inputs, outputs) =
+                        (usize::from(record.inputs), usize::from(record.outputs));
+                    Layer::Dense(Dense {
+                        inputs,
+                        outputs,
+                        activation,
+                        parameters: parameters.take(layer, chain.dense(inputs, outputs)?)?,
+                    })
+                }
+                LayerRecord::Gru(record) => {
+                    let (inputs, hidden) = (usize::from(record.inputs), usize::from(record.hidden));
+                    Layer::Gru(Gru {
+                        inputs,
+                        hidden,
+                        parameters: parameters.take(layer, chain.gru(inputs, hidden)?)?,
+                    })
+                }
+            };
+        }
+        let memory = chain.finish(head_size)?;
+        let own = parameters.take_head(head_len)?;
+        let head = Head::from_tag(header.head, head_size, own).ok_or(unknown_head)?;
+        if !records.is_empty() {
+            return Err(ImageError::HeaderTrailing {
+                found: records.len(),
+            });
+        }
+        parameters.finish()?;
+        if header.memory as usize != memory.len() {
+            return Err(ImageError::Memory {
+                expected: memory.len(),
+                found: header.memory,
+            });
+        }
+        Ok(Network {
+            head,
+            layers,
+            memory,
+        })
+    }
+}
+
+/// The parameters that no layer has taken yet.
+struct Parameters<'a> {
+    left: &'a [f32],
+    /// Where they start in the image.
+    offset: usize,
+    /// Bytes at the end that make no whole number.
+    stray: usize,
+}
+
+impl<'a> Parameters<'a> {
+    fn new(parts: &Parts<'a>) -> Result<Self, ImageError> {
+        let (words, stray) = parts.weights.as_chunks::<4>();
+        let left = bytemuck::try_cast_slice(words).map_err(|_| ImageError::Misaligned {
+            found: words.as_ptr().addr() % WEIGHTS_ALIGN,
+        })?;
+        Ok(Parameters {
+            left,
+            offset: parts.weights_offset,
+            stray: stray.len(),
+        })
+    }
+
+    /// The next `expected` of them, all finite: layer `layer`'s.
+    fn take(&mut self, layer: usize, expected: usize) -> Result<&'a [f32], ImageError> {
+        let missing = ImageError::MissingWeights {
+            layer,
+            expected,
+            found: self.left.len(),
+        };
+        let (own, rest) = self.left.split_at_checked(expected).ok_or(missing)?;
+        if let Some(index) = own.iter().position(|value| !value.is_finite()) {
+            return Err(ImageError::NonFiniteWeight {
+                layer,
+                offset: self.offset + 4 * index,
+            });
+        }
+        self.offset += 4 * expected;
+        self.left = rest;
+        Ok(own)
+    }
+
+    /// The next `expected` of them, all finite: the head's.
+    fn take_head(&mut self, expected: usize) -> Result<&'a [f32], ImageError> {
+        let missing = ImageError::MissingHead {
+            expected,
+            found: self.left.len(),
+        };
+        let (own, rest) = self.left.split_at_checked(expected).ok_or(missing)?;
+        if let Some(dimension) = own.iter().position(|value| !value.is_finite()) {
+            return Err(ImageError::NonFiniteLogStd { dimension });
+        }
+        self.left = rest;
+        Ok(own)
+    }
+
+    /// Checks that none are left.
+    fn finish(&self) -> Result<(), ImageError> {
+        match 4 * self.left.len() + self.stray {
+            0 => Ok(()),
+            found => Err(ImageError::TrailingWeights { found }),
+        }
+    }
+}

@@ -345,7 +345,11 @@ mod tests {
         let plan = cells.plan(|row| names.contains(&row.task));
         // Ten seeds, three and two, of three methods.
         assert_eq!(plan.len(), 3 * (10 + 3 + 2));
-        assert!(plan[..30].iter().all(|wanted| wanted.row.task == "two-step"));
+        assert!(
+            plan[..30]
+                .iter()
+                .all(|wanted| wanted.row.task == "two-step")
+        );
         let first: Vec<(&str, &str, u64)> = plan[30..36]
             .iter()
             .map(|wanted| (wanted.row.task, wanted.method.name, wanted.seed))

@@ -158,7 +158,11 @@ fn measure(options: Options) -> Result<Cost> {
     let (config, task) = config(agents, head)?;
     let device = config.device.open()?;
     let spec = task.spec();
-    let arm = config.arms().into_iter().next().context("there is an arm")?;
+    let arm = config
+        .arms()
+        .into_iter()
+        .next()
+        .context("there is an arm")?;
     let mut algorithm = arm.make(&spec, &config.network, &config.update, &[0], &device)?;
     let streams = vec![Stream::new(0, "environment", 0)];
     let tasks = [task];
@@ -214,7 +218,9 @@ fn peak() -> Option<u64> {
 
 /// The number after `VmHWM:`.
 fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 

@@ -140,7 +140,7 @@ impl Row {
 }
 
 /// How far below an optimum still counts as it.
-fn tolerance(optimum: f64) -> f64 {
+pub(crate) fn tolerance(optimum: f64) -> f64 {
     (0.01 * optimum.abs()).max(0.05)
 }
 
@@ -259,10 +259,8 @@ mod tests {
         };
         for method in METHODS {
             let (mut config, _) = method.config(row, 7, None).unwrap();
-            let arms = std::mem::replace(
-                &mut config.portfolio.arms,
-                default.portfolio.arms.clone(),
-            );
+            let arms =
+                std::mem::replace(&mut config.portfolio.arms, default.portfolio.arms.clone());
             assert_eq!(config, default, "{}", method.name);
             let joint = arms.iter().any(|arm| arm.has_joint());
             assert_eq!(joint, !method.is_rival(), "{}", method.name);

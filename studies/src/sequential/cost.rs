@@ -11,8 +11,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use consort_trainer::atomic;
-use consort_trainer::config::{Config, Layers};
+use consort_trainer::config::{ArmName, Config};
 use consort_trainer::env::Task;
+use consort_trainer::net::joint::HeadChoice;
 use consort_trainer::net::{Joint, Marginals, Normalisation};
 use consort_trainer::rng::Stream;
 use consort_trainer::rollout::Runner;
@@ -203,11 +204,15 @@ fn measure(options: Options) -> Result<Cost> {
 
 /// The defaults, with one annealed arm that has the head asked for.
 fn config(agents: usize, head: Head) -> Result<(Config, Task)> {
-    let mut layers = Layers::new();
-    layers.task(&format!("coordsum-{agents}x{ACTIONS}"))?;
-    layers.assignment("portfolio.arms=['annealed']")?;
-    layers.assignment(&format!("network.joint.head={}", head.name()))?;
-    Ok(layers.resolve()?)
+    let task = Task::find(&format!("coordsum-{agents}x{ACTIONS}"))?;
+    let mut config = Config::for_kind(task.kind());
+    task.name().clone_into(&mut config.task);
+    config.portfolio.arms = vec![ArmName::Annealed];
+    config.network.joint.head = match head {
+        Head::Autoregressive => HeadChoice::Autoregressive,
+        Head::Enumerated => HeadChoice::Enumerated,
+    };
+    Ok((config, task))
 }
 
 /// Most resident memory that this process ever had, in KiB.

@@ -269,8 +269,8 @@ mod tests {
                 false => assert_eq!(arms.len(), 1),
             }
         }
-        let (config, _) = ANNEALED.config(row, 0, Some(12_345)).unwrap();
-        assert_eq!(config.steps, 12_345);
+        let (config, _) = ANNEALED.config(row, 0, Some(345_678)).unwrap();
+        assert_eq!(config.steps, 345_678);
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! stdout, and in docs/results where it is complete. With `--json` the figures follow as one
 //! object, the last line of stdout.
 
+mod command;
+mod markdown;
 mod one_shot;
+mod sequential;
 mod statistics;
 
 use std::process::ExitCode;
@@ -25,11 +28,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 enum Study {
     /// The method, its ablations and its baselines on one-shot team games
     OneShot(one_shot::Options),
+    /// The method and its rivals on tasks of many steps, and what agents cost as they grow in number
+    Sequential(sequential::Options),
+    /// One measurement of `sequential`, in a process of its own
+    #[command(hide = true)]
+    SequentialCost(sequential::cost::Options),
 }
 
 fn main() -> ExitCode {
     let done: Result<()> = match Study::parse() {
         Study::OneShot(options) => one_shot::run(&options),
+        Study::Sequential(options) => sequential::run(&options),
+        Study::SequentialCost(options) => sequential::cost::child(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

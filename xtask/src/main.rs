@@ -52,7 +52,7 @@ enum Task {
         #[arg(long, default_value_os_t = models())]
         models: PathBuf,
     },
-    /// Run a study: `study one-shot [--json] …`
+    /// Run a study: `study one-shot [--json] …`, `study sequential [--json] …`
     Study {
         /// The study's name
         name: String,

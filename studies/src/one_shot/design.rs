@@ -289,9 +289,10 @@ mod tests {
 
     #[test]
     fn every_column_spends_the_same_steps() {
+        let spec = Task::find("climbing").unwrap().spec();
         for column in COLUMNS {
             let config = column.config(400_000);
-            let (arms, budget) = (config.arms().len() as u64, config.budget());
+            let (arms, budget) = (config.arms().len() as u64, config.budget(&spec));
             let training = arms * budget.updates * config.batch as u64;
             let choosing =
                 arms * budget.preliminary as u64 + (budget.finalists * budget.decisive) as u64;

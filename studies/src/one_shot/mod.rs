@@ -9,21 +9,20 @@ mod report;
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{IsTerminal, stderr};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use consort_trainer::atomic;
 use consort_trainer::config::Config;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use basin::{Basin, MEASURED};
 use cells::{Cell, Cells, SOURCES};
 use design::{ANNEALED, ASSURANCE, COLUMNS, Column, ROWS, Row};
 use findings::{Findings, MethodFacts, RowFindings, Timing};
+
+use crate::command::{bar, commit, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -247,41 +246,4 @@ impl<'a> Study<'a> {
         }
         command
     }
-}
-
-/// The workspace's folder.
-fn workspace() -> &'static Path {
-    let parent = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    parent.expect("studies is a folder of the workspace")
-}
-
-/// The commit of the working tree, marked `-dirty` where that has changes.
-fn commit() -> Result<String> {
-    let mut git = Command::new("git");
-    git.args([
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=12",
-        "--exclude=*",
-    ]);
-    let output = git
-        .current_dir(workspace())
-        .output()
-        .context("git is needed to name the commit")?;
-    let text = String::from_utf8(output.stdout)?;
-    anyhow::ensure!(output.status.success(), "git names no commit here");
-    Ok(text.trim().to_owned())
-}
-
-/// A bar of environment steps, where a person looks.
-fn bar() -> ProgressBar {
-    if !stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = "{bar:40} {human_pos}/{human_len} steps, {per_sec}, {eta} left";
-    let style = ProgressStyle::with_template(style).expect("a fixed template");
-    let bar = ProgressBar::new(0).with_style(style);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }

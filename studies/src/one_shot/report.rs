@@ -4,6 +4,7 @@ use consort_trainer::report::count;
 
 use super::basin::Basin;
 use super::findings::{CellFindings, Findings, MethodFacts, RowFindings, Timing, Verdict};
+use crate::markdown::{line, table};
 use crate::statistics::{Count, Interval};
 
 /// The findings in Markdown.
@@ -287,16 +288,4 @@ fn of(count: Count) -> String {
 /// Three decimals; adding zero turns −0 into 0.
 fn thousandths(value: f64) -> String {
     format!("{:.3}", (1e3 * value).round() / 1e3 + 0.0)
-}
-
-/// A table's heading.
-fn table(heading: &[&str]) -> String {
-    let cells = heading.iter().map(|cell| (*cell).to_owned());
-    line(cells) + "|" + &"---|".repeat(heading.len()) + "\n"
-}
-
-/// A table's row.
-fn line(cells: impl IntoIterator<Item = String>) -> String {
-    let cells: Vec<String> = cells.into_iter().collect();
-    format!("| {} |\n", cells.join(" | "))
 }

@@ -1,0 +1,94 @@
+//! What studies share as commands: where the workspace is, which commit, what day, how far.
+
+use std::io::{IsTerminal, stderr};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The workspace's folder.
+pub(crate) fn workspace() -> &'static Path {
+    let parent = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    parent.expect("studies is a folder of the workspace")
+}
+
+/// The commit of the working tree, marked `-dirty` where that has changes.
+pub(crate) fn commit() -> Result<String> {
+    let mut git = Command::new("git");
+    git.args([
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ]);
+    let output = git
+        .current_dir(workspace())
+        .output()
+        .context("git is needed to name the commit")?;
+    let text = String::from_utf8(output.stdout)?;
+    anyhow::ensure!(output.status.success(), "git names no commit here");
+    Ok(text.trim().to_owned())
+}
+
+/// A bar of environment steps, where a person looks.
+pub(crate) fn bar() -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = "{bar:40} {human_pos}/{human_len} steps, {per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(style).expect("a fixed template");
+    let bar = ProgressBar::new(0).with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Today, in UTC: `2026-01-31`.
+pub(crate) fn today() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    date(since.map_or(0, |since| since.as_secs() / 86_400))
+}
+
+/// The date so many days after 1970-01-01, in the Gregorian calendar.
+fn date(mut days: u64) -> String {
+    let leap =
+        |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!("{year}-{month:02}-{:02}", days + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        // `date -u -d 2024-02-29 +%s` / 86400, and so on.
+        let table = [
+            (0, "1970-01-01"),
+            (11_016, "2000-02-29"),
+            (19_782, "2024-02-29"),
+            (19_783, "2024-03-01"),
+            (20_453, "2025-12-31"),
+            (20_454, "2026-01-01"),
+        ];
+        for (days, expected) in table {
+            assert_eq!(date(days), expected);
+        }
+    }
+}

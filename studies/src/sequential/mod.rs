@@ -1,0 +1,322 @@
+//! `study sequential`: the method and its rivals on tasks of many steps, each given the same
+//! environment steps; and what training costs as agents grow in number.
+
+mod cells;
+pub(crate) mod cost;
+mod curve;
+mod design;
+mod findings;
+mod report;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use clap::builder::PossibleValuesParser;
+use consort_trainer::atomic;
+use consort_trainer::config::{ArmName, Config};
+use indicatif::ProgressBar;
+
+use cells::{Cells, Run, SOURCES, Wanted};
+use cost::Cost;
+use design::{ANNEALED, Group, Method, ROWS, Row};
+use findings::{Findings, MethodFacts, RowFindings};
+
+use crate::command::{bar, commit, today, workspace};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Runs of the method on a task; large tasks have no more than their own number [default: 10
+    /// on Dec-POMDPs and repeated games, 3 on coordsum, 2 on the rest]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    seeds: Option<u64>,
+    /// The same of its rivals [default: as many]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    few_seeds: Option<u64>,
+    /// Environment steps of a run on Dec-POMDPs, repeated games and two-step [default: those of
+    /// `consort train`]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
+    steps: Option<u64>,
+    /// The same on large tasks [default: those of `consort train`]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
+    steps_large: Option<u64>,
+    /// Train on these tasks only; the page has whatever lies finished
+    #[arg(long, value_delimiter = ',', num_args = 1.., value_parser = PossibleValuesParser::new(ROWS.each_ref().map(|row| row.task)))]
+    only: Vec<String>,
+    /// Also run the default portfolio with factored arms in the place of those with a joint policy
+    #[arg(long)]
+    best_of_n: bool,
+    /// Updates that are timed for the cost of a team; 0: leave costs out
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    cost_updates: u64,
+    /// Start nothing after so many seconds, and write the page with what there is
+    #[arg(long)]
+    budget_seconds: Option<u64>,
+    /// Runs trained side by side, a thread each [default: one a core]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_024))]
+    jobs: Option<u64>,
+    /// Train again what is already in target/studies
+    #[arg(long)]
+    fresh: bool,
+    /// End stdout with the figures as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Where the page is written; its pictures lie in a folder of its name beside it
+    #[arg(long, default_value_os_t = workspace().join("docs/results/sequential.md"))]
+    out: PathBuf,
+}
+
+/// Runs the study.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let study = Study::new(options)?;
+    study.make()?;
+    let (findings, pictures) = study.findings()?;
+    let linked = study.write_pictures(&pictures)?;
+    let page = report::page(&findings, &linked);
+    atomic::write(&options.out, page.as_bytes())?;
+    eprintln!("wrote {}", options.out.display());
+    print!("{page}");
+    if options.json {
+        println!("{}", serde_json::to_string(&findings)?);
+    }
+    Ok(())
+}
+
+/// The study as it was asked for.
+struct Study<'a> {
+    options: &'a Options,
+    cells: Cells,
+    jobs: usize,
+    /// When nothing more is started.
+    deadline: Option<Instant>,
+    bar: ProgressBar,
+}
+
+/// A task's learning curves.
+type Picture = (&'static str, String);
+
+impl<'a> Study<'a> {
+    fn new(options: &'a Options) -> Result<Self> {
+        let number = |given: Option<u64>| given.map(usize::try_from).transpose();
+        let jobs = match number(options.jobs)? {
+            Some(jobs) => jobs,
+            None => std::thread::available_parallelism()?.get(),
+        };
+        let seconds = options.budget_seconds.map(Duration::from_secs);
+        Ok(Self {
+            options,
+            cells: Cells {
+                folder: workspace().join("target/studies/sequential"),
+                seeds: number(options.seeds)?,
+                few_seeds: number(options.few_seeds)?,
+                steps: options.steps,
+                steps_large: options.steps_large,
+                optional: options.best_of_n,
+            },
+            jobs,
+            deadline: seconds.and_then(|seconds| Instant::now().checked_add(seconds)),
+            bar: bar(),
+        })
+    }
+
+    /// Makes what is not there, as long as the budget lasts.
+    fn make(&self) -> Result<()> {
+        let only = &self.options.only;
+        let chosen = |row: &Row| only.is_empty() || only.iter().any(|name| name == row.task);
+        let plan = self.cells.plan(chosen);
+        let costs = match only.is_empty() {
+            true => self.cost_plan(),
+            false => Vec::new(),
+        };
+        let folder = &self.cells.folder;
+        if self.options.fresh {
+            for &wanted in &plan {
+                self.cells.forget(wanted)?;
+            }
+            for &options in &costs {
+                cost::forget(folder, options)?;
+            }
+        }
+        let mut missing = Vec::new();
+        let mut steps = 0;
+        for &wanted in &plan {
+            if self.cells.find(wanted)?.is_none() {
+                steps += self.cells.config(wanted)?.0.steps;
+                missing.push(wanted);
+            }
+        }
+        eprintln!(
+            "{} runs; {} found finished in {}, {} to train",
+            plan.len(),
+            plan.len() - missing.len(),
+            folder.display(),
+            missing.len()
+        );
+        // First, while nothing else runs.
+        for options in costs {
+            if cost::find(folder, options)?.is_none() && !self.is_over() {
+                cost::make(folder, options)?;
+            }
+        }
+        self.bar.set_length(steps);
+        self.train(missing)?;
+        self.bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn cost_plan(&self) -> Vec<cost::Options> {
+        match self.options.cost_updates {
+            0 => Vec::new(),
+            updates => cost::plan(updates),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Trains cells in their order, so many at a time; the first error ends it.
+    fn train(&self, cells: Vec<Wanted>) -> Result<()> {
+        let queue = Mutex::new(cells.into_iter());
+        let failed = AtomicBool::new(false);
+        let work = || -> Result<()> {
+            while !self.is_over() && !failed.load(Ordering::Relaxed) {
+                let next = queue.lock().map_err(|_| anyhow!("a run panicked"))?.next();
+                let Some(wanted) = next else {
+                    break;
+                };
+                let made = self.cells.make(wanted, &|steps| self.bar.inc(steps));
+                let run = made.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+                self.say(wanted, &run);
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.jobs).map(|_| scope.spawn(work)).collect();
+            let join = |worker: std::thread::ScopedJoinHandle<'_, Result<()>>| {
+                let joined = worker.join();
+                joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            workers.into_iter().map(join).collect()
+        })
+    }
+
+    fn say(&self, wanted: Wanted, run: &Run) {
+        let optimum = run
+            .optimum
+            .map_or(String::new(), |best| format!(" of {best:.3}"));
+        let line = format!(
+            "{} by {}, seed {}: {:.3}{optimum}, {:.0} s",
+            wanted.row.task, wanted.method.name, wanted.seed, run.value, run.seconds
+        );
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+
+    /// What lies finished, of all tasks, and the curves of the large ones.
+    fn findings(&self) -> Result<(Findings, Vec<Picture>)> {
+        let methods: Vec<&'static Method> = self.cells.methods().collect();
+        let (mut rows, mut pictures) = (Vec::new(), Vec::new());
+        for row in &ROWS {
+            let cells = methods
+                .iter()
+                .map(|&method| self.runs(row, method))
+                .collect::<Result<Vec<_>>>()?;
+            let (config, task) = self.cells.config(Wanted {
+                row,
+                method: &ANNEALED,
+                seed: 0,
+            })?;
+            let optimum = task.optimum();
+            rows.push(RowFindings::new(row, optimum, config.steps, &cells));
+            if row.group == Group::Large {
+                let curves: Vec<(&'static str, Vec<Run>)> = cells
+                    .into_iter()
+                    .map(|(method, _, runs)| (method.name, runs))
+                    .collect();
+                let picture = curve::draw(row, optimum, &curves);
+                pictures.extend(picture.map(|svg| (row.task, svg)));
+            }
+        }
+        let planned = self.cost_plan();
+        let found = (planned.iter()).map(|&options| cost::find(&self.cells.folder, options));
+        let costs: Vec<Cost> = found.filter_map(Result::transpose).collect::<Result<_>>()?;
+        let facts = |method: &&'static Method| -> Result<MethodFacts> {
+            let (config, _): (Config, _) = method.config(&ROWS[0], 0, None)?;
+            Ok(MethodFacts {
+                name: method.name,
+                description: method.description,
+                arms: config.arm_names().into_iter().map(ArmName::name).collect(),
+            })
+        };
+        let findings = Findings {
+            study: "sequential",
+            command: self.command(),
+            commit: commit()?,
+            sources: SOURCES,
+            date: today(),
+            jobs: self.jobs,
+            methods: methods.iter().map(facts).collect::<Result<_>>()?,
+            rows,
+            costs_missing: planned.len() - costs.len(),
+            costs,
+        };
+        Ok((findings, pictures))
+    }
+
+    /// A method's runs on a task: how many were asked for, and those there are.
+    fn runs(
+        &self,
+        row: &'static Row,
+        method: &'static Method,
+    ) -> Result<(&'static Method, usize, Vec<Run>)> {
+        let wanted = self.cells.seeds_of(row, method);
+        let find = |seed| self.cells.find(Wanted { row, method, seed });
+        let runs = (0..wanted as u64).map(find).filter_map(Result::transpose);
+        Ok((method, wanted, runs.collect::<Result<_>>()?))
+    }
+
+    /// Writes the pictures beside the page; what came of each: the task and its path from there.
+    fn write_pictures(&self, pictures: &[Picture]) -> Result<Vec<(&'static str, String)>> {
+        let out = &self.options.out;
+        let stem = (out.file_stem().and_then(|stem| stem.to_str()))
+            .with_context(|| format!("--out {}: expected the name of a file", out.display()))?;
+        let folder = out.parent().unwrap_or(Path::new(".")).join(stem);
+        if !pictures.is_empty() {
+            fs::create_dir_all(&folder)?;
+        } else if let Some(parent) = folder.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let write = |(task, svg): &Picture| -> Result<_> {
+            atomic::write(&folder.join(format!("{task}.svg")), svg.as_bytes())?;
+            Ok((*task, format!("{stem}/{task}.svg")))
+        };
+        pictures.iter().map(write).collect()
+    }
+
+    /// The command that repeats the study, in the words that decide its figures.
+    fn command(&self) -> String {
+        let mut command = "cargo xtask study sequential".to_owned();
+        let options = self.options;
+        for (flag, value) in [
+            ("seeds", options.seeds),
+            ("few-seeds", options.few_seeds),
+            ("steps", options.steps),
+            ("steps-large", options.steps_large),
+        ] {
+            if let Some(value) = value {
+                command += &format!(" --{flag} {value}");
+            }
+        }
+        if options.best_of_n {
+            command += " --best-of-n";
+        }
+        if options.cost_updates != 20 {
+            command += &format!(" --cost-updates {}", options.cost_updates);
+        }
+        command
+    }
+}

@@ -16,9 +16,11 @@ pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String
     line(format!("# A team for `{}`\n", manifest.task));
     line(format!("The task: {}.\n", task.description()));
     line("| expected return of | |\n|---|---|".to_owned());
+    let interval = returns.exported_interval;
     line(format!(
-        "| the exported images, greedy | {} |",
-        number(Some(returns.exported))
+        "| the exported images, greedy | {}{} |",
+        number(Some(returns.exported)),
+        interval.map_or(String::new(), |half| format!(" ± {half:.4}")),
     ));
     line(format!(
         "| the product of marginals, greedy | {} |",
@@ -60,10 +62,20 @@ pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String
         count(manifest.env_steps),
         manifest.command,
     ));
-    line(
-        "\n`agent-<i>.golden.json` holds observations with the logits (as the bits of f32 values) \
-         and the greedy actions that every device must give for them."
-            .to_owned(),
-    );
+    if interval.is_some() {
+        line(
+            "\nReturns are means over episodes, ± half of the 95 % interval where it is given; that \
+             of the joint policy is one over a few episodes."
+                .to_owned(),
+        );
+    }
+    let what = match task.spec().is_continuous() {
+        true => "the greedy actions (as the bits of f32 values)",
+        false => "the logits (as the bits of f32 values) and the greedy actions",
+    };
+    line(format!(
+        "\n`agent-<i>.golden.json` holds observations with {what} that every device must give for \
+         them."
+    ));
     card
 }

@@ -26,9 +26,16 @@ use crate::team::{
 
 pub use weights::{WeightsError, activation_word};
 
-/// Steps of the episodes by which exported images are judged where their game cannot be
-/// enumerated, were all as long as can be; and the fewest such episodes.
-const JUDGED: [usize; 2] = [10_000, 100];
+/// Most steps of the episodes by which images are judged where they have no exact value, were all
+/// as long as can be; most of those episodes, and fewest whatever their length.
+const JUDGED: [usize; 3] = [200_000, 10_000, 100];
+
+/// Episodes by which images are judged where they have no exact value, in a task whose episodes
+/// have at most `horizon` steps.
+pub fn judging_episodes(horizon: usize) -> usize {
+    let [steps, most, fewest] = JUDGED;
+    (steps / horizon.max(1)).clamp(fewest, most)
+}
 
 /// Why a team cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -89,10 +96,11 @@ pub struct Facts {
     pub arm_index: usize,
     /// Environment steps of the whole run.
     pub env_steps: u64,
-    /// J(π_J), where the arm has a joint policy and the game can be enumerated.
+    /// J(π_J), where the arm has a joint policy: exact in a game that can be enumerated, else its
+    /// mean over the episodes of the curve.
     pub joint: Option<f64>,
     /// J(∏ π_i) and its greedy version by the trainer's arithmetic, where the game can be
-    /// enumerated.
+    /// enumerated; the images say it themselves in anything else.
     pub product: Option<[f64; 2]>,
 }
 
@@ -248,16 +256,16 @@ fn manifest(
     actors: &Actors,
     facts: Facts,
 ) -> Result<Manifest, StepError> {
-    let [steps, fewest] = JUDGED;
-    let episodes = (steps / task.spec().horizon).max(fewest);
-    let value = |choice| match task.game() {
-        Some(game) => actors.exact(game, choice),
-        None => (actors.play(task, episodes, config.seed, choice)).map(|returns| returns.mean),
+    let episodes = judging_episodes(task.spec().horizon);
+    let value = |choice| match actors.exact_value(task, choice)? {
+        Some(exact) => Ok((exact, None)),
+        None => (actors.play(task, episodes, config.seed, choice))
+            .map(|returns| (returns.mean, returns.interval())),
     };
-    let exported = value(Choice::Greedy)?;
+    let (exported, exported_interval) = value(Choice::Greedy)?;
     let [product, greedy] = match facts.product {
         Some(product) => product,
-        None => [value(Choice::Sampled)?, exported],
+        None => [value(Choice::Sampled)?.0, exported],
     };
     let entry = |(agent, image): (usize, &AlignedImage)| AgentEntry {
         image: format!("agent-{agent}.image"),
@@ -287,6 +295,7 @@ fn manifest(
             product,
             greedy,
             exported,
+            exported_interval,
         },
         versions: Versions {
             consort: env!("CARGO_PKG_VERSION").to_owned(),

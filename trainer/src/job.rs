@@ -1,7 +1,7 @@
 //! One job: some replicas of one arm, trained side by side, kept and taken up again.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use candle_core::Result;
 use rand_core::Rng;
@@ -20,9 +20,6 @@ use crate::train::{Record, Snapshot, Training};
 /// How many records an arm leaves.
 const RECORDS: u64 = 100;
 
-/// How long a job trains at most before its state is kept. Nothing depends on it.
-const KEEP_EVERY: Duration = Duration::from_secs(20);
-
 /// One replica of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lane {
@@ -40,8 +37,24 @@ pub struct Job<'a> {
     /// Each lane's own.
     seeds: Vec<u64>,
     name: String,
-    /// Its state when it stopped last.
-    stopped: Mutex<Option<Vec<u8>>>,
+    /// Where it stopped last.
+    stopped: Mutex<Option<Stopped>>,
+}
+
+/// A job between two calls to train it.
+struct Stopped {
+    state: Vec<u8>,
+    /// Environment steps, of which `progress` has been told.
+    env_steps: u64,
+}
+
+/// A job being trained.
+struct Learner {
+    /// Updates done.
+    done: u64,
+    algorithm: Box<dyn Algorithm>,
+    runner: Runner,
+    progress: Vec<Progress>,
 }
 
 /// How far one lane has come.
@@ -131,45 +144,26 @@ impl<'a> Job<'a> {
         let spec = self.tasks[0].spec();
         let budget = config.budget(&spec);
         let time = config.rollout_length(&spec);
-        let mut algorithm = self.kind.make(
-            &spec,
-            &config.network,
-            &config.update,
-            &self.seeds,
-            training.device,
-        )?;
-        let named = |seed: &u64| Stream::new(*seed, "environment", 0);
-        let normalisation = match config.normalise_observations {
-            true => Normalisation::measured(&spec, self.lanes.len()),
-            false => Normalisation::default(),
+        // An arm that goes on is kept apart: selection must see it as it was before.
+        let name = match updates > budget.updates {
+            true => format!("{}-polish", self.name),
+            false => self.name.clone(),
         };
-        let tasks: Vec<Task> = self.tasks.iter().map(|&task| task.clone()).collect();
-        let streams = self.seeds.iter().map(named).collect();
-        let mut runner = Runner::new(&tasks, config.batch, streams, normalisation);
-        let mut progress = vec![Progress::default(); self.lanes.len()];
-        let mut done = 0;
-        let stopped = self
-            .stopped
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let in_memory = stopped.is_some();
-        if let Some(bytes) = stopped.or_else(|| training.store.load(&self.name)) {
-            let kept: Kept = postcard::from_bytes(&bytes).map_err(candle_core::Error::wrap)?;
-            algorithm.restore(&kept.algorithm)?;
-            runner.restore(kept.runner)?;
-            (done, progress) = (kept.updates, kept.progress);
-            if !in_memory {
-                (training.progress)(progress.iter().map(Progress::env_steps).sum());
-            }
-        }
-        let judge = Judge::new(&tasks, &spec, budget.curve_episodes);
+        let (mut learner, mut state) = self.take_up(&name, training)?;
+        let judge = Judge::new(&self.tasks(), &spec, budget.curve_episodes);
         let mut kept_at = Instant::now();
-        while done < updates {
+        while learner.done < updates {
+            let Learner {
+                done,
+                algorithm,
+                runner,
+                progress,
+            } = &mut learner;
             let batch = runner.collect(time, |seen| algorithm.act(seen))?;
-            let share = (done as f64 / budget.updates as f64).min(1.0);
+            let share = (*done as f64 / budget.updates as f64).min(1.0);
             let metrics = algorithm.update(&batch, share)?;
-            done += 1;
+            *done += 1;
+            let done = *done;
             let mut taken = 0;
             for (replica, progress) in progress.iter_mut().enumerate() {
                 progress.env_steps += batch.env_steps(replica);
@@ -180,7 +174,7 @@ impl<'a> Job<'a> {
                 let curve = last || is_due(done, budget.updates, CURVE_POINTS);
                 let values = match judge.plays() && !curve {
                     true => vec![(None, 0); self.lanes.len()],
-                    false => judge.values(&runner, algorithm.as_ref(), &self.seeds, done)?,
+                    false => judge.values(runner, algorithm.as_ref(), &self.seeds, done)?,
                 };
                 for (replica, progress) in progress.iter_mut().enumerate() {
                     let (values, steps) = values[replica];
@@ -209,22 +203,108 @@ impl<'a> Job<'a> {
                 }
             }
             (training.progress)(taken);
-            if last || kept_at.elapsed() >= KEEP_EVERY {
-                let kept = Kept {
-                    updates: done,
-                    algorithm: algorithm.save()?,
-                    runner: runner.save(),
-                    progress: progress.clone(),
-                };
-                let bytes = postcard::to_stdvec(&kept).map_err(candle_core::Error::wrap)?;
-                training.store.keep(&self.name, &bytes)?;
-                if last {
-                    *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
-                }
+            if last || kept_at.elapsed() >= training.keep_every {
+                state = learner.save()?;
+                training.store.keep(&name, &state)?;
+                self.show_records(&learner, training)?;
                 kept_at = Instant::now();
             }
         }
-        Ok(std::iter::zip(self.lanes.iter().copied(), progress).collect())
+        let env_steps = learner.env_steps();
+        *self.stopped() = Some(Stopped { state, env_steps });
+        Ok(std::iter::zip(self.lanes.iter().copied(), learner.progress).collect())
+    }
+
+    /// The learner as it was kept under `name`, else as it stopped last, else at its start; and
+    /// its state, empty at the start.
+    fn take_up(&self, name: &str, training: &Training<'_>) -> Result<(Learner, Vec<u8>)> {
+        let stopped = self.stopped().take();
+        let told = stopped.as_ref().map_or(0, |stopped| stopped.env_steps);
+        if let Some(state) = training.store.load(name) {
+            let mut learner = self.begin(training)?;
+            match learner.restore(&state) {
+                Ok(()) => {
+                    (training.progress)(learner.env_steps().saturating_sub(told));
+                    self.show_records(&learner, training)?;
+                    return Ok((learner, state));
+                }
+                Err(error) => training.store.refused(name, &error.to_string()),
+            }
+        }
+        let mut learner = self.begin(training)?;
+        let state = stopped.map(|stopped| stopped.state).unwrap_or_default();
+        if !state.is_empty() {
+            learner.restore(&state)?;
+        }
+        Ok((learner, state))
+    }
+
+    fn begin(&self, training: &Training<'_>) -> Result<Learner> {
+        let config = training.config;
+        let spec = self.tasks[0].spec();
+        let named = |seed: &u64| Stream::new(*seed, "environment", 0);
+        let normalisation = match config.normalise_observations {
+            true => Normalisation::measured(&spec, self.lanes.len()),
+            false => Normalisation::default(),
+        };
+        let streams = self.seeds.iter().map(named).collect();
+        Ok(Learner {
+            done: 0,
+            algorithm: self.kind.make(
+                &spec,
+                &config.network,
+                &config.update,
+                &self.seeds,
+                training.device,
+            )?,
+            runner: Runner::new(&self.tasks(), config.batch, streams, normalisation),
+            progress: vec![Progress::default(); self.lanes.len()],
+        })
+    }
+
+    fn show_records(&self, learner: &Learner, training: &Training<'_>) -> Result<()> {
+        for (lane, progress) in self.lanes.iter().zip(&learner.progress) {
+            training.store.recorded(lane.arm, &progress.records)?;
+        }
+        Ok(())
+    }
+
+    fn tasks(&self) -> Vec<Task> {
+        self.tasks.iter().map(|&task| task.clone()).collect()
+    }
+
+    fn stopped(&self) -> MutexGuard<'_, Option<Stopped>> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Learner {
+    fn env_steps(&self) -> u64 {
+        self.progress.iter().map(Progress::env_steps).sum()
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        let kept = Kept {
+            updates: self.done,
+            algorithm: self.algorithm.save()?,
+            runner: self.runner.save(),
+            progress: self.progress.clone(),
+        };
+        postcard::to_stdvec(&kept).map_err(candle_core::Error::wrap)
+    }
+
+    /// Goes on from a saved state. After an error it is in no state to be used.
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let kept: Kept = postcard::from_bytes(state).map_err(candle_core::Error::wrap)?;
+        let (found, expected) = (kept.progress.len(), self.progress.len());
+        if found != expected {
+            let message = format!("found {found} arms, expected {expected}");
+            return Err(candle_core::Error::msg(message));
+        }
+        self.algorithm.restore(&kept.algorithm)?;
+        self.runner.restore(kept.runner)?;
+        (self.done, self.progress) = (kept.updates, kept.progress);
+        Ok(())
     }
 }
 

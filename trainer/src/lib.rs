@@ -2,6 +2,7 @@
 
 pub mod algo;
 pub mod atomic;
+pub mod checkpoint;
 pub mod config;
 pub mod env;
 pub mod error;

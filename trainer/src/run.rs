@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Device;
 
+use crate::checkpoint::Checkpoints;
 use crate::config::Config;
 use crate::env::Task;
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::export::{Facts, export};
 use crate::report::curve;
 use crate::run_folder::RunFolder;
 use crate::team::Team;
-use crate::train::{Outcome, Record, train};
+use crate::train::{KEEP_EVERY, Outcome, Record, Training};
 
 /// A finished run.
 pub struct Finished {
@@ -25,14 +26,35 @@ pub struct Finished {
     pub time: Duration,
 }
 
+/// Who watches a run: called from any thread.
+pub struct Watch<'a> {
+    /// Hears of environment steps taken, be it now or before the run was interrupted.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+    /// Hears, in a line, of what is worth knowing though it stops nothing.
+    pub note: &'a (dyn Fn(&str) + Sync),
+    /// How long a job trains at most before its state is kept; [`KEEP_EVERY`] serves well.
+    pub keep_every: Duration,
+}
+
+impl Default for Watch<'_> {
+    /// Nobody.
+    fn default() -> Self {
+        Self {
+            progress: &|_| {},
+            note: &|_| {},
+            keep_every: KEEP_EVERY,
+        }
+    }
+}
+
 /// Trains every arm of `config` on `task`, keeps the best and writes everything into `folder`,
-/// the team last. `progress` hears, from any thread, of environment steps taken.
+/// the team last. A run that was interrupted there goes on from its checkpoints, to the same bits.
 pub fn run(
     config: &Config,
     task: &Task,
     device: &Device,
     folder: &RunFolder,
-    progress: &(dyn Fn(u64) + Sync),
+    watch: &Watch<'_>,
 ) -> Result<Finished, Error> {
     let start = Instant::now();
     // Arms run side by side on the processor; a GPU is kept busy by one.
@@ -41,7 +63,16 @@ pub fn run(
         _ => 1,
     };
     let tasks = std::slice::from_ref(task);
-    let outcomes = train(config, tasks, &[config.seed], device, threads, progress)?;
+    let store = Checkpoints::new(folder, config, watch.keep_every, watch.note);
+    let training = Training {
+        config,
+        device,
+        threads,
+        progress: watch.progress,
+        store: &store,
+        keep_every: watch.keep_every,
+    };
+    let outcomes = training.run(tasks, &[config.seed])?;
     let outcome = outcomes.into_iter().next().expect("an outcome a run");
 
     let records = outcome
@@ -58,9 +89,12 @@ pub fn run(
         arm_index: outcome.selection.chosen,
         env_steps: outcome.env_steps(),
         joint: best.values.and_then(|values| values.joint),
-        product: best.values.map(|values| [values.product, values.greedy]),
+        // A curve's few episodes would say less than those that judge the images.
+        product: (best.values.filter(|_| task.game().is_some()))
+            .map(|values| [values.product, values.greedy]),
     };
     let team = export(&folder.team(), config, task, &best.marginals, facts)?;
+    folder.remove_checkpoints()?;
     Ok(Finished {
         outcome,
         team,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! config.toml     first: everything needed to repeat the run
+//! checkpoint/     while the run is unfinished: where its jobs are, to go on from
 //! metrics.jsonl   what was measured, arm by arm
 //! curve.svg       what was learned, at one glance
 //! team/           last, in one rename: where it is, the run is finished
@@ -58,6 +59,9 @@ pub struct RunFolder {
 const METRICS: &str = "metrics.jsonl";
 const CURVE: &str = "curve.svg";
 const TEAM: &str = "team";
+const CHECKPOINT: &str = "checkpoint";
+/// How a job's checkpoint is called.
+const JOB: [&str; 2] = ["job-", ".bin"];
 
 impl RunFolder {
     /// Where a run goes that is not told where, if the place is free.
@@ -69,7 +73,7 @@ impl RunFolder {
     /// The folder of a run: `out`, or else `runs/<task>-<method>-seed<N>` with -2, -3, … where
     /// that name has gone to another run or to a finished one.
     ///
-    /// The same run, unfinished (its process was killed), starts over in its own folder.
+    /// The same run, unfinished (its process was killed), goes on in its own folder.
     pub fn open(config: &Config, out: Option<&Path>) -> Result<Self, FolderError> {
         if let Some(out) = out {
             return Self::claim(config, out);
@@ -112,7 +116,7 @@ impl RunFolder {
                 File::create_new(&file)
                     .map_err(|error| just_begun(WriteError::at(&file)(error)))?;
             }
-            Some(names) => stranger(&names).map_or(Ok(()), |holds| Err(taken(holds)))?,
+            Some(names) => stranger(path, &names)?.map_or(Ok(()), |holds| Err(taken(holds)))?,
         }
         let lock = OpenOptions::new().read(true).write(true).open(&file);
         let mut lock = lock.map_err(WriteError::at(&file))?;
@@ -125,7 +129,7 @@ impl RunFolder {
             Err(TryLockError::Error(error)) => return Err(WriteError::at(&file)(error).into()),
         }
         // Another process may have finished a run between the look and the lock.
-        if let Some(holds) = names(path)?.and_then(|names| stranger(&names)) {
+        if let Some(holds) = stranger(path, &names(path)?.unwrap_or_default())? {
             return Err(taken(holds));
         }
         if !complete(&mut lock, text.as_bytes()).map_err(WriteError::at(&file))? {
@@ -146,6 +150,47 @@ impl RunFolder {
     /// Where its team will be.
     pub fn team(&self) -> PathBuf {
         self.path.join(TEAM)
+    }
+
+    /// Whether it holds checkpoints to go on from.
+    pub fn has_checkpoints(&self) -> bool {
+        let names = names(&self.path.join(CHECKPOINT)).ok().flatten();
+        names.is_some_and(|names| names.iter().any(|name| is_checkpoint(name)))
+    }
+
+    /// Where the checkpoint called `name` is, or would be.
+    pub fn checkpoint(&self, name: &str) -> PathBuf {
+        self.path.join(CHECKPOINT).join(format!("{name}{}", JOB[1]))
+    }
+
+    /// The bytes of the checkpoint called `name`, if there is one.
+    ///
+    /// # Errors
+    /// What the system says to reading it.
+    pub fn read_checkpoint(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.checkpoint(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the checkpoint called `name`, a job's, over the one before.
+    pub fn write_checkpoint(&self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        let folder = self.path.join(CHECKPOINT);
+        fs::create_dir_all(&folder).map_err(WriteError::at(&folder))?;
+        atomic::write(&self.checkpoint(name), bytes)
+    }
+
+    /// Removes every checkpoint: the run is over.
+    pub fn remove_checkpoints(&self) -> Result<(), WriteError> {
+        let folder = self.path.join(CHECKPOINT);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(WriteError::at(&folder)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes `metrics.jsonl`, one record a line.
@@ -197,15 +242,40 @@ fn names(path: &Path) -> Result<Option<Vec<String>>, FolderError> {
     }
 }
 
-/// What, of these names in a folder, an unfinished run has not left there.
-fn stranger(names: &[String]) -> Option<String> {
+/// What, of these `names` in the folder `path`, an unfinished run has not left there.
+fn stranger(path: &Path, names: &[String]) -> Result<Option<String>, FolderError> {
     let holds = |wanted| names.iter().any(|name| name == wanted);
     if holds(CONFIG) && holds(TEAM) {
-        return Some("a finished run".to_owned());
+        return Ok(Some("a finished run".to_owned()));
     }
-    let ours = |name: &str| name == CONFIG || is_leftover(name);
+    let ours = |name: &str| [CONFIG, CHECKPOINT].contains(&name) || is_leftover(name);
     let mut others = names.iter().filter(|name| !holds(CONFIG) || !ours(name));
-    others.next().map(|name| format!("`{name}`"))
+    if let Some(name) = others.next() {
+        return Ok(Some(format!("`{name}`")));
+    }
+    let kept = match holds(CHECKPOINT) {
+        true => self::names(&path.join(CHECKPOINT))?.unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let mut others = kept
+        .iter()
+        .filter(|name| !is_checkpoint(name) && !is_checkpoint_leftover(name));
+    Ok(others.next().map(|name| format!("`{CHECKPOINT}/{name}`")))
+}
+
+/// Whether a file in `checkpoint/` is the state of a job.
+fn is_checkpoint(name: &str) -> bool {
+    let [start, end] = JOB;
+    name.starts_with(start) && name.ends_with(end)
+}
+
+/// Whether a file in `checkpoint/` was to become one.
+fn is_checkpoint_leftover(name: &str) -> bool {
+    let of = name.strip_prefix('.').and_then(|rest| {
+        let end = rest.find(JOB[1])? + JOB[1].len();
+        rest.get(..end)
+    });
+    of.is_some_and(|of| is_checkpoint(of) && atomic::is_temporary_of(name, of))
 }
 
 /// Whether starting over removes what has this name.
@@ -214,8 +284,16 @@ fn is_leftover(name: &str) -> bool {
     [METRICS, CURVE].contains(&name) || [CONFIG, METRICS, CURVE, TEAM].into_iter().any(temporary)
 }
 
-/// Removes what an unfinished run left, but for its configuration.
+/// Removes what an unfinished run left, but for its configuration and its checkpoints.
 fn clear(path: &Path) -> io::Result<()> {
+    clear_of(path, is_leftover)?;
+    match clear_of(&path.join(CHECKPOINT), is_checkpoint_leftover) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn clear_of(path: &Path, is_leftover: impl Fn(&str) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         if !is_leftover(&entry.file_name().to_string_lossy()) {
@@ -263,6 +341,37 @@ mod tests {
     fn refused(result: Result<RunFolder, FolderError>, expected: &str) {
         let message = result.err().expect("a refusal").to_string();
         assert!(message.contains(expected), "{message:?} lacks {expected:?}");
+    }
+
+    #[test]
+    fn checkpoints_stay_until_the_run_is_over_and_nothing_else_is_taken_for_one() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("run");
+        let run = open(&path, 0).unwrap();
+        assert!(!run.has_checkpoints());
+        assert_eq!(run.read_checkpoint("job-0-0").unwrap(), None);
+        run.write_checkpoint("job-0-0", b"one").unwrap();
+        run.write_checkpoint("job-0-0", b"two").unwrap();
+        drop(run);
+        // As a kill while the next was being written would leave it.
+        let half = path.join(CHECKPOINT).join(".job-0-0.bin.7.0.tmp");
+        fs::write(&half, b"thr").unwrap();
+        let run = open(&path, 0).unwrap();
+        assert!(run.has_checkpoints() && !half.exists());
+        assert_eq!(run.read_checkpoint("job-0-0").unwrap().unwrap(), b"two");
+        drop(run);
+        refused(open(&path, 1), "another configuration");
+        let mine = path.join(CHECKPOINT).join("notes.txt");
+        fs::write(&mine, b"mine").unwrap();
+        refused(open(&path, 0), "found `checkpoint/notes.txt`");
+        fs::remove_file(&mine).unwrap();
+        let run = open(&path, 0).unwrap();
+        run.remove_checkpoints().unwrap();
+        run.remove_checkpoints().unwrap();
+        assert!(!path.join(CHECKPOINT).exists());
+        drop(run);
+        fs::write(path.join(CHECKPOINT), b"mine").unwrap();
+        refused(open(&path, 0), "found a file");
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub struct Selection {
     pub chosen: usize,
     /// The last evaluation of every arm, in order (none where there was nothing to choose).
     pub evaluations: Vec<Option<Evaluation>>,
+    /// Every round's evaluations, an entry an arm (none of those that did not stand in it). Only
+    /// those of one round compare: the episodes are other ones in the next.
+    pub rounds: Vec<Vec<Option<Evaluation>>>,
     env_steps: u64,
 }
 
@@ -53,7 +56,7 @@ pub struct Entrant {
 pub(crate) struct Selector<'a> {
     task: &'a Task,
     seed: u64,
-    rounds: u64,
+    rounds: Vec<Vec<Option<Evaluation>>>,
     /// Entrants of the last round, best first.
     ranking: Vec<Entrant>,
     evaluations: Vec<Option<Evaluation>>,
@@ -66,7 +69,7 @@ impl<'a> Selector<'a> {
         Self {
             task,
             seed,
-            rounds: 0,
+            rounds: Vec::new(),
             ranking: Vec::new(),
             evaluations: vec![None; arms],
             env_steps: 0,
@@ -75,8 +78,7 @@ impl<'a> Selector<'a> {
 
     /// Ranks `entrants` by `episodes` episodes each.
     pub(crate) fn round(&mut self, entrants: &[Entrant], episodes: usize) {
-        let seed = Stream::new(self.seed, "evaluation", self.rounds).next_u64();
-        self.rounds += 1;
+        let seed = Stream::new(self.seed, "evaluation", self.rounds.len() as u64).next_u64();
         let mut of_round: Vec<Option<f64>> = vec![None; self.evaluations.len()];
         let mut scored: Vec<(f64, &Entrant)> = Vec::with_capacity(entrants.len());
         for entrant in entrants {
@@ -89,12 +91,13 @@ impl<'a> Selector<'a> {
             *best = best.max(mean);
             scored.push((mean, entrant));
         }
-        for (arm, mean) in of_round.into_iter().enumerate() {
-            if let Some(mean) = mean {
-                let episodes = episodes as u64;
-                self.evaluations[arm] = Some(Evaluation { episodes, mean });
-            }
+        let episodes = episodes as u64;
+        let evaluation = |mean: Option<f64>| mean.map(|mean| Evaluation { episodes, mean });
+        let round: Vec<Option<Evaluation>> = of_round.into_iter().map(evaluation).collect();
+        for (last, now) in self.evaluations.iter_mut().zip(&round) {
+            *last = now.or(*last);
         }
+        self.rounds.push(round);
         // A stable sort: of equals, the earlier stays ahead.
         scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         self.ranking = scored
@@ -129,6 +132,7 @@ impl<'a> Selector<'a> {
         let selection = Selection {
             chosen: best.arm,
             evaluations: self.evaluations,
+            rounds: self.rounds,
             env_steps: self.env_steps,
         };
         (best, selection)

@@ -52,7 +52,7 @@ pub enum TeamError {
     },
     /// The run has no team yet.
     #[error(
-        "{}: the run is unfinished; `consort train --config {}/config.toml --out {}` starts it over",
+        "{}: the run is unfinished; `consort train --config {}/config.toml --out {}` goes on with it",
         path.display(), path.display(), path.display()
     )]
     Unfinished {

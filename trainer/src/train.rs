@@ -11,6 +11,7 @@
 //! kept in a [`Store`] and taken up again.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use candle_core::{Device, Result};
 use rayon::ThreadPoolBuilder;
@@ -117,6 +118,20 @@ pub trait Store: Sync {
     /// # Errors
     /// When the machine refuses.
     fn keep(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Told that no job can go on from what was kept under `name`: it starts over.
+    fn refused(&self, name: &str, why: &str) {
+        let _ = (name, why);
+    }
+
+    /// Told what an arm has recorded so far, whenever its job's state is kept or taken up.
+    ///
+    /// # Errors
+    /// When the machine refuses to write it down.
+    fn recorded(&self, arm: usize, records: &[Record]) -> Result<()> {
+        let _ = (arm, records);
+        Ok(())
+    }
 }
 
 /// Keeps nothing.
@@ -136,6 +151,9 @@ impl Store for NoStore {
 /// fewer would spend the time launching operations. (A GPU takes all it can get.)
 const LANES: usize = 16;
 
+/// How long a job trains before its state is kept, where nobody says otherwise.
+pub const KEEP_EVERY: Duration = Duration::from_secs(20);
+
 /// What runs have in common.
 pub struct Training<'a> {
     /// Their configuration, but for the seed.
@@ -148,6 +166,9 @@ pub struct Training<'a> {
     pub progress: &'a (dyn Fn(u64) + Sync),
     /// Where unfinished jobs are kept.
     pub store: &'a dyn Store,
+    /// How long a job trains at most, give or take an update, before its state is kept. No result
+    /// depends on it.
+    pub keep_every: Duration,
 }
 
 /// Trains one run a (task, seed) pair; the tasks have one shape (agents, spaces). `threads`
@@ -166,6 +187,7 @@ pub fn train(
         threads,
         progress,
         store: &NoStore,
+        keep_every: KEEP_EVERY,
     };
     training.run(tasks, seeds)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use consort_trainer::error::Error;
-use consort_trainer::export::ExportError;
+use consort_trainer::export::{ExportError, judging_episodes};
 use consort_trainer::report::table::{Align, Table};
 use consort_trainer::report::{count, number};
 use consort_trainer::team::{Choice, Team};
@@ -16,9 +16,9 @@ use super::{Page, whole_number};
 pub(super) struct Args {
     /// A finished run's folder or a team's
     team: PathBuf,
-    /// Episodes to play
-    #[arg(long, default_value_t = 10_000, value_parser = whole_number::<1, { u32::MAX as i64 }>)]
-    episodes: i64,
+    /// Episodes to play [default: 10000, fewer of long ones: 200000 steps, at least 100 episodes]
+    #[arg(long, value_parser = whole_number::<1, { u32::MAX as i64 }>)]
+    episodes: Option<i64>,
     /// Seed of the episodes and of the agents' dice
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -34,13 +34,15 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
     } else {
         Choice::Sampled
     };
-    let episodes = args.episodes as usize;
+    let usual = || judging_episodes(team.task.spec().horizon);
+    let episodes = args
+        .episodes
+        .map_or_else(usual, |episodes| episodes as usize);
     let returns = (team.actors)
         .play(&team.task, episodes, args.seed, choice)
         .map_err(ExportError::Step)?;
-    let exact = (team.task.game())
-        .map(|game| team.actors.exact(game, choice))
-        .transpose()
+    let exact = (team.actors)
+        .exact_value(&team.task, choice)
         .map_err(ExportError::Step)?;
 
     let actions = if args.greedy { "greedy" } else { "sampled" };
@@ -57,7 +59,13 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
     table.row([
         "exact".to_owned(),
         number(exact),
-        "by enumeration".to_owned(),
+        match (exact, team.task.problem()) {
+            (None, Some(_)) if !args.greedy => "with --greedy only",
+            (None, _) => "unknown",
+            (Some(_), Some(_)) => "over every history",
+            (Some(_), None) => "by enumeration",
+        }
+        .to_owned(),
     ]);
     table.row([
         "optimum".to_owned(),
@@ -78,7 +86,8 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             "team": team.folder,
             "team_id": manifest.team,
             "actions": actions,
-            "episodes": args.episodes,
+            "episodes": returns.episodes,
+            "env_steps": returns.env_steps,
             "seed": args.seed,
             "mean": returns.mean,
             "interval": returns.interval(),

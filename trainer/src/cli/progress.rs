@@ -1,9 +1,13 @@
 //! The progress bar: on stderr, and only where a person looks.
 
 use std::io::{IsTerminal, stderr};
+use std::process::exit;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+/// The exit code of a process that a person ended with Ctrl-C, as shells give it.
+const INTERRUPTED: i32 = 128 + 2;
 
 /// A bar of environment steps.
 pub(super) struct Progress(ProgressBar);
@@ -17,12 +21,25 @@ impl Progress {
         let style = ProgressStyle::with_template(style).expect("a fixed template");
         let bar = ProgressBar::new(steps).with_style(style);
         bar.enable_steady_tick(Duration::from_millis(200));
+        let shown = bar.clone();
+        let interrupted = move || {
+            shown.finish_and_clear();
+            eprintln!("interrupted: the same command goes on from the last checkpoint");
+            exit(INTERRUPTED);
+        };
+        // Without a handler the bar stays on the screen, and nothing else is lost.
+        let _ = ctrlc::set_handler(interrupted);
         Self(bar)
     }
 
     /// So many more steps are done.
     pub(super) fn add(&self, steps: u64) {
         self.0.inc(steps);
+    }
+
+    /// Says something beside the bar.
+    pub(super) fn note(&self, text: &str) {
+        self.0.suspend(|| eprintln!("note: {text}"));
     }
 
     /// Clears the bar away.

@@ -1,14 +1,18 @@
 //! `consort train`: one run, its folder, its table.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use consort_trainer::config::{Config, ConfigError, DeviceChoice, Layers};
 use consort_trainer::env::decpomdp::MAX_HORIZON;
+use consort_trainer::env::{Task, TaskKind};
 use consort_trainer::error::Error;
+use consort_trainer::export::judging_episodes;
 use consort_trainer::report::table::{Align, Table};
 use consort_trainer::report::{count, number};
-use consort_trainer::run::{self, Finished};
+use consort_trainer::run::{self, Finished, Watch};
 use consort_trainer::run_folder::RunFolder;
+use consort_trainer::train::KEEP_EVERY;
 use serde_json::json;
 
 use super::progress::Progress;
@@ -28,8 +32,7 @@ pub(super) struct Args {
     /// Seed of every random draw [default: 0]
     #[arg(long, value_parser = whole_number::<0, { i64::MAX }>)]
     seed: Option<i64>,
-    /// Environment steps in all, evaluation included
-    #[arg(long, value_parser = whole_number::<1, { i64::MAX }>)]
+    #[arg(long, help = steps_help(), value_parser = whole_number::<1, { i64::MAX }>)]
     steps: Option<i64>,
     /// The run's folder [default: runs/TASK-METHOD-seedN]
     #[arg(long)]
@@ -46,6 +49,24 @@ pub(super) struct Args {
     /// No progress bar and no table: only the team's folder is printed
     #[arg(long)]
     quiet: bool,
+    /// Seconds between two checkpoints of an arm at most
+    #[arg(long, hide = true, default_value_t = KEEP_EVERY.as_secs() as i64,
+        value_parser = whole_number::<0, { i64::MAX }>)]
+    checkpoint_seconds: i64,
+}
+
+/// What `--steps` is, and its default, which the kind of task decides.
+fn steps_help() -> String {
+    let [game, finite, long] = [
+        TaskKind::OneShot,
+        TaskKind::FiniteHorizon,
+        TaskKind::TimeLimit,
+    ]
+    .map(|kind| Config::for_kind(kind).steps);
+    format!(
+        "Environment steps in all, evaluation included [default: {game} for a one-shot game, \
+         {finite} where episodes have a fixed number of steps, as in a Dec-POMDP, {long} elsewhere]"
+    )
 }
 
 pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
@@ -57,17 +78,27 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
         let (usual, path) = (usual.display(), folder.path().display());
         eprintln!("note: {usual} holds another run; this one goes to {path}");
     }
+    if folder.has_checkpoints() && !args.quiet && !json {
+        eprintln!(
+            "note: {} goes on from its checkpoints",
+            folder.path().display()
+        );
+    }
     let progress = Progress::new(config.steps, args.quiet);
-    let finished = run::run(&config, &task, &device, &folder, &|steps| {
-        progress.add(steps)
-    })?;
+    let watch = Watch {
+        progress: &|steps| progress.add(steps),
+        note: &|text| progress.note(text),
+        keep_every: Duration::from_secs(args.checkpoint_seconds as u64),
+    };
+    let finished = run::run(&config, &task, &device, &folder, &watch);
     progress.finish();
+    let finished = finished?;
     let text = if json {
         String::new()
     } else if args.quiet {
         format!("{}\n", finished.team.folder.display())
     } else {
-        page(&config, &finished)
+        page(&config, &task, &finished)
     };
     let manifest = &finished.team.manifest;
     Ok(Page {
@@ -84,6 +115,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
             "return_product": manifest.returns.product,
             "return_greedy": manifest.returns.greedy,
             "return_exported": manifest.returns.exported,
+            "return_exported_interval": manifest.returns.exported_interval,
             "optimum": manifest.optimum,
             "run": folder.path(),
             "team": finished.team.folder,
@@ -122,15 +154,30 @@ fn layers(args: &Args) -> Result<Layers, ConfigError> {
     Ok(layers)
 }
 
-fn page(config: &Config, finished: &Finished) -> String {
-    let Finished {
-        outcome,
-        team,
-        time,
-    } = finished;
+fn page(config: &Config, task: &Task, finished: &Finished) -> String {
+    let Finished { team, time, .. } = finished;
     let manifest = &team.manifest;
-    let returns = &manifest.returns;
     let seconds = time.as_secs_f64();
+    let images = team.actors.images();
+    let bytes: usize = images.iter().map(|image| image.bytes().len()).sum();
+    format!(
+        "{} by {}, seed {}: {} steps in {seconds:.1} s\n\n{}{}\n{}\n  {} images, {} bytes: {}\n",
+        manifest.task,
+        manifest.method,
+        manifest.seed,
+        count(manifest.env_steps),
+        arms(config, finished).render(),
+        remarks(config, task, finished),
+        results(config, task, finished).render(),
+        images.len(),
+        count(bytes as u64),
+        team.folder.display(),
+    )
+}
+
+/// What became of every arm.
+fn arms(config: &Config, finished: &Finished) -> Table {
+    let outcome = &finished.outcome;
     let mut table = Table::new([
         ("arm", Align::Right),
         ("", Align::Left),
@@ -138,12 +185,15 @@ fn page(config: &Config, finished: &Finished) -> String {
         ("joint", Align::Right),
         ("product", Align::Right),
         ("greedy", Align::Right),
-        ("evaluated", Align::Right),
-        ("episodes", Align::Right),
+        ("round 1", Align::Right),
+        ("round 2", Align::Right),
         ("", Align::Left),
     ]);
     for (index, (name, arm)) in config.arm_names().iter().zip(&outcome.arms).enumerate() {
-        let evaluation = outcome.selection.evaluations[index];
+        let round = |round: usize| {
+            let evaluation = outcome.selection.rounds.get(round)?[index];
+            evaluation.map(|evaluation| evaluation.mean)
+        };
         let kept = if index == outcome.selection.chosen {
             "kept"
         } else {
@@ -156,43 +206,89 @@ fn page(config: &Config, finished: &Finished) -> String {
             number(arm.values.and_then(|values| values.joint)),
             number(arm.values.map(|values| values.product)),
             number(arm.values.map(|values| values.greedy)),
-            number(evaluation.map(|evaluation| evaluation.mean)),
-            evaluation.map_or(String::new(), |evaluation| count(evaluation.episodes)),
+            number(round(0)),
+            number(round(1)),
             kept.to_owned(),
         ]);
     }
+    table
+}
+
+/// How the numbers of that table came about, where that is not plain.
+fn remarks(config: &Config, task: &Task, finished: &Finished) -> String {
+    let mut text = String::new();
+    let curve = config.budget(&task.spec()).curve_episodes;
+    match (task.game(), curve) {
+        (Some(_), _) => {}
+        (None, 0) => text += "  joint, product, greedy: the steps do not suffice to play them\n",
+        (None, _) => {
+            let episodes = episodes(curve as u64);
+            text += &format!("  joint, product, greedy: means over {episodes}\n");
+        }
+    }
+    let rounds = finished.outcome.selection.rounds.iter();
+    let played: Vec<String> = rounds
+        .filter_map(|round| round.iter().flatten().next())
+        .map(|evaluation| episodes(evaluation.episodes))
+        .collect();
+    if !played.is_empty() {
+        let played = played.join(", then ");
+        text += &format!("  rounds: what the images earn, greedily, in {played}\n");
+    }
+    text
+}
+
+/// What the team is worth.
+fn results(config: &Config, task: &Task, finished: &Finished) -> Table {
+    let manifest = &finished.team.manifest;
+    let returns = &manifest.returns;
+    let spec = task.spec();
+    let judging = episodes(judging_episodes(spec.horizon) as u64);
     let mut results = Table::new([
         ("return", Align::Left),
         ("", Align::Right),
         ("", Align::Left),
     ]);
-    let mut result = |name: &str, value: Option<f64>, note: &str| {
-        results.row([name.to_owned(), number(value), note.to_owned()]);
+    let mut result = |name: &str, value: Option<f64>, note: String| {
+        results.row([name.to_owned(), number(value), note]);
+    };
+    let exact = match returns.exported_interval {
+        Some(half) => format!("± {half:.4} (95 % interval, {judging})"),
+        None => "exact".to_owned(),
     };
     result(
         "exported images",
         Some(returns.exported),
-        "greedy, run by consort-runtime",
+        format!("greedy, run by consort-runtime; {exact}"),
     );
+    let (product, joint) = match task.game() {
+        Some(_) => (String::new(), String::new()),
+        None => {
+            let curve = config.budget(&spec).curve_episodes as u64;
+            let joint = returns.joint.map(|_| format!("; {}", episodes(curve)));
+            (format!("; {judging}"), joint.unwrap_or_default())
+        }
+    };
     result(
         "product",
         Some(returns.product),
-        "every agent draws its action",
+        format!("every agent draws its action{product}"),
     );
-    result("joint policy", returns.joint, "exists only in training");
-    result("optimum", manifest.optimum, "of agents that act apart");
-    let images = team.actors.images();
-    let bytes: usize = images.iter().map(|image| image.bytes().len()).sum();
-    format!(
-        "{} by {}, seed {}: {} steps in {seconds:.1} s\n\n{}\n{}\n  {} images, {} bytes: {}\n",
-        manifest.task,
-        manifest.method,
-        manifest.seed,
-        count(manifest.env_steps),
-        table.render(),
-        results.render(),
-        images.len(),
-        count(bytes as u64),
-        team.folder.display(),
-    )
+    result(
+        "joint policy",
+        returns.joint,
+        format!("exists only in training{joint}"),
+    );
+    result(
+        "optimum",
+        manifest.optimum,
+        "of agents that act apart".to_owned(),
+    );
+    results
+}
+
+/// So many episodes, in words.
+fn episodes(number: u64) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} episode{plural}", count(number))
 }

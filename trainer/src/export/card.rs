@@ -16,9 +16,11 @@ pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String
     line(format!("# A team for `{}`\n", manifest.task));
     line(format!("The task: {}.\n", task.description()));
     line("| expected return of | |\n|---|---|".to_owned());
+    let interval = returns.exported_interval;
     line(format!(
-        "| the exported images, greedy | {} |",
-        number(Some(returns.exported))
+        "| the exported images, greedy | {}{} |",
+        number(Some(returns.exported)),
+        interval.map_or(String::new(), |half| format!(" ± {half:.4}")),
     ));
     line(format!(
         "| the product of marginals, greedy | {} |",
@@ -60,6 +62,13 @@ pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String
         count(manifest.env_steps),
         manifest.command,
     ));
+    if interval.is_some() {
+        line(
+            "\nReturns are means over episodes, ± half of the 95 % interval where it is given; that \
+             of the joint policy is one over a few episodes."
+                .to_owned(),
+        );
+    }
     let given = if manifest.agents.iter().any(|entry| entry.continuous) {
         "the greedy actions (all as the bits of f32 values)"
     } else {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use consort_runtime::StepError;
 
 use super::actor::{Actor, Decision};
-use super::actors::Actors;
+use super::actors::{Actors, Choice};
+use crate::env::Task;
 use crate::env::decpomdp::FiniteHorizon;
 use crate::env::decpomdp::policy::{Controller, JointController, Node};
 
@@ -13,6 +14,20 @@ use crate::env::decpomdp::policy::{Controller, JointController, Node};
 const MOST_HISTORIES: f64 = 65_536.0;
 
 impl Actors {
+    /// The team's exact expected return in `task`, where it can be had: of a game it is summed up,
+    /// of a Dec-POMDP with few enough histories [`exact_in`](Self::exact_in) computes it for greedy
+    /// actions.
+    ///
+    /// # Errors
+    /// What a step of a policy gives.
+    pub fn exact_value(&self, task: &Task, choice: Choice) -> Result<Option<f64>, StepError> {
+        match (task.game(), task.problem(), choice) {
+            (Some(game), _, _) => self.exact(game, choice).map(Some),
+            (None, Some(problem), Choice::Greedy) => self.exact_in(problem),
+            _ => Ok(None),
+        }
+    }
+
     /// The expected return of the team in `problem`, every agent taking its most probable action:
     /// each image is unrolled into a table of what it does after every history of observations, and
     /// the tables are evaluated on the model. `None` where there are too many histories.

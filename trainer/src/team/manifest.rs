@@ -69,6 +69,9 @@ pub struct Returns {
     pub greedy: f64,
     /// Of the exported images, run greedily by `consort-runtime`.
     pub exported: f64,
+    /// Half the width of its 95 % interval, where it is a mean over episodes and not exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exported_interval: Option<f64>,
 }
 
 /// Versions of what made a team.

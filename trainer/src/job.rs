@@ -148,19 +148,34 @@ impl<'a> Job<'a> {
         let mut runner = Runner::new(&tasks, config.batch, streams, normalisation);
         let mut progress = vec![Progress::default(); self.lanes.len()];
         let mut done = 0;
+        // Going on has a name of its own: a run that starts over between the rounds of selection
+        // finds the arm as the first round saw it.
+        let before = match updates > budget.updates {
+            true => budget.updates,
+            false => 0,
+        };
+        let name = match before {
+            0 => self.name.clone(),
+            _ => format!("{}-on", self.name),
+        };
         let stopped = self
             .stopped
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let in_memory = stopped.is_some();
-        if let Some(bytes) = stopped.or_else(|| training.store.load(&self.name)) {
-            let kept: Kept = postcard::from_bytes(&bytes).map_err(candle_core::Error::wrap)?;
+        let told = match &stopped {
+            Some(bytes) => env_steps(&kept(bytes)?.progress),
+            None => 0,
+        };
+        let resumed = training.store.load(&name);
+        if let Some(bytes) = resumed.or(stopped) {
+            let kept = kept(&bytes)?;
             algorithm.restore(&kept.algorithm)?;
             runner.restore(kept.runner)?;
             (done, progress) = (kept.updates, kept.progress);
-            if !in_memory {
-                (training.progress)(progress.iter().map(Progress::env_steps).sum());
+            (training.progress)(env_steps(&progress).saturating_sub(told));
+            if done == updates {
+                self.stop(bytes);
             }
         }
         let judge = Judge::new(&tasks, &spec, budget.curve_episodes);
@@ -176,8 +191,9 @@ impl<'a> Job<'a> {
                 taken += batch.env_steps(replica);
             }
             let last = done == updates;
-            if last || is_due(done, budget.updates, RECORDS) {
-                let curve = last || is_due(done, budget.updates, CURVE_POINTS);
+            let due = |points| is_due(done - before, updates - before, points);
+            if due(RECORDS) {
+                let curve = due(CURVE_POINTS);
                 let values = match judge.plays() && !curve {
                     true => vec![(None, 0); self.lanes.len()],
                     false => judge.values(&runner, algorithm.as_ref(), &self.seeds, done)?,
@@ -217,19 +233,33 @@ impl<'a> Job<'a> {
                     progress: progress.clone(),
                 };
                 let bytes = postcard::to_stdvec(&kept).map_err(candle_core::Error::wrap)?;
-                training.store.keep(&self.name, &bytes)?;
+                training.store.keep(&name, &bytes)?;
                 if last {
-                    *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+                    self.stop(bytes);
                 }
                 kept_at = Instant::now();
             }
         }
         Ok(std::iter::zip(self.lanes.iter().copied(), progress).collect())
     }
+
+    fn stop(&self, bytes: Vec<u8>) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+    }
 }
 
-/// Whether update number `done` is one of `points` evenly among `updates`. Where an arm goes on
-/// after them, points come at the same pace.
+/// What a store or a stopped job holds.
+fn kept(bytes: &[u8]) -> Result<Kept> {
+    postcard::from_bytes(bytes).map_err(candle_core::Error::wrap)
+}
+
+/// Environment steps of all lanes.
+fn env_steps(progress: &[Progress]) -> u64 {
+    progress.iter().map(Progress::env_steps).sum()
+}
+
+/// Whether update number `done` is one of at most `points` evenly among `updates`, the last
+/// always.
 fn is_due(done: u64, updates: u64, points: u64) -> bool {
     done * points / updates > (done - 1) * points / updates
 }

@@ -1,7 +1,7 @@
 //! One job: some replicas of one arm, trained side by side, kept and taken up again.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use candle_core::Result;
 use rand_core::Rng;
@@ -19,9 +19,6 @@ use crate::train::{Record, Snapshot, Training};
 
 /// How many records an arm leaves.
 const RECORDS: u64 = 100;
-
-/// How long a job trains at most before its state is kept. Nothing depends on it.
-const KEEP_EVERY: Duration = Duration::from_secs(20);
 
 /// One replica of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +222,7 @@ impl<'a> Job<'a> {
                 }
             }
             (training.progress)(taken);
-            if last || kept_at.elapsed() >= KEEP_EVERY {
+            if last || kept_at.elapsed() >= training.store.interval() {
                 let kept = Kept {
                     updates: done,
                     algorithm: algorithm.save()?,

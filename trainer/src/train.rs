@@ -11,6 +11,7 @@
 //! kept in a [`Store`] and taken up again.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use candle_core::{Device, Result};
 use rayon::ThreadPoolBuilder;
@@ -117,6 +118,11 @@ pub trait Store: Sync {
     /// # Errors
     /// When the machine refuses.
     fn keep(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// How long a job trains at most before its state is kept. Nothing learned depends on it.
+    fn interval(&self) -> Duration {
+        Duration::from_secs(20)
+    }
 }
 
 /// Keeps nothing.
@@ -300,3 +306,6 @@ impl Training<'_> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

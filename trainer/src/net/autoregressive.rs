@@ -335,3 +335,6 @@ impl JointHead for Autoregressive {
         variables
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,8 @@
 //! A task for tests: short, partly seen, with whatever spaces, masks and ends are asked for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::{Deserialize, Serialize};
 
 use crate::env::{
@@ -17,6 +20,8 @@ pub(crate) struct Signs {
     pub(crate) terminates: bool,
     /// Chance that an episode ends for good earlier, each step.
     pub(crate) early: f64,
+    /// Steps of all environments of the task.
+    pub(crate) taken: Arc<AtomicU64>,
     now: Now,
 }
 
@@ -37,6 +42,7 @@ impl Signs {
             spec: TeamSpec::new(agents.iter().map(agent).collect(), horizon),
             terminates: false,
             early: 0.0,
+            taken: Arc::default(),
             now: Now::default(),
         }
     }
@@ -122,6 +128,7 @@ impl Environment for Signs {
         rng: &mut Stream,
         observations: &mut [f32],
     ) -> Transition {
+        self.taken.fetch_add(1, Ordering::Relaxed);
         let mut reward = 0.0;
         match action {
             JointAction::Discrete(actions) => {

@@ -21,6 +21,14 @@ pub fn config(method: Method, steps: u64) -> Config {
     }
 }
 
+/// The defaults for `task`'s kind, with `steps` environment steps.
+pub fn config_for(task: &Task, steps: u64) -> Config {
+    Config {
+        steps,
+        ..Config::for_kind(task.kind())
+    }
+}
+
 /// One run of `config` on `task` for every seed, on the CPU and two threads.
 ///
 /// # Panics

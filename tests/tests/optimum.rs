@@ -2,7 +2,7 @@
 //!
 //! The full table, with a hundred seeds, is `cargo xtask study one-shot`.
 
-use consort_tests::{config, run, task};
+use consort_tests::{config, config_for, run, task};
 use consort_trainer::config::{Config, Method};
 use consort_trainer::env::Task;
 use consort_trainer::export::actors;
@@ -41,6 +41,33 @@ fn the_default_reaches_every_built_in_optimum() {
             assert!(outcome.env_steps() <= config.steps);
         }
     }
+}
+
+/// Tasks in which agents must remember, say or agree on something, each with a small part of its
+/// usual steps: whether sequences are learned at all.
+#[test]
+fn sequences_are_learned_to_their_optima() {
+    for (name, optimum, steps) in [("dec-tiger-h2", -4.0, 100_000), ("two-step", 8.0, 100_000)] {
+        let task = task(name);
+        assert_eq!(task.optimum(), Some(optimum), "{name}");
+        let outcome = &run(&config_for(&task, steps), &task, &[0])[0];
+        let team = actors(&outcome.best().marginals).expect("networks that fit an image");
+        let exact = task
+            .problem()
+            .and_then(|model| team.exact_in(model).unwrap());
+        let played = || team.play(&task, 2000, 0, Choice::Greedy).unwrap();
+        let earned = exact.unwrap_or_else(|| played().mean);
+        assert!((earned - optimum).abs() < 1e-6, "{name}: {earned}");
+        assert!(outcome.env_steps() <= steps);
+    }
+}
+
+/// 625 joint actions are more than are enumerated: the joint policy asks one agent after another.
+#[test]
+fn a_game_of_many_actions_is_learned_through_an_autoregressive_joint_policy() {
+    let (config, task) = (config(Method::Annealed, 200_000), task("climbing-25"));
+    let outcome = &run(&config, &task, &[0])[0];
+    assert_eq!(exported(&task, outcome), 275.0);
 }
 
 /// A product of marginals that act alone cannot lean on the joint policy's dice: on `xor-safe` the

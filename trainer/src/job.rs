@@ -149,6 +149,10 @@ impl<'a> Job<'a> {
             true => format!("{}-polish", self.name),
             false => self.name.clone(),
         };
+        let before = match updates > budget.updates {
+            true => budget.updates,
+            false => 0,
+        };
         let (mut learner, mut state) = self.take_up(&name, training)?;
         let judge = Judge::new(&self.tasks(), &spec, budget.curve_episodes);
         let mut kept_at = Instant::now();
@@ -170,8 +174,9 @@ impl<'a> Job<'a> {
                 taken += batch.env_steps(replica);
             }
             let last = done == updates;
-            if last || is_due(done, budget.updates, RECORDS) {
-                let curve = last || is_due(done, budget.updates, CURVE_POINTS);
+            let due = |points| is_due(done - before, updates - before, points);
+            if due(RECORDS) {
+                let curve = due(CURVE_POINTS);
                 let values = match judge.plays() && !curve {
                     true => vec![(None, 0); self.lanes.len()],
                     false => judge.values(runner, algorithm.as_ref(), &self.seeds, done)?,
@@ -308,8 +313,8 @@ impl Learner {
     }
 }
 
-/// Whether update number `done` is one of `points` evenly among `updates`. Where an arm goes on
-/// after them, points come at the same pace.
+/// Whether update number `done` is one of at most `points` evenly among `updates`, the last
+/// always.
 fn is_due(done: u64, updates: u64, points: u64) -> bool {
     done * points / updates > (done - 1) * points / updates
 }

@@ -60,6 +60,13 @@ impl Default for AnnealSchedule {
     }
 }
 
+impl AnnealSchedule {
+    /// The ramp is still 0 at this time, whatever is measured.
+    pub fn earliest_ramp(&self) -> f64 {
+        self.warmup.min(self.warmup_limit)
+    }
+}
+
 /// Weights of the loss terms at one update.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coefficients {

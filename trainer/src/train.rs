@@ -295,7 +295,7 @@ impl Training<'_> {
     }
 
     /// All (run, arm) pairs in jobs: of one-shot games those of one arm kind together, at most
-    /// [`LANES`] to a job; of anything longer each by itself.
+    /// [`LANES`] to a job; of anything longer, and where arms go on by themselves, each alone.
     fn jobs<'a>(&'a self, arms: &[ArmKind], tasks: &'a [Task], seeds: &[u64]) -> Vec<Job<'a>> {
         let mut groups: Vec<(usize, Vec<Lane>)> = Vec::new();
         for (arm, kind) in arms.iter().enumerate() {
@@ -306,7 +306,9 @@ impl Training<'_> {
                 None => groups.push((first, more.collect())),
             }
         }
-        let most = match (tasks[0].game().is_some(), self.device.is_cpu()) {
+        let goes_on = self.config.budget(&tasks[0].spec()).polish > 0;
+        let side_by_side = tasks[0].game().is_some() && !goes_on;
+        let most = match (side_by_side, self.device.is_cpu()) {
             (true, true) => LANES,
             (true, false) => usize::MAX,
             (false, _) => 1,
@@ -320,3 +322,6 @@ impl Training<'_> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@
 //!
 //! Ablations are the same loss with terms removed ([`Variant`]).
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::common::{Packed, clipped_gain, loaded_memory, means, saved_memory};
@@ -255,6 +255,11 @@ impl Annealed {
 }
 
 impl Variant {
+    /// Whether the product ever acts.
+    fn mixes(self) -> bool {
+        matches!(self, Self::Annealed | Self::MixtureOnly)
+    }
+
     /// The weights this variant keeps.
     fn keep(self, all: Coefficients) -> Coefficients {
         match self {
@@ -279,18 +284,26 @@ impl Variant {
     }
 }
 
+/// Stands for ln 0: e to any difference from it is 0 in f32, and it is itself no infinity.
+const WEIGHTLESS: f64 = -1e30;
+
 /// ln π_β = ln((1−β) π_J + β ∏ π_i), `[R, S]`. beta: `[R, 1]`; log-probabilities: `[R, S]`.
 ///
 /// Written through the *responsibility* ρ = (1−β) π_J / π_β, held constant: the value is exact and
 /// the gradient ρ ∇ ln π_J + (1−ρ) ∇ ln ∏ π_i is that of the mixture, finite at both ends.
 fn mixture_log_prob(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> Result<Tensor> {
-    let (joint, product) = (log_joint.detach(), log_product.detach());
+    // A policy without weight counts for nothing, however much likelier it finds the action.
+    let log_weight = |share: Tensor| share.clamp(f64::from(f32::MIN_POSITIVE), 1.0)?.log();
+    let weightless = |share: &Tensor| share.eq(0.0)?.to_dtype(DType::F32)? * WEIGHTLESS;
+    let weighted = |log_prob: &Tensor, share: Tensor| -> Result<Tensor> {
+        let log_weight = (weightless(&share)? + log_weight(share)?)?;
+        log_prob.detach().broadcast_add(&log_weight)
+    };
+    let joint = weighted(log_joint, (1.0 - beta)?)?;
+    let product = weighted(log_product, beta.clone())?;
     let larger = joint.maximum(&product)?;
-    let of_joint = (&joint - &larger)?.exp()?.broadcast_mul(&(1.0 - beta)?)?;
-    let of_product = (&product - &larger)?.exp()?.broadcast_mul(beta)?;
-    // Where the component with all the weight underflows against the other, it counts alone.
-    let sum =
-        (of_joint.clone() + of_product)?.clamp(f64::from(f32::MIN_POSITIVE), f64::INFINITY)?;
+    let of_joint = (&joint - &larger)?.exp()?;
+    let sum = (&of_joint + (&product - &larger)?.exp()?)?;
     let responsibility = (&of_joint / &sum)?;
     let value = (sum.log()? + larger)?;
     let surrogate = ((&responsibility * log_joint)? + ((1.0 - &responsibility)? * log_product)?)?;
@@ -341,11 +354,12 @@ impl Algorithm for Annealed {
         let start = std::mem::take(&mut self.start);
         let packed = Packed::new(batch, &targets, &self.marginals, start, &self.device)?;
         let rate = update.rate(time);
+        let mixes = self.variant.mixes() && time > self.config.schedule.earliest_ramp();
         let mut measured = None;
         let parts = packed.parts(update.minibatches)?;
         for _ in 0..update.epochs {
             for (range, part) in &parts {
-                let metrics = self.step(part, rate)?;
+                let metrics = self.step(part, rate, mixes)?;
                 measured.get_or_insert(metrics);
                 let (values, weights) = (&part.values, &part.weights);
                 self.baseline
@@ -354,15 +368,19 @@ impl Algorithm for Annealed {
         }
         let measured = measured.expect("at least one step");
         let metrics: Vec<Metrics> = (self.state.coefficients.iter().enumerate())
-            .map(|(r, c)| Metrics {
-                beta: c.beta,
-                lambda: c.lambda,
-                tau: c.tau,
-                total_correlation: measured[0][r],
-                information_gap: measured[1][r],
-                joint_entropy: measured[2][r],
-                product_entropy: measured[3][r],
-                batch_return: targets.mean_return[r],
+            .map(|(r, c)| {
+                // A joint policy that is only still asked for its neighbours' sake says nothing.
+                let of_joint = |row: usize| if c.beta < 1.0 { measured[row][r] } else { 0.0 };
+                Metrics {
+                    beta: c.beta,
+                    lambda: c.lambda,
+                    tau: c.tau,
+                    total_correlation: of_joint(0),
+                    information_gap: of_joint(1),
+                    joint_entropy: of_joint(2),
+                    product_entropy: measured[3][r],
+                    batch_return: targets.mean_return[r],
+                }
             })
             .collect();
         for (schedule, m) in self.state.schedules.iter_mut().zip(&metrics) {
@@ -452,8 +470,8 @@ impl Algorithm for Annealed {
 
 impl Annealed {
     /// One step of Adam on the loss at the top of this file; TC, IG, H(π_J) and H(∏ π_i) as
-    /// they were before it, `[4][R]`.
-    fn step(&mut self, part: &Packed, rate: f64) -> Result<Vec<Vec<f64>>> {
+    /// they were before it, `[4][R]`. `mixes`: whether actions may have been the product's.
+    fn step(&mut self, part: &Packed, rate: f64, mixes: bool) -> Result<Vec<Vec<f64>>> {
         let rows = &part.rows;
         let of_marginals = self.marginals.features(&part.own, rows, &part.memory[0])?;
         let forbidden = part.forbidden.as_ref();
@@ -484,10 +502,10 @@ impl Annealed {
             rows,
             &part.memory[1],
         )?;
-        let drawn = part.drawn.as_ref().filter(|_| {
-            // Before the ramp every action is the joint policy's own.
-            self.state.coefficients.iter().any(|c| c.beta > 0.0)
-        });
+        // Before any ramp can start every action is the joint policy's own. This goes by the clock
+        // alone: gradients that are summed otherwise differ in their last bits, and no replica's
+        // may depend on when its neighbours' ramps start.
+        let drawn = part.drawn.as_ref().filter(|_| mixes);
         let head = self.joint.head();
         let joint = head.evaluate(&features, &output, forbidden, &part.actions, drawn)?;
         let beta = self.column(|c| c.beta)?;
@@ -528,54 +546,4 @@ impl Annealed {
 }
 
 #[cfg(test)]
-mod tests {
-    use candle_core::Var;
-
-    use super::*;
-
-    #[test]
-    fn the_surrogate_has_the_gradient_of_the_mixture() {
-        // d log π_β / d log π_J = (1−β) π_J / π_β. With π_J = .2, ∏π = .5, β = .25:
-        // .15 / (.15 + .125) = .545455, and the rest goes to the product.
-        let device = Device::Cpu;
-        let beta = Tensor::new(&[[0.25_f32]], &device).unwrap();
-        let log_joint = Var::new(&[[0.2_f32.ln()]], &device).unwrap();
-        let log_product = Var::new(&[[0.5_f32.ln()]], &device).unwrap();
-        let surrogate = mixture_log_prob(&beta, &log_joint, &log_product).unwrap();
-        let gradients = surrogate.sum_all().unwrap().backward().unwrap();
-        let of = |var: &Var| gradients.get(var).unwrap().to_vec2::<f32>().unwrap()[0][0];
-        assert!((of(&log_joint) - 0.545_455).abs() < 1e-5);
-        assert!((of(&log_product) - 0.454_545).abs() < 1e-5);
-    }
-
-    #[test]
-    fn at_either_end_one_policy_has_the_whole_gradient() {
-        let device = Device::Cpu;
-        let beta = Tensor::new(&[[0.0_f32], [1.0]], &device).unwrap();
-        let log_joint = Var::new(&[[-60.0_f32], [-1.0]], &device).unwrap();
-        let log_product = Var::new(&[[-1.0_f32], [-60.0]], &device).unwrap();
-        let surrogate = mixture_log_prob(&beta, &log_joint, &log_product).unwrap();
-        let gradients = surrogate.sum_all().unwrap().backward().unwrap();
-        let of = |var: &Var| gradients.get(var).unwrap().flatten_all().unwrap();
-        assert_eq!(of(&log_joint).to_vec1::<f32>().unwrap(), [1.0, 0.0]);
-        assert_eq!(of(&log_product).to_vec1::<f32>().unwrap(), [0.0, 1.0]);
-    }
-
-    #[test]
-    fn ablations_drop_what_their_names_say() {
-        let all = Coefficients {
-            beta: 0.5,
-            lambda: 2.0,
-            fit: 0.5,
-            tau: 0.1,
-        };
-        let of = |variant: Variant| {
-            let kept = variant.keep(all);
-            (kept.beta, kept.lambda, kept.fit, kept.tau)
-        };
-        assert_eq!(of(Variant::Annealed), (0.5, 2.0, 0.5, 0.1));
-        assert_eq!(of(Variant::Joint), (0.0, 0.0, 1.0, 0.1));
-        assert_eq!(of(Variant::MixtureOnly), (0.5, 0.0, 0.0, 0.1));
-        assert_eq!(of(Variant::KlOnly), (0.0, 2.0, 1.0, 0.1));
-    }
-}
+mod tests;

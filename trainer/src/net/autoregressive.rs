@@ -203,8 +203,16 @@ impl Autoregressive {
         }
         let later: Vec<Tensor> = later.into_iter().flatten().collect();
         let later = Tensor::cat(&later, 2)?;
-        // The batch's mean changes no expectation and takes most of the variance away.
-        let centred = later.broadcast_sub(&later.mean_keepdim(1)?)?;
+        // The mean of a replica's other samples changes no expectation and takes most of the
+        // variance away: x − (Σ − x)/(S−1) = (x − mean) S/(S−1).
+        let samples = later.dim(1)?;
+        let centred = match samples {
+            1 => later,
+            _ => {
+                let scale = samples as f64 / (samples - 1) as f64;
+                (later.broadcast_sub(&later.mean_keepdim(1)?)? * scale)?
+            }
+        };
         let score = (centred * log_taken)?.sum(2)?;
         f.sum(2)? + (&score - score.detach())?
     }
@@ -327,3 +335,6 @@ impl JointHead for Autoregressive {
         variables
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,3 +198,6 @@ impl JointHead for JointGaussian {
         self.output.variables().to_vec()
     }
 }
+
+#[cfg(test)]
+mod tests;

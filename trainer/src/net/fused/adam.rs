@@ -427,7 +427,10 @@ mod tests {
         for _ in 0..5 {
             let norms = on_host.step(&gradients(&host, 1.0)).unwrap();
             on_device.steps += 1;
-            let others = on_device.step_on_device(&gradients(&device, 1.0)).unwrap();
+            let both = [true; 2];
+            let others = on_device
+                .step_on_device(&gradients(&device, 1.0), &both)
+                .unwrap();
             assert_close(&norms, &others, 1e-5);
         }
         for (host, device) in host.iter().zip(&device) {

@@ -1,0 +1,280 @@
+use candle_core::Var;
+
+use super::*;
+use crate::env::{ActionSpace, Task};
+use crate::net::Normalisation;
+use crate::net::joint::{HeadChoice, JointConfig, Sees, TrunkChoice};
+use crate::rollout::Runner;
+use crate::rollout::testing::Signs;
+use crate::target::{Targets, Units};
+
+#[test]
+fn the_surrogate_has_the_value_and_the_gradient_of_the_mixture() {
+    // d log π_β / d log π_J = (1−β) π_J / π_β. With π_J = .2, ∏π = .5, β = .25:
+    // .15 / (.15 + .125) = .545455, and the rest goes to the product.
+    let device = Device::Cpu;
+    let beta = Tensor::new(&[[0.25_f32]], &device).unwrap();
+    let log_joint = Var::new(&[[0.2_f32.ln()]], &device).unwrap();
+    let log_product = Var::new(&[[0.5_f32.ln()]], &device).unwrap();
+    let surrogate = mixture_log_prob(&beta, &log_joint, &log_product).unwrap();
+    let value = surrogate.to_vec2::<f32>().unwrap()[0][0];
+    assert!((value - 0.275_f32.ln()).abs() < 1e-6);
+    let gradients = surrogate.sum_all().unwrap().backward().unwrap();
+    let of = |var: &Var| gradients.get(var).unwrap().to_vec2::<f32>().unwrap()[0][0];
+    assert!((of(&log_joint) - 0.545_455).abs() < 1e-5);
+    assert!((of(&log_product) - 0.454_545).abs() < 1e-5);
+}
+
+#[test]
+fn at_either_end_one_policy_has_the_whole_gradient() {
+    // However much likelier the other finds the action: e^−199 is 0 in f32.
+    let device = Device::Cpu;
+    let beta = Tensor::new(&[[0.0_f32], [1.0]], &device).unwrap();
+    let log_joint = Var::new(&[[-200.0_f32], [-1.0]], &device).unwrap();
+    let log_product = Var::new(&[[-1.0_f32], [-200.0]], &device).unwrap();
+    let surrogate = mixture_log_prob(&beta, &log_joint, &log_product).unwrap();
+    let values: Vec<f32> = surrogate.flatten_all().unwrap().to_vec1().unwrap();
+    assert_eq!(values, [-200.0, -200.0]);
+    let gradients = surrogate.sum_all().unwrap().backward().unwrap();
+    let of = |var: &Var| gradients.get(var).unwrap().flatten_all().unwrap();
+    assert_eq!(of(&log_joint).to_vec1::<f32>().unwrap(), [1.0, 0.0]);
+    assert_eq!(of(&log_product).to_vec1::<f32>().unwrap(), [0.0, 1.0]);
+}
+
+#[test]
+fn ablations_drop_what_their_names_say() {
+    let all = Coefficients {
+        beta: 0.5,
+        lambda: 2.0,
+        fit: 0.5,
+        tau: 0.1,
+    };
+    let of = |variant: Variant| {
+        let kept = variant.keep(all);
+        (kept.beta, kept.lambda, kept.fit, kept.tau)
+    };
+    assert_eq!(of(Variant::Annealed), (0.5, 2.0, 0.5, 0.1));
+    assert_eq!(of(Variant::Joint), (0.0, 0.0, 1.0, 0.1));
+    assert_eq!(of(Variant::MixtureOnly), (0.5, 0.0, 0.0, 0.1));
+    assert_eq!(of(Variant::KlOnly), (0.0, 2.0, 1.0, 0.1));
+}
+
+fn update(minibatches: usize) -> UpdateConfig {
+    UpdateConfig {
+        epochs: 2,
+        minibatches,
+        discount: 0.9,
+        trace: 0.8,
+        units: Units::Deviation,
+        max_gradient_norm: 1.0,
+        ..UpdateConfig::default()
+    }
+}
+
+fn network(memory: usize, share: bool, joint: JointConfig) -> NetworkConfig {
+    NetworkConfig {
+        hidden: vec![9],
+        memory,
+        share,
+        joint,
+        ..NetworkConfig::default()
+    }
+}
+
+/// Likelihood ratios of a batch before anything is learned from it, as a step would compute them:
+/// the largest distance from 1 where somebody acted.
+fn worst_ratio(learner: &Annealed, batch: &Batch, minibatches: usize) -> f32 {
+    let rows = batch.rows.until(batch.rows.time - 1);
+    let none = vec![0.0; rows.replicas * rows.samples()];
+    let targets = Targets {
+        advantages: none.clone(),
+        values: none.clone(),
+        // Here: who acted.
+        weights: (0..rows.replicas)
+            .flat_map(|r| &batch.valid[r * batch.rows.samples()..][..rows.samples()])
+            .map(|&valid| f32::from(u8::from(valid)))
+            .collect(),
+        mean_return: Vec::new(),
+    };
+    let (marginals, device) = (&learner.marginals, &learner.device);
+    let packed = Packed::new(batch, &targets, marginals, learner.start.clone(), device).unwrap();
+    let mut worst = 0.0_f32;
+    for (_, part) in packed.parts(minibatches).unwrap() {
+        let (rows, own, forbidden) = (&part.rows, &part.own, part.forbidden.as_ref());
+        let of_marginals = marginals.features(own, rows, &part.memory[0]).unwrap();
+        let output = marginals.output(&of_marginals, rows, forbidden).unwrap();
+        let mut log_prob = output.log_prob(&part.actions).unwrap();
+        if learner.joint_matters() {
+            let (joint, memory) = (&learner.joint, &part.memory[1]);
+            let (features, _) = joint
+                .features(&part.joint, own, marginals, &of_marginals, rows, memory)
+                .unwrap();
+            let of_joint = joint.head().log_prob(&features, forbidden, &part.actions);
+            let beta = learner.column(|c| c.beta).unwrap();
+            log_prob = mixture_log_prob(&beta, &of_joint.unwrap(), &log_prob).unwrap();
+        }
+        let ratio = (log_prob - &part.log_prob).unwrap().exp().unwrap();
+        let off = ((ratio - 1.0).unwrap().abs().unwrap() * part.weights.sign().unwrap()).unwrap();
+        let off: Vec<f32> = off.flatten_all().unwrap().to_vec1().unwrap();
+        worst = off.into_iter().fold(worst, f32::max);
+    }
+    worst
+}
+
+/// Times of updates that lead from the start through the ramp to its end.
+const TIMES: [f64; 7] = [0.0, 0.1, 0.31, 0.5, 0.7, 0.85, 0.99];
+
+fn cases() -> Vec<(&'static str, Task, NetworkConfig)> {
+    let joint = JointConfig::default;
+    let autoregressive = || JointConfig {
+        head: HeadChoice::Autoregressive,
+        order: Order::Shuffled,
+        ..joint()
+    };
+    let own = JointConfig {
+        sees: Sees::OwnHistory,
+        ..autoregressive()
+    };
+    let on_marginals = JointConfig {
+        trunk: TrunkChoice::Shared,
+        ..autoregressive()
+    };
+    let pair = || Signs::new(&[(3, ActionSpace::Discrete(3)); 2], 4);
+    vec![
+        ("no memory", pair().task(), network(0, false, joint())),
+        ("truncated", pair().task(), network(6, false, joint())),
+        (
+            "masked, shared, enumerated",
+            pair().masked().with_state().ending(0.2).task(),
+            network(6, true, joint()),
+        ),
+        (
+            "mixed, masked, shared",
+            Signs::mixed(5).masked().ending(0.2).task(),
+            network(5, true, autoregressive()),
+        ),
+        (
+            "mixed, apart",
+            Signs::mixed(3).masked().task(),
+            network(5, false, autoregressive()),
+        ),
+        (
+            "own histories",
+            Signs::mixed(3).masked().task(),
+            network(5, true, own),
+        ),
+        (
+            "on the marginals' trunk",
+            Signs::mixed(4).task(),
+            network(5, true, on_marginals),
+        ),
+        (
+            "vectors, shared",
+            Signs::vectors(4).with_state().task(),
+            network(6, true, joint()),
+        ),
+    ]
+}
+
+/// A learner of two replicas and its environments: two sequences of a team in which every rollout
+/// cuts episodes somewhere else.
+fn set_up(task: &Task, network: &NetworkConfig, minibatches: usize) -> (Annealed, Runner) {
+    let spec = task.spec();
+    let config = AnnealConfig::default();
+    let learner = Annealed::new(
+        &config,
+        Variant::Annealed,
+        &spec,
+        network,
+        &update(minibatches),
+        &[5, 6],
+        &Device::Cpu,
+    );
+    let streams = vec![Stream::new(1, "test", 0), Stream::new(2, "test", 0)];
+    let normalisation = Normalisation::measured(&spec, 2);
+    let runner = Runner::new(&[task.clone(), task.clone()], 3, streams, normalisation);
+    (learner.unwrap(), runner)
+}
+
+#[test]
+fn acting_and_learning_find_the_same_probabilities() {
+    for (name, task, network) in cases() {
+        for minibatches in [1, 2] {
+            let (mut learner, mut runner) = set_up(&task, &network, minibatches);
+            let mut betas = Vec::new();
+            for time in TIMES {
+                let batch = runner.collect(7, |seen| learner.act(seen)).unwrap();
+                let worst = worst_ratio(&learner, &batch, minibatches);
+                assert!(worst < 1e-4, "{name}, at {time}: {worst}");
+                let metrics = learner.update(&batch, time).unwrap();
+                betas.push(metrics[0].beta);
+                let finite = |m: &Metrics| m.total_correlation.is_finite();
+                assert!(metrics.iter().all(finite), "{name}: {metrics:?}");
+            }
+            assert!(betas[0] == 0.0 && betas.iter().any(|&b| b > 0.0 && b < 1.0));
+        }
+    }
+}
+
+#[test]
+fn what_was_saved_goes_on_bit_for_bit() {
+    for (name, task, network) in cases() {
+        let (mut learner, mut runner) = set_up(&task, &network, 2);
+        for (index, &time) in TIMES.iter().enumerate() {
+            // Another learner, and other environments, take over.
+            let (mut other, mut others) = set_up(&task, &network, 2);
+            other.restore(&learner.save().unwrap()).unwrap();
+            others.restore(runner.save()).unwrap();
+            let step = |learner: &mut Annealed, runner: &mut Runner| {
+                let batch = runner.collect(5, |seen| learner.act(seen)).unwrap();
+                let metrics = learner.update(&batch, time).unwrap();
+                (metrics, learner.save().unwrap())
+            };
+            let one = step(&mut learner, &mut runner);
+            assert!(one == step(&mut other, &mut others), "{name}, {index}");
+        }
+    }
+}
+
+/// Replica 0 of two and the same alone, though its neighbour's ramp starts at another time.
+#[test]
+fn a_replica_learns_alone_as_beside_another() {
+    let task = Signs::mixed(3).ending(0.2).task();
+    for memory in [0, 5] {
+        let joint = JointConfig {
+            head: HeadChoice::Autoregressive,
+            ..JointConfig::default()
+        };
+        let network = network(memory, true, joint);
+        let learn = |seeds: &[u64]| {
+            let (mut config, spec) = (AnnealConfig::default(), task.spec());
+            // Only a window that falls far behind the best before it is a plateau: by chance.
+            config.schedule.plateau_gain = -0.1;
+            let update = update(1);
+            let (annealed, device) = (Variant::Annealed, &Device::Cpu);
+            let learner = Annealed::new(&config, annealed, &spec, &network, &update, seeds, device);
+            let mut learner = learner.unwrap();
+            let streams = seeds.iter().map(|&s| Stream::new(s, "test", 0)).collect();
+            let tasks = vec![task.clone(); seeds.len()];
+            let mut runner = Runner::new(&tasks, 3, streams, Normalisation::default());
+            let all: Vec<Vec<Metrics>> = (0..100)
+                .map(|update| {
+                    let batch = runner.collect(4, |seen| learner.act(seen)).unwrap();
+                    learner.update(&batch, f64::from(update) / 100.0).unwrap()
+                })
+                .collect();
+            let first: Vec<Metrics> = all.iter().map(|of| of[0]).collect();
+            let last_beta: Vec<f64> = all.iter().map(|of| of[seeds.len() - 1].beta).collect();
+            (first, learner.marginals.weights(0, 1).unwrap(), last_beta)
+        };
+        let (metrics, weights, betas) = learn(&[1]);
+        let mut apart = 0;
+        for neighbour in 2..6 {
+            let beside = learn(&[1, neighbour]);
+            assert!(metrics == beside.0, "memory {memory}, beside {neighbour}");
+            assert!(weights == beside.1, "memory {memory}, beside {neighbour}");
+            apart += usize::from(betas != beside.2);
+        }
+        assert!(apart > 0, "all ramps start at once");
+    }
+}

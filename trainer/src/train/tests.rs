@@ -1,0 +1,151 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use crate::config::ArmName;
+use crate::env::{ActionSpace, TaskKind};
+use crate::net::joint::{HeadChoice, Order};
+use crate::rollout::testing::Signs;
+
+/// Holds states in memory, and breaks down when it has kept as many as it may.
+#[derive(Default)]
+struct Fragile {
+    kept: Mutex<HashMap<String, Vec<u8>>>,
+    left: AtomicU64,
+}
+
+impl Store for Fragile {
+    fn load(&self, name: &str) -> Option<Vec<u8>> {
+        self.kept.lock().unwrap().get(name).cloned()
+    }
+
+    fn keep(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let left = self.left.load(Ordering::SeqCst);
+        if left == 0 {
+            return Err(candle_core::Error::msg("the power is gone"));
+        }
+        self.left.store(left - 1, Ordering::SeqCst);
+        let mut kept = self.kept.lock().unwrap();
+        kept.insert(name.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Small networks and few steps, in two arms of which one goes on.
+fn config(steps: u64) -> Config {
+    let mut config = Config::for_kind(TaskKind::TimeLimit);
+    config.steps = steps;
+    config.batch = 4;
+    config.network.hidden = vec![6];
+    config.network.memory = 5;
+    config.update.epochs = 2;
+    config.update.minibatches = 2;
+    config.normalise_observations = true;
+    config.portfolio.arms = vec![ArmName::Annealed, ArmName::ExploreMild];
+    config
+}
+
+fn cases() -> Vec<(&'static str, Config, Signs)> {
+    let enumerated = config(9000);
+    let mut autoregressive = config(9000);
+    autoregressive.network.joint.head = HeadChoice::Autoregressive;
+    autoregressive.network.joint.order = Order::Shuffled;
+    autoregressive.portfolio.finalists = 2;
+    let pair = Signs::new(&[(2, ActionSpace::Discrete(3)); 2], 4);
+    vec![
+        ("enumerated", enumerated.clone(), pair.masked()),
+        (
+            "autoregressive",
+            autoregressive,
+            Signs::mixed(4).ending(0.2),
+        ),
+        ("vectors", enumerated, Signs::vectors(4).with_state()),
+    ]
+}
+
+fn training<'a>(
+    config: &'a Config,
+    threads: usize,
+    progress: &'a (dyn Fn(u64) + Sync),
+    store: &'a dyn Store,
+) -> Training<'a> {
+    Training {
+        config,
+        device: &Device::Cpu,
+        threads,
+        progress,
+        store,
+    }
+}
+
+#[test]
+fn a_run_that_is_interrupted_everywhere_ends_as_if_it_had_not_been() {
+    for (name, config, signs) in cases() {
+        let tasks = [signs.task()];
+        let whole = training(&config, 1, &|_| (), &NoStore).run(&tasks, &[4]);
+        let whole = whole.unwrap();
+        let on_two = training(&config, 2, &|_| (), &NoStore).run(&tasks, &[4]);
+        assert!(whole == on_two.unwrap(), "{name}, on two threads");
+
+        let store = Fragile::default();
+        let (mut interruptions, mut result) = (0, None);
+        while result.is_none() {
+            store.left.store(23, Ordering::SeqCst);
+            let told = AtomicU64::new(0);
+            let tell = |steps| {
+                told.fetch_add(steps, Ordering::Relaxed);
+            };
+            match training(&config, 1, &tell, &store).run(&tasks, &[4]) {
+                Ok(outcomes) => result = Some((outcomes, told.into_inner())),
+                Err(error) => assert!(error.to_string().contains("power"), "{error}"),
+            }
+            interruptions += 1;
+        }
+        let (resumed, told) = result.unwrap();
+        assert!(interruptions > 8, "{name}: {interruptions}");
+        assert!(whole == resumed, "{name}");
+        assert_eq!(told, whole[0].env_steps(), "{name}");
+    }
+}
+
+/// Every step that any environment takes, for training, curves or selection, is counted, and all of
+/// them together stay within what was asked for, wherever the steps are spent.
+#[test]
+fn every_step_counts_and_none_is_taken_beyond_the_budget() {
+    for polish in [0.0, 0.2, 0.5] {
+        for (name, mut config, signs) in cases() {
+            for signs in [signs.clone().ending(0.0), signs.clone().ending(0.3), signs] {
+                config.portfolio.polish = polish;
+                config.portfolio.finalists = 1;
+                config.portfolio.arms = vec![ArmName::ExploreMild; 3];
+                let (taken, before) = (signs.taken.clone(), signs.taken.load(Ordering::Relaxed));
+                let outcomes = training(&config, 1, &|_| (), &NoStore).run(&[signs.task()], &[0]);
+                let outcome = &outcomes.unwrap()[0];
+                let counted = outcome.env_steps();
+                let all = taken.load(Ordering::Relaxed) - before;
+                assert_eq!(all, counted, "{name}, {polish}");
+                assert!(counted <= config.steps, "{name}, {polish}: {counted}");
+                assert!(counted > config.steps / 3, "{name}, {polish}: {counted}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_shot_arms_go_on_too() {
+    let mut config = Config {
+        steps: 20_000,
+        ..Config::default()
+    };
+    config.portfolio.polish = 0.2;
+    config.portfolio.arms.truncate(6);
+    let tasks = vec![Task::find("climbing").unwrap(); 2];
+    let outcomes = training(&config, 1, &|_| (), &NoStore).run(&tasks, &[0, 1]);
+    for outcome in outcomes.unwrap() {
+        assert!((15_000..=20_000).contains(&outcome.env_steps()));
+    }
+}

@@ -161,7 +161,7 @@ impl Config {
                     true => vec![
                         ArmName::Annealed,
                         ArmName::Annealed,
-                        ArmName::Annealed,
+                        ArmName::ExploreStrong,
                         ArmName::ExploreStrong,
                     ],
                     false => vec![ArmName::Annealed, ArmName::ExploreMild],

@@ -124,6 +124,7 @@ impl<'a> Study<'a> {
 
     /// Makes what is not there, as long as the budget lasts.
     fn make(&self) -> Result<()> {
+        self.cells.check()?;
         let only = &self.options.only;
         let chosen = |row: &Row| only.is_empty() || only.iter().any(|name| name == row.task);
         let plan = self.cells.plan(chosen);

@@ -202,7 +202,7 @@ impl<'a> Study<'a> {
                 let joined = worker.join();
                 joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            workers.into_iter().map(join).collect()
+            workers.into_iter().try_for_each(join)
         })
     }
 

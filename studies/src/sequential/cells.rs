@@ -183,7 +183,21 @@ impl Cells {
             Group::Exact | Group::Repeated => self.steps,
             Group::Large => self.steps_large,
         };
-        wanted.method.config(wanted.row, wanted.seed, steps)
+        let config = wanted.method.config(wanted.row, wanted.seed, steps);
+        config.with_context(|| format!("{} by {}", wanted.row.task, wanted.method.name))
+    }
+
+    /// Checks that every cell of every task can be trained as it is asked for: the page, which
+    /// knows all tasks, must not fail after hours of training.
+    pub(crate) fn check(&self) -> Result<()> {
+        for wanted in self
+            .plan(|_| true)
+            .into_iter()
+            .filter(|cell| cell.seed == 0)
+        {
+            self.config(wanted)?;
+        }
+        Ok(())
     }
 
     /// The cell, if it is there already.
@@ -365,6 +379,23 @@ mod tests {
         assert_eq!(few.seeds_of(Row::named("two-step"), &ANNEALED), 5);
         assert_eq!(few.seeds_of(Row::named("mpe-spread"), &ANNEALED), 2);
         assert_eq!(few.seeds_of(Row::named("two-step"), METHODS[1]), 1);
+    }
+
+    #[test]
+    fn steps_that_are_too_few_for_any_task_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let cells = cells(folder.path());
+        let message = format!("{:#}", cells.check().unwrap_err());
+        // 20,000 steps are a handful of updates where episodes have twenty.
+        assert!(
+            message.contains("by annealed: steps: found 20000"),
+            "{message}"
+        );
+        let enough = Cells {
+            steps: None,
+            ..cells
+        };
+        enough.check().unwrap();
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl<'a> Study<'a> {
 
     /// Makes what is not there, as long as the budget lasts.
     fn make(&self) -> Result<()> {
+        self.cells.check()?;
         let only = &self.options.only;
         let chosen = |row: &Row| only.is_empty() || only.iter().any(|name| name == row.task);
         let plan = self.cells.plan(chosen);
@@ -201,7 +202,7 @@ impl<'a> Study<'a> {
                 let joined = worker.join();
                 joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            workers.into_iter().map(join).collect()
+            workers.into_iter().try_for_each(join)
         })
     }
 

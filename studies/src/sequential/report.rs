@@ -75,7 +75,8 @@ fn have(cell: &CellFindings) -> usize {
 }
 
 fn methods(methods: &[MethodFacts]) -> String {
-    let mut text = table(&["method", "what it is", "arms that share its steps"]);
+    let mut text = String::from("## Methods\n\n");
+    text += &table(&["method", "what it is", "arms that share its steps"]);
     for method in methods {
         text += &line([
             format!("**{}**", method.name),

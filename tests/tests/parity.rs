@@ -16,8 +16,10 @@ use consort_trainer::team::{Actor, Actors, Decision};
 /// at most 64 terms in another order, which moves a logit of size 10 by some 1e-5.
 const TOLERANCE: f32 = 2e-5;
 
-/// Steps and sequences of a batch, and how many teams are in it.
-const [TIME, PARALLEL, REPLICAS]: [usize; 3] = [20, 3, 2];
+/// Of a batch: steps, sequences, teams.
+const TIME: usize = 20;
+const PARALLEL: usize = 3;
+const REPLICAS: usize = 2;
 
 fn agent(observation: usize, actions: ActionSpace) -> AgentSpec {
     AgentSpec {

@@ -47,7 +47,8 @@ pub struct Config {
     pub steps: u64,
     /// Where the tensors live.
     pub device: DeviceChoice,
-    /// Environments that an arm plays in side by side.
+    /// Environments that an arm plays in side by side; 0: as many as make some [`ROWS`] steps an
+    /// update, from 16 to 128.
     pub batch: usize,
     /// Steps in each of them before an update; 0: an episode's, at most [`LONGEST_ROLLOUT`].
     pub rollout: usize,
@@ -91,6 +92,9 @@ impl Default for Config {
     }
 }
 
+/// Steps of an update where the configuration does not say how many environments there are.
+pub const ROWS: usize = 512;
+
 /// Most of a run's steps that its curve may cost.
 const CURVE_SHARE: f64 = 0.08;
 /// How often the policies of an arm are played beside its training.
@@ -126,7 +130,7 @@ impl Config {
         };
         Self {
             steps,
-            batch: if finite { 128 } else { 32 },
+            batch: if finite { 0 } else { 32 },
             network: NetworkConfig {
                 hidden: vec![width],
                 memory: width,
@@ -275,11 +279,19 @@ impl Config {
         }
     }
 
+    /// B: environments that an arm plays in side by side, for a team with this spec.
+    pub fn parallel(&self, spec: &TeamSpec) -> usize {
+        match self.batch {
+            0 => (ROWS / self.rollout_length(spec)).clamp(16, 128),
+            batch => batch,
+        }
+    }
+
     /// How the steps are spent on a task with this spec.
     pub fn budget(&self, spec: &TeamSpec) -> Budget {
         let arms = self.arm_names().len().max(1) as u64;
         let horizon = spec.horizon.max(1) as u64;
-        let an_update = self.batch.max(1) as u64 * self.rollout_length(spec) as u64;
+        let an_update = (self.parallel(spec) * self.rollout_length(spec)) as u64;
         let portfolio = &self.portfolio;
         let alone = arms == 1;
         let share = |share: f64| (self.steps as f64 * share) as u64;

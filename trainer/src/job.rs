@@ -262,7 +262,12 @@ impl<'a> Job<'a> {
                 &self.seeds,
                 training.device,
             )?,
-            runner: Runner::new(&self.tasks(), config.batch, streams, normalisation),
+            runner: Runner::new(
+                &self.tasks(),
+                config.parallel(&spec),
+                streams,
+                normalisation,
+            ),
             progress: vec![Progress::default(); self.lanes.len()],
         })
     }

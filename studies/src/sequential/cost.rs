@@ -167,7 +167,12 @@ fn measure(options: Options) -> Result<Cost> {
     let mut algorithm = arm.make(&spec, &config.network, &config.update, &[0], &device)?;
     let streams = vec![Stream::new(0, "environment", 0)];
     let tasks = [task];
-    let mut runner = Runner::new(&tasks, config.batch, streams, Normalisation::default());
+    let mut runner = Runner::new(
+        &tasks,
+        config.parallel(&tasks[0].spec()),
+        streams,
+        Normalisation::default(),
+    );
     let time = config.rollout_length(&spec);
     let (mut start, mut steps) = (Instant::now(), 0);
     for update in 0..WARM_UP + updates {

@@ -27,13 +27,8 @@ const LARGEST_SPACE: usize = u16::MAX as usize;
 
 /// Checks `config` for training on `task`.
 pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
-    let batch = format!("1 to {LARGEST_BATCH}");
-    require(
-        (1..=LARGEST_BATCH).contains(&config.batch),
-        "batch",
-        config.batch,
-        &batch,
-    )?;
+    let batch = format!("0 (so many as suit the task) to {LARGEST_BATCH}");
+    require(config.batch <= LARGEST_BATCH, "batch", config.batch, &batch)?;
     check_network(config)?;
     check_annealed("annealed", &config.annealed)?;
     check_factored("factored", &config.factored)?;
@@ -168,7 +163,8 @@ fn check_steps(config: &Config, task: &Task) -> Result<(), ConfigError> {
     };
     let alone = arms.len() == 1;
     if budget.updates < needed || (!alone && budget.preliminary == 0) {
-        let training = arms.len() as f64 * config.batch as f64 * needed as f64;
+        let an_update = config.parallel(&spec) * config.rollout_length(&spec);
+        let training = arms.len() as f64 * an_update as f64 * needed as f64;
         let selection = config.portfolio.selection;
         let least = if alone {
             training
@@ -176,10 +172,9 @@ fn check_steps(config: &Config, task: &Task) -> Result<(), ConfigError> {
             (training / (1.0 - selection)).max(2.0 * arms.len() as f64 / selection)
         };
         let expected = format!(
-            "at least {}: {} arm(s) of {needed} update(s), {} episodes each, and the choice between them",
+            "at least {}: {} arm(s) of {needed} update(s), {an_update} steps each, and the choice between them",
             least.ceil(),
             arms.len(),
-            config.batch
         );
         require(false, "steps", config.steps, &expected)?;
     }

@@ -124,10 +124,9 @@ impl Autoregressive {
                 z.reshape(shape)
             }
             Features::Own(features) => {
-                let z = self.by_agent(features, |features| {
-                    self.features.forward(features, Activation::Identity)
-                });
-                z
+                let layer =
+                    |features: &Tensor| self.features.forward(features, Activation::Identity);
+                self.by_agent(features, layer)
             }
         }
     }

@@ -29,10 +29,6 @@ impl Store for Fragile {
         kept.insert(name.to_owned(), bytes.to_vec());
         Ok(())
     }
-
-    fn interval(&self) -> Duration {
-        Duration::ZERO
-    }
 }
 
 /// Small networks and few steps, in two arms of which one goes on.
@@ -74,6 +70,7 @@ fn training<'a>(
     store: &'a dyn Store,
 ) -> Training<'a> {
     Training {
+        keep_every: Duration::ZERO,
         config,
         device: &Device::Cpu,
         threads,

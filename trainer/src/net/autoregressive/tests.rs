@@ -77,7 +77,7 @@ fn table(head: &Autoregressive, replicas: usize, sees: Sees, mask: Option<&Tenso
 
 /// Forbids agent 1's action 2 and agent 2's action 0, beside the padding.
 fn mask(rows: usize) -> Tensor {
-    let mut row = vec![FORBIDDEN; 3 * WIDTH];
+    let mut row = [FORBIDDEN; 3 * WIDTH];
     for (agent, &actions) in ACTIONS.iter().enumerate() {
         row[agent * WIDTH..][..actions].fill(0.0);
     }

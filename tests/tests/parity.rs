@@ -34,7 +34,12 @@ fn teams() -> [TeamSpec; 3] {
     let vectors = |o, d| agent(o, ActionSpace::Continuous(d));
     [
         vec![discrete(5, 3), discrete(1, 9), discrete(13, 2)],
-        vec![discrete(5, 3), discrete(2, 4), discrete(5, 3), discrete(2, 4)],
+        vec![
+            discrete(5, 3),
+            discrete(2, 4),
+            discrete(5, 3),
+            discrete(2, 4),
+        ],
         vec![vectors(4, 2), vectors(3, 1), vectors(4, 2)],
     ]
     .map(|agents| TeamSpec::new(agents, 10))
@@ -83,7 +88,9 @@ fn compare(seed: u64, spec: &TeamSpec, network: &NetworkConfig, normalised: bool
             .map(|_| 0.1 * streams[0].normal() as f32)
             .collect();
         let moved = candle_core::Tensor::from_vec(moved, variable.shape(), &Device::Cpu).unwrap();
-        variable.set(&(variable.as_tensor() + moved).unwrap()).unwrap();
+        variable
+            .set(&(variable.as_tensor() + moved).unwrap())
+            .unwrap();
     }
     let (width, samples) = (spec.joint_observation(), TIME * PARALLEL);
     let mut stream = Stream::new(seed, "observations", 0);
@@ -148,7 +155,9 @@ fn compare(seed: u64, spec: &TeamSpec, network: &NetworkConfig, normalised: bool
 }
 
 fn team<'a>(actors: &'a Actors, spec: &TeamSpec) -> Vec<Actor<'a>> {
-    (0..spec.agents.len()).map(|agent| actors.actor(agent)).collect()
+    (0..spec.agents.len())
+        .map(|agent| actors.actor(agent))
+        .collect()
 }
 
 /// Every agent's network, normalisation folded in.

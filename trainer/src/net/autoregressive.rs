@@ -123,12 +123,9 @@ impl Autoregressive {
                 let z = self.features.forward(features, Activation::Identity)?;
                 z.reshape(shape)
             }
-            Features::Own(features) => {
-                let z = self.by_agent(features, |features| {
-                    self.features.forward(features, Activation::Identity)
-                });
-                z
-            }
+            Features::Own(features) => self.by_agent(features, |features| {
+                self.features.forward(features, Activation::Identity)
+            }),
         }
     }
 

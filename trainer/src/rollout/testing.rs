@@ -49,10 +49,7 @@ impl Signs {
 
     /// Two kinds of agents in turns, discrete actions: 0 and 2 alike, 1 and 3 alike.
     pub(crate) fn mixed(horizon: usize) -> Self {
-        let (a, b) = (
-            (3, ActionSpace::Discrete(3)),
-            (2, ActionSpace::Discrete(5)),
-        );
+        let (a, b) = ((3, ActionSpace::Discrete(3)), (2, ActionSpace::Discrete(5)));
         Self::new(&[a, b, a, b], horizon)
     }
 

@@ -39,7 +39,10 @@ fn an_episode_that_ends_for_good_is_followed_at_once_by_the_next() {
     assert!(batch.valid.iter().all(|&valid| valid));
     assert_eq!((batch.env_steps(0), batch.rows.time), (7, 8));
     // Returns are sums of three rewards each; what the seventh step earned is not yet one.
-    let sums: Vec<f32> = batch.rewards[..6].chunks(3).map(|r| r.iter().sum()).collect();
+    let sums: Vec<f32> = batch.rewards[..6]
+        .chunks(3)
+        .map(|r| r.iter().sum())
+        .collect();
     assert_eq!(batch.returns, [sums]);
     // The unfinished episode goes on in the next batch, its first reward included.
     let next = runner.collect(2, ones).unwrap();
@@ -123,10 +126,14 @@ fn a_runner_goes_on_from_where_it_was_saved() {
         for rollout in 0..4 {
             let bytes = postcard::to_stdvec(&runner.save()).unwrap();
             let mut other = make();
-            other.restore(postcard::from_bytes(&bytes).unwrap()).unwrap();
+            other
+                .restore(postcard::from_bytes(&bytes).unwrap())
+                .unwrap();
             let mut same_dice = dice.clone();
             let a = runner.collect(5, |seen| random(&mut dice, seen)).unwrap();
-            let b = other.collect(5, |seen| random(&mut same_dice, seen)).unwrap();
+            let b = other
+                .collect(5, |seen| random(&mut same_dice, seen))
+                .unwrap();
             assert_eq!(a.rows, b.rows, "rollout {rollout}");
             assert_eq!((a.joint, a.state, a.rewards), (b.joint, b.state, b.rewards));
             assert_eq!((a.valid, a.terminated), (b.valid, b.terminated));

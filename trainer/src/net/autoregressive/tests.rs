@@ -77,7 +77,7 @@ fn table(head: &Autoregressive, replicas: usize, sees: Sees, mask: Option<&Tenso
 
 /// Forbids agent 1's action 2 and agent 2's action 0, beside the padding.
 fn mask(rows: usize) -> Tensor {
-    let mut row = vec![FORBIDDEN; 3 * WIDTH];
+    let mut row = [FORBIDDEN; 3 * WIDTH];
     for (agent, &actions) in ACTIONS.iter().enumerate() {
         row[agent * WIDTH..][..actions].fill(0.0);
     }
@@ -95,8 +95,9 @@ fn conditionals_multiply_to_a_distribution_that_dice_follow() {
             let forbidden = masked.then(|| mask(24));
             let logs = table(&head, replicas, sees, forbidden.as_ref());
             let draws = 20_000;
-            let mut streams: Vec<Stream> =
-                (0..replicas as u64).map(|r| Stream::new(r, "dice", 0)).collect();
+            let mut streams: Vec<Stream> = (0..replicas as u64)
+                .map(|r| Stream::new(r, "dice", 0))
+                .collect();
             let forbidden = masked.then(|| mask(draws));
             let features = features(replicas, draws, sees);
             let drawn = head.choose(&features, forbidden.as_ref(), &mut streams, false);
@@ -138,8 +139,14 @@ fn the_order_decides_who_hears_whom() {
         for (place, &agent) in order.iter().enumerate() {
             let start = agent as usize * WIDTH;
             let of = |row: usize| conditionals[row * 3 * WIDTH + start];
-            let spread = (0..24).map(|row| (of(row) - of(0)).abs()).fold(0.0, f64::max);
-            assert_eq!(place == 0, spread < 1e-6, "{order:?}, agent {agent}: {spread}");
+            let spread = (0..24)
+                .map(|row| (of(row) - of(0)).abs())
+                .fold(0.0, f64::max);
+            assert_eq!(
+                place == 0,
+                spread < 1e-6,
+                "{order:?}, agent {agent}: {spread}"
+            );
         }
     }
 }
@@ -208,7 +215,9 @@ fn estimates_and_their_gradients_are_those_of_the_expectation() {
     let directions: Vec<Tensor> = layers
         .iter()
         .map(|layer| {
-            let values: Vec<f32> = (0..layer.elem_count()).map(|_| stream.normal() as f32).collect();
+            let values: Vec<f32> = (0..layer.elem_count())
+                .map(|_| stream.normal() as f32)
+                .collect();
             let norm = values.iter().map(|x| x * x).sum::<f32>().sqrt();
             let values = values.iter().map(|x| x / norm).collect();
             Tensor::from_vec(values, layer.shape(), &Device::Cpu).unwrap()
@@ -223,7 +232,9 @@ fn estimates_and_their_gradients_are_those_of_the_expectation() {
         let drawn = drawn.tensor(1, DRAWS, &Device::Cpu).unwrap();
         // The actions taken are others: estimates go along what was drawn.
         let taken = drawn.zeros_like().unwrap();
-        let evaluation = head.evaluate(&features, &output, None, &taken, Some(&drawn)).unwrap();
+        let evaluation = head
+            .evaluate(&features, &output, None, &taken, Some(&drawn))
+            .unwrap();
         let first = evaluation.log_prob.narrow(1, 0, 1).unwrap();
         let log_prob = table(&head, 1, Sees::JointHistory, None)[0];
         assert!((host(&first)[0] - log_prob).abs() < 1e-5);
@@ -258,12 +269,17 @@ fn estimates_and_their_gradients_are_those_of_the_expectation() {
         let mean = samples.iter().sum::<f64>() / count;
         let variance = samples.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0);
         let allowed = 5.0 * (variance / count).sqrt() + slack;
-        assert!((mean - expected).abs() < allowed, "{what}: {mean} {expected} ± {allowed}");
+        assert!(
+            (mean - expected).abs() < allowed,
+            "{what}: {mean} {expected} ± {allowed}"
+        );
     };
     for (index, samples) in values.iter().enumerate() {
         within(samples, expected[index], 1e-5, &format!("quantity {index}"));
     }
-    let divergence: Vec<f64> = std::iter::zip(&values[0], &values[1]).map(|(a, b)| a + b).collect();
+    let divergence: Vec<f64> = std::iter::zip(&values[0], &values[1])
+        .map(|(a, b)| a + b)
+        .collect();
     within(&divergence, expected[0] + expected[1], 1e-5, "KL");
 
     let step = 0.02;
@@ -271,7 +287,9 @@ fn estimates_and_their_gradients_are_those_of_the_expectation() {
     for (layer, (variable, direction)) in layers.iter().zip(&directions).enumerate() {
         let before = variable.as_tensor().copy().unwrap();
         let at = |step: f64| {
-            variable.set(&(&before + (direction * step).unwrap()).unwrap()).unwrap();
+            variable
+                .set(&(&before + (direction * step).unwrap()).unwrap())
+                .unwrap();
             exact(&head, &own, &q)
         };
         let (up, down) = (at(step), at(-step));

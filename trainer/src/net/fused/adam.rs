@@ -428,7 +428,9 @@ mod tests {
             let norms = on_host.step(&gradients(&host, 1.0)).unwrap();
             on_device.steps += 1;
             let both = [true; 2];
-            let others = on_device.step_on_device(&gradients(&device, 1.0), &both).unwrap();
+            let others = on_device
+                .step_on_device(&gradients(&device, 1.0), &both)
+                .unwrap();
             assert_close(&norms, &others, 1e-5);
         }
         for (host, device) in host.iter().zip(&device) {

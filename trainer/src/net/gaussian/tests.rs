@@ -56,13 +56,17 @@ fn inverse(matrix: &[Vec<f64>]) -> (Vec<Vec<f64>>, f64) {
         determinant *= scale;
         rows[pivot].iter_mut().for_each(|x| *x /= scale);
         let line = rows[pivot].clone();
-        for (other, row) in rows.iter_mut().enumerate().filter(|(o, _)| *o != pivot) {
-            let _ = other;
+        for (_, row) in rows.iter_mut().enumerate().filter(|(i, _)| *i != pivot) {
             let factor = row[pivot];
-            row.iter_mut().zip(&line).for_each(|(x, y)| *x -= factor * y);
+            row.iter_mut()
+                .zip(&line)
+                .for_each(|(x, y)| *x -= factor * y);
         }
     }
-    (rows.iter().map(|row| row[p..].to_vec()).collect(), determinant)
+    (
+        rows.iter().map(|row| row[p..].to_vec()).collect(),
+        determinant,
+    )
 }
 
 /// The marginals' side: means and ln σ of `p` dimensions in every row.
@@ -89,7 +93,11 @@ fn densities_are_those_of_the_formula() {
         let (inverse, determinant) = inverse(&covariance);
         assert!(p == 1 || covariance[1][0].abs() > 0.05, "{covariance:?}");
         for (point, found) in points.chunks_exact(p).zip(found) {
-            let off: Vec<f64> = point.iter().zip(&mean).map(|(&u, m)| f64::from(u) - m).collect();
+            let off: Vec<f64> = point
+                .iter()
+                .zip(&mean)
+                .map(|(&u, m)| f64::from(u) - m)
+                .collect();
             let square: f64 = (0..p)
                 .flat_map(|i| (0..p).map(move |j| (i, j)))
                 .map(|(i, j)| off[i] * inverse[i][j] * off[j])
@@ -110,22 +118,31 @@ fn divergences_and_entropy_are_averages_over_samples() {
     let (mu, covariance) = moments(&head);
     let p = mu.len();
     let features = features(DRAWS);
-    let drawn = head.choose(&features, None, &mut [Stream::new(4, "dice", 0)], false).unwrap();
+    let drawn = head
+        .choose(&features, None, &mut [Stream::new(4, "dice", 0)], false)
+        .unwrap();
     let actions = drawn.tensor(1, DRAWS, &Device::Cpu).unwrap();
     let (mean, log_std, means, spreads) = marginals(p, DRAWS);
     let output = MarginalOutput::Gaussian {
         mean: means.as_tensor().clone(),
         log_std: spreads.as_tensor().clone(),
     };
-    let evaluation = head.evaluate(&features, &output, None, &actions, None).unwrap();
+    let evaluation = head
+        .evaluate(&features, &output, None, &actions, None)
+        .unwrap();
     let log_joint = host(&evaluation.log_prob);
     let points = host(&actions);
-    let mut terms = vec![Vec::with_capacity(DRAWS); 4];
+    let mut terms = vec![Vec::new(); 4];
     for (u, &log) in points.chunks_exact(p).zip(&log_joint) {
-        let of_joint: f64 = (0..p).map(|d| log_normal(u[d], mu[d], covariance[d][d])).sum();
+        let of_joint: f64 = (0..p)
+            .map(|d| log_normal(u[d], mu[d], covariance[d][d]))
+            .sum();
         let own = |d: usize| log_normal(u[d], mean[d], (2.0 * log_std[d]).exp());
         let own: f64 = (0..p).map(own).sum();
-        for (terms, term) in terms.iter_mut().zip([log - of_joint, of_joint - own, -log, -own]) {
+        for (terms, term) in terms
+            .iter_mut()
+            .zip([log - of_joint, of_joint - own, -log, -own])
+        {
             terms.push(term);
         }
     }
@@ -141,17 +158,25 @@ fn divergences_and_entropy_are_averages_over_samples() {
         let variance = terms.iter().map(|x| (x - average).powi(2)).sum::<f64>() / count;
         let closed = host(quantity)[0];
         let allowed = 5.0 * (variance / count).sqrt() + 1e-5;
-        assert!((closed - average).abs() < allowed, "{index}: {closed} {average} ± {allowed}");
+        assert!(
+            (closed - average).abs() < allowed,
+            "{index}: {closed} {average} ± {allowed}"
+        );
     }
     // The samples' covariance: an entry's variance is (Σii Σjj + Σij²) / S.
     for i in 0..p {
         for j in 0..p {
-            let products = points.chunks_exact(p).map(|u| (u[i] - mu[i]) * (u[j] - mu[j]));
+            let products = points
+                .chunks_exact(p)
+                .map(|u| (u[i] - mu[i]) * (u[j] - mu[j]));
             let found = products.sum::<f64>() / DRAWS as f64;
             let expected = covariance[i][j];
             let variance = covariance[i][i] * covariance[j][j] + expected.powi(2);
             let allowed = 5.0 * (variance / DRAWS as f64).sqrt();
-            assert!((found - expected).abs() < allowed, "{i}, {j}: {found} {expected}");
+            assert!(
+                (found - expected).abs() < allowed,
+                "{i}, {j}: {found} {expected}"
+            );
         }
     }
 }
@@ -165,7 +190,9 @@ fn each_term_moves_its_own_policy_only() {
         log_std: spreads.as_tensor().clone(),
     };
     let actions = Tensor::zeros((1, 2, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
-    let evaluation = head.evaluate(&features(2), &output, None, &actions, None).unwrap();
+    let evaluation = head
+        .evaluate(&features(2), &output, None, &actions, None)
+        .unwrap();
     for (quantity, joint_moves, marginals_move) in [
         (&evaluation.log_prob, true, false),
         (&evaluation.entropy, true, false),

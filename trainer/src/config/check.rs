@@ -5,15 +5,20 @@ use std::fmt::Display;
 use consort_runtime::MAX_LAYERS;
 
 use super::{Config, ConfigError};
+use crate::algo::UpdateConfig;
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::factored::{FactoredConfig, Temperature};
 use crate::env::Task;
 use crate::net::enumerated::LARGEST_ENUMERATION;
+use crate::net::joint::Sees;
+use crate::target::Units;
 
 /// The widest hidden layer.
 pub const LARGEST_LAYER: usize = 4096;
 /// The most episodes in an update.
 const LARGEST_BATCH: usize = 1 << 16;
+/// The most steps of a rollout.
+const LONGEST_ROLLOUT_SET: usize = 4096;
 /// The most weights that one team's networks may have in all: 64 MiB of f32, several times that
 /// while training, for every replica of a job.
 const LARGEST_TEAM: usize = 1 << 24;
@@ -29,7 +34,21 @@ const LARGEST_SPACE: usize = u16::MAX as usize;
 pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
     let batch = format!("0 (so many as suit the task) to {LARGEST_BATCH}");
     require(config.batch <= LARGEST_BATCH, "batch", config.batch, &batch)?;
+    require(
+        config.rollout <= LONGEST_ROLLOUT_SET,
+        "rollout",
+        config.rollout,
+        &format!("0 (an episode) to {LONGEST_ROLLOUT_SET} steps"),
+    )?;
     check_network(config)?;
+    check_update(&config.update)?;
+    let polish = config.portfolio.polish;
+    require(
+        (0.0..=0.5).contains(&polish),
+        "portfolio.polish",
+        polish,
+        "a share from 0 to 0.5",
+    )?;
     check_annealed("annealed", &config.annealed)?;
     check_factored("factored", &config.factored)?;
     check_factored("portfolio.explore-strong", &config.portfolio.explore_strong)?;
@@ -74,7 +93,33 @@ fn check_network(config: &Config) -> Result<(), ConfigError> {
         let expected = format!("a width of 1 to {LARGEST_LAYER}");
         require((1..=LARGEST_LAYER).contains(&width), &at, width, &expected)?;
     }
+    require(
+        network.memory <= LARGEST_LAYER,
+        "network.memory",
+        network.memory,
+        &format!("0 (none) to {LARGEST_LAYER}"),
+    )?;
     not_negative("network.output_spread", network.output_spread)
+}
+
+fn check_update(update: &UpdateConfig) -> Result<(), ConfigError> {
+    for (key, value) in [
+        ("epochs", update.epochs),
+        ("minibatches", update.minibatches),
+    ] {
+        let at = format!("update.{key}");
+        require((1..=1000).contains(&value), &at, value, "1 to 1000")?;
+    }
+    positive("update.clip", update.clip)?;
+    for (key, value) in [
+        ("discount", update.discount),
+        ("trace", update.trace),
+        ("final_rate", update.final_rate),
+    ] {
+        let at = format!("update.{key}");
+        require((0.0..=1.0).contains(&value), &at, value, "from 0 to 1")?;
+    }
+    not_negative("update.max_gradient_norm", update.max_gradient_norm)
 }
 
 fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> {
@@ -215,17 +260,34 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
         .iter()
         .map(|agent| agent.actions.size() as f64)
         .product();
-    let enumerates = config.arm_names().into_iter().find(|arm| arm.has_joint());
+    let head = &config.network.joint;
+    let has_joint = config.arm_names().into_iter().find(|arm| arm.has_joint());
+    let enumerates = has_joint.filter(|_| head.enumerates(&spec));
     if let Some(arm) = enumerates {
         require(
             joint <= LARGEST_ENUMERATION as f64,
             "task",
             format!("`{}`, which has {joint:.0} joint actions", config.task),
             &format!(
-                "at most {LARGEST_ENUMERATION} for the arm `{arm}`, which enumerates them; the method `factored` does not"
+                "at most {LARGEST_ENUMERATION} for the arm `{arm}`, which enumerates them; \
+                 `network.joint.head='autoregressive'` does not"
             ),
         )?;
     }
+    require(
+        has_joint.is_none()
+            || head.sees == Sees::JointHistory
+            || !(head.enumerates(&spec) || spec.is_continuous()),
+        "network.joint.sees",
+        "`own-history`",
+        "`joint-history` where the joint policy is enumerated or continuous",
+    )?;
+    require(
+        config.update.units == Units::Deviation || spec.horizon == 1,
+        "update.units",
+        "`range`",
+        "`deviation` for episodes of more than one step",
+    )?;
     let seen = spec.joint_observation();
     let own = spec.agents.len() as f64
         * weights(
@@ -233,10 +295,15 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
             &config.network.hidden,
             spec.widest_actions(),
         );
-    let critic = weights(seen, &config.network.hidden, 1);
-    let joint = enumerates.map_or(0.0, |_| {
-        weights(seen, &config.network.hidden, joint as usize)
-    });
+    let critic = weights(seen + spec.state, &config.network.hidden, 1);
+    let actions = spec.joint_actions();
+    let outputs = match (enumerates, spec.is_continuous()) {
+        (Some(_), _) => joint as usize,
+        (None, true) => actions * (actions + 3) / 2,
+        // One agent after another: what is said to each, its outputs, its marginal.
+        (None, false) => spec.agents.len() * (config.network.memory.max(32) + 2 * actions),
+    };
+    let joint = has_joint.map_or(0.0, |_| weights(seen, &config.network.hidden, outputs));
     let total = own + critic + joint;
     require(
         total <= LARGEST_TEAM as f64,

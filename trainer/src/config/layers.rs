@@ -413,7 +413,6 @@ mod tests {
                 "game: found a game beside a model",
             ),
             ("task = 'dec-tiger-h1'\nhorizon = 1", "expected none"),
-            ("task = 'dec-tiger-h2'", "whose episodes have up to 2 steps"),
             (
                 &format!("task = 'dec-tiger'\n{embedded}"),
                 "found `dec-tiger-h1`, which is a task that ships",

@@ -123,11 +123,9 @@ impl Autoregressive {
                 let z = self.features.forward(features, Activation::Identity)?;
                 z.reshape(shape)
             }
-            Features::Own(features) => {
-                let layer =
-                    |features: &Tensor| self.features.forward(features, Activation::Identity);
-                self.by_agent(features, layer)
-            }
+            Features::Own(features) => self.by_agent(features, |features| {
+                self.features.forward(features, Activation::Identity)
+            }),
         }
     }
 

@@ -70,6 +70,20 @@ impl Default for JointConfig {
     }
 }
 
+impl JointConfig {
+    /// Whether a team's joint actions are enumerated.
+    pub fn enumerates(&self, spec: &TeamSpec) -> bool {
+        let sizes = spec.agents.iter().map(|agent| agent.actions.size() as f64);
+        let few = sizes.product::<f64>() <= AUTO_ENUMERATION as f64;
+        match self.head {
+            _ if spec.is_continuous() => false,
+            HeadChoice::Auto => self.sees == Sees::JointHistory && few,
+            HeadChoice::Enumerated => true,
+            HeadChoice::Autoregressive => false,
+        }
+    }
+}
+
 /// The kind of head. Continuous teams have a Gaussian, whatever it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -210,19 +224,9 @@ impl Joint {
             (TrunkChoice::Shared, Sees::JointHistory) => agents * width,
             _ => width,
         };
-        let joint_actions: f64 = (spec.agents.iter())
-            .map(|agent| agent.actions.size() as f64)
-            .product();
-        let enumerated = match config.head {
-            HeadChoice::Auto => {
-                config.sees == Sees::JointHistory && joint_actions <= AUTO_ENUMERATION as f64
-            }
-            HeadChoice::Enumerated => true,
-            HeadChoice::Autoregressive => false,
-        };
         let head: Box<dyn JointHead> = if spec.is_continuous() {
             Box::new(JointGaussian::new(spec, width, network, streams, device)?)
-        } else if enumerated {
+        } else if config.enumerates(spec) {
             Box::new(Enumerated::new(spec, width, network, streams, device)?)
         } else {
             Box::new(Autoregressive::new(spec, width, network, streams, device)?)

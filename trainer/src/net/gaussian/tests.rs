@@ -56,8 +56,7 @@ fn inverse(matrix: &[Vec<f64>]) -> (Vec<Vec<f64>>, f64) {
         determinant *= scale;
         rows[pivot].iter_mut().for_each(|x| *x /= scale);
         let line = rows[pivot].clone();
-        for (other, row) in rows.iter_mut().enumerate().filter(|(o, _)| *o != pivot) {
-            let _ = other;
+        for (_, row) in rows.iter_mut().enumerate().filter(|(i, _)| *i != pivot) {
             let factor = row[pivot];
             row.iter_mut()
                 .zip(&line)

@@ -189,7 +189,10 @@ mod tests {
         let text = String::from_utf8(sealed).unwrap();
         let older = text.replace(&build(), "0.0.1");
         refused(older.as_bytes(), "by consort 0.0.1, expected");
-        refused(text.replace("t 1 ", "t 2 ").as_bytes(), "format 2, expected 1");
+        refused(
+            text.replace("t 1 ", "t 2 ").as_bytes(),
+            "format 2, expected 1",
+        );
         refused(text.replace(" of", " or").as_bytes(), "a damaged state");
         refused(b"something else", "no checkpoint");
     }

@@ -186,7 +186,9 @@ impl RunFolder {
     pub fn remove_checkpoints(&self) -> Result<(), WriteError> {
         let folder = self.path.join(CHECKPOINT);
         match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(WriteError::at(&folder)(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(WriteError::at(&folder)(error))
+            }
             _ => Ok(()),
         }
     }

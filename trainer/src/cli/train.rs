@@ -79,7 +79,10 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
         eprintln!("note: {usual} holds another run; this one goes to {path}");
     }
     if folder.has_checkpoints() && !args.quiet && !json {
-        eprintln!("note: {} goes on from its checkpoints", folder.path().display());
+        eprintln!(
+            "note: {} goes on from its checkpoints",
+            folder.path().display()
+        );
     }
     let progress = Progress::new(config.steps, args.quiet);
     let watch = Watch {

@@ -801,7 +801,9 @@ fn a_place_that_cannot_be_written_is_the_machines_failure() {
 /// Two short arms of a task of many steps, with a checkpoint after every update.
 fn sequential<'a>(task: &'a str, steps: &'a str, out: &'a str) -> Vec<&'a str> {
     let arms = "portfolio.arms=['annealed', 'explore-mild']";
+    let sizes = "network={hidden=[16], memory=16}";
     let sets = ["--set", arms, "--set", "batch=2", "--set", "rollout=25"];
+    let sets = [&sets[..], &["--set", sizes]].concat();
     let rest = ["--checkpoint-seconds", "0", "--out", out];
     [&["train", task, "--steps", steps], &sets[..], &rest].concat()
 }
@@ -860,7 +862,7 @@ fn a_killed_run_with_a_time_limit_goes_on_to_the_same_bits() {
 
 #[test]
 fn a_killed_run_with_continuous_actions_goes_on_to_the_same_bits() {
-    killed_runs_go_on("mpe-spread-continuous", "16000");
+    killed_runs_go_on("mpe-spread-continuous", "8000");
 }
 
 #[test]
@@ -919,7 +921,7 @@ fn every_command_takes_teams_of_every_kind_of_task() {
     let tasks = [
         ("dec-tiger-h3", "20000"),
         ("lbf-8x8-2p-2f-coop", "16000"),
-        ("mpe-spread-continuous", "16000"),
+        ("mpe-spread-continuous", "8000"),
     ];
     for (task, steps) in tasks {
         let result = place.json(&sequential(task, steps, task));

@@ -7,6 +7,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use crate::algo::Metrics;
 use crate::config::ArmName;
 use crate::env::Task;
 use crate::train::{ArmOutcome, Outcome, Record};
@@ -168,9 +169,7 @@ fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, 
     let mut returns = [
         column.lines("joint", BLUE, |record| record.values?.joint),
         column.lines("product", ORANGE, |record| Some(record.values?.product)),
-        column.lines("greedy product", GREEN, |record| {
-            Some(record.values?.greedy)
-        }),
+        column.lines("greedy", GREEN, |record| Some(record.values?.greedy)),
     ]
     .concat();
     if let Some(optimum) = task.optimum() {
@@ -183,7 +182,9 @@ fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, 
         Some(record.metrics.product_entropy)
     });
     if joint {
-        entropies.extend(column.lines("joint", BLUE, |record| Some(record.metrics.joint_entropy)));
+        entropies.extend(column.lines("joint", BLUE, |record| {
+            acting(record).map(|metrics| metrics.joint_entropy)
+        }));
     }
     // That of a density can be below 0.
     let (low, high) = span(&entropies);
@@ -200,7 +201,7 @@ fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, 
     let caption = "share β of the product, temperature τ";
     draw_panel(&panels[2], caption, last, unit, &weights)?;
 
-    let mut price = column.lines("joint − greedy product", RED, |record| {
+    let mut price = column.lines("joint − greedy", RED, |record| {
         let values = record.values?;
         Some(values.joint? - values.greedy)
     });
@@ -214,9 +215,11 @@ fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, 
 
     let divergences = [
         column.lines("TC", PURPLE, |record| {
-            Some(record.metrics.total_correlation)
+            acting(record).map(|metrics| metrics.total_correlation)
         }),
-        column.lines("IG", RED, |record| Some(record.metrics.information_gap)),
+        column.lines("IG", RED, |record| {
+            acting(record).map(|metrics| metrics.information_gap)
+        }),
     ]
     .concat();
     let scale = (0.0, span(&divergences).1.max(0.1));
@@ -235,6 +238,12 @@ fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, 
         scale,
         &lambda,
     )
+}
+
+/// What was measured while the joint policy still had a part in acting (β < 1): afterwards it is no
+/// longer asked, and the numbers about it are 0.
+fn acting(record: &Record) -> Option<&Metrics> {
+    (record.metrics.beta < 1.0).then_some(&record.metrics)
 }
 
 /// A grey line at one height.
@@ -273,8 +282,8 @@ fn draw_panel(
             &small.clone().into_text_style(&head),
             (x + 18, 24),
         )?;
-        // Eight pixels a letter are more than enough at this size.
-        x += 32 + 8 * series.name.chars().count() as i32;
+        // Seven pixels a letter are enough at this size, and four entries fit a column.
+        x += 34 + 7 * series.name.chars().count() as i32;
     }
 
     let (low, high) = apart(low, high);

@@ -193,7 +193,7 @@ mod tests {
             text.replace("t 1 ", "t 2 ").as_bytes(),
             "format 2, expected 1",
         );
-        refused(text.replace(" of", " or").as_bytes(), "a damaged state");
+        refused(text.replace("of a", "or a").as_bytes(), "a damaged state");
         refused(b"something else", "no checkpoint");
     }
 }

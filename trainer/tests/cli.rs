@@ -284,7 +284,7 @@ fn nothing_finished_is_ever_overwritten() {
 }
 
 #[test]
-fn a_killed_run_is_not_trusted_and_starts_over_to_the_same_bits() {
+fn a_killed_run_is_not_trusted_and_ends_in_the_same_bits() {
     let place = Place::new();
     let train = [
         "train", "penalty", "--method", "factored", "--steps", "64000", "--out",
@@ -354,6 +354,8 @@ fn a_kill_at_any_moment_leaves_a_whole_team_or_none() {
         if finished {
             let message = place.error(2, &train(&out));
             assert!(message.contains("a finished run"), "{message}");
+            // A kill right after the team was written leaves the checkpoints behind.
+            let _ = fs::remove_dir_all(place.path(&out).join("checkpoint"));
         } else {
             place.json(&train(&out));
         }
@@ -794,4 +796,192 @@ fn a_place_that_cannot_be_written_is_the_machines_failure() {
         message.contains("found a file on the way there"),
         "{message}"
     );
+}
+
+/// Two short arms of a task of many steps, with a checkpoint after every update.
+fn sequential<'a>(task: &'a str, steps: &'a str, out: &'a str) -> Vec<&'a str> {
+    let arms = "portfolio.arms=['annealed', 'explore-mild']";
+    let sizes = "network={hidden=[16], memory=16}";
+    let sets = ["--set", arms, "--set", "batch=2", "--set", "rollout=25"];
+    let sets = [&sets[..], &["--set", sizes]].concat();
+    let rest = ["--checkpoint-seconds", "0", "--out", out];
+    [&["train", task, "--steps", steps], &sets[..], &rest].concat()
+}
+
+/// Runs a command and kills it after `time`, or lets it end.
+fn kill_after(mut command: Command, time: Duration) {
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(time);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[track_caller]
+fn killed_runs_go_on(task: &str, steps: &str) {
+    const KILLS: u32 = 5;
+    let place = Place::new();
+    let start = Instant::now();
+    place.json(&sequential(task, steps, "whole"));
+    let duration = start.elapsed();
+    let killed = place.path("killed");
+    let mut kept = 0;
+    for kill in 1..=KILLS {
+        // Each goes on where the one before was killed.
+        let command = place.command(&sequential(task, steps, "killed"));
+        kill_after(command, duration * kill / (2 * KILLS));
+        if killed.join("team").exists() {
+            break;
+        }
+        kept += usize::from(killed.join("checkpoint").exists());
+    }
+    assert!(kept > 0, "no kill fell while the run was learning");
+    if !killed.join("team").exists() {
+        let output = place.run(&sequential(task, steps, "killed"));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{stderr}");
+        assert_eq!(stderr, "note: killed goes on from its checkpoints\n");
+        assert!(!killed.join("checkpoint").exists());
+    }
+    let _ = fs::remove_dir_all(killed.join("checkpoint"));
+    assert_same_files(&place.path("whole"), &killed);
+}
+
+#[test]
+fn a_killed_run_of_a_dec_pomdp_goes_on_to_the_same_bits() {
+    killed_runs_go_on("dec-tiger-h3", "20000");
+}
+
+#[test]
+fn a_killed_run_with_a_time_limit_goes_on_to_the_same_bits() {
+    killed_runs_go_on("lbf-8x8-2p-2f-coop", "16000");
+}
+
+#[test]
+fn a_killed_run_with_continuous_actions_goes_on_to_the_same_bits() {
+    killed_runs_go_on("mpe-spread-continuous", "8000");
+}
+
+#[test]
+fn damaged_and_foreign_checkpoints_are_said_and_not_gone_on_from() {
+    let place = Place::new();
+    let train = |out| sequential("dec-tiger-h3", "20000", out);
+    place.json(&train("whole"));
+    let folder = place.path("killed/checkpoint");
+    let checkpoints = || -> Vec<PathBuf> {
+        let entries = fs::read_dir(&folder).into_iter().flatten();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .filter(|path| path.extension().is_some_and(|end| end == "bin"))
+            .collect()
+    };
+    let mut child = place
+        .command(&train("killed"))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while checkpoints().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!place.path("killed/team").exists());
+    let found = checkpoints();
+    for (index, path) in found.iter().enumerate() {
+        let mut bytes = fs::read(path).unwrap();
+        if index == 0 {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        } else {
+            // Another format.
+            bytes["consort-checkpoint ".len()] = b'9';
+        }
+        fs::write(path, bytes).unwrap();
+    }
+    let output = place.run(&[train("killed"), vec!["--json"]].concat());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    let notes = stderr.lines().filter(|line| {
+        line.starts_with("note: killed/checkpoint/job-") && line.ends_with("its arms start over")
+    });
+    assert_eq!(notes.count(), found.len(), "{stderr}");
+    assert!(stderr.contains("found a damaged state"), "{stderr}");
+    assert_same_files(&place.path("whole"), &place.path("killed"));
+}
+
+/// Memory, masks and vectors, by every command.
+#[test]
+fn every_command_takes_teams_of_every_kind_of_task() {
+    let place = Place::new();
+    let tasks = [
+        ("dec-tiger-h3", "20000"),
+        ("lbf-8x8-2p-2f-coop", "16000"),
+        ("mpe-spread-continuous", "8000"),
+    ];
+    for (task, steps) in tasks {
+        let result = place.json(&sequential(task, steps, task));
+        let tiger = task == "dec-tiger-h3";
+        // Exact in the Dec-POMDP, with an interval elsewhere.
+        assert_eq!(result["return_exported_interval"].is_null(), tiger);
+        let greedy = place.json(&["eval", task, "--greedy", "--episodes", "300"]);
+        let number = |value: &Value| value.as_f64().unwrap();
+        if tiger {
+            assert_eq!(greedy["exact"], result["return_exported"]);
+            assert!(number(&greedy["exact"]) <= number(&greedy["optimum"]) + 1e-9);
+        } else {
+            assert!(greedy["exact"].is_null());
+            // Two samples of one mean: six standard errors of their difference.
+            let gap = number(&greedy["mean"]) - number(&result["return_exported"]);
+            let [a, b] = [&greedy["interval"], &result["return_exported_interval"]].map(number);
+            assert!(gap.abs() <= 3.1 * a.hypot(b) + 1e-9, "{greedy} {result}");
+        }
+        assert!(place.json(&["eval", task, "--episodes", "5"])["exact"].is_null());
+
+        let team = place.json(&["inspect", task]);
+        let agent = &team["agents"][0];
+        let continuous = task.ends_with("continuous");
+        let head = if continuous {
+            "gaussian"
+        } else {
+            "categorical"
+        };
+        assert_eq!(agent["head"]["kind"], head);
+        assert!(agent["state_bytes"].as_u64().unwrap() > 0);
+        let out = format!("{task}-again");
+        place.json(&["export", task, "--out", &out]);
+        assert_same_files(&place.path(task).join("team"), &place.path(&out));
+        let curve = fs::read_to_string(place.path(task).join("curve.svg")).unwrap();
+        assert!(curve.contains("price of acting apart"));
+    }
+    let page = place.run(&sequential("dec-tiger-h3", "20000", "page"));
+    let page = String::from_utf8(page.stdout).unwrap();
+    for expected in ["means over", "rounds: what the images earn", "; exact"] {
+        assert!(page.contains(expected), "{page} lacks {expected:?}");
+    }
+    let tasks = place.json(&["tasks"]);
+    let families = tasks["families"].as_array().unwrap();
+    assert!(
+        families
+            .iter()
+            .any(|family| family["pattern"] == "dec-tiger-h<H>")
+    );
+    let page = String::from_utf8(place.run(&["tasks"]).stdout).unwrap();
+    assert!(page.contains("  dec-tiger-h<H>: ") && page.contains("    dec-tiger-h4 "));
+}
+
+/// Nobody measured anything: the curve must still be drawn, and soon.
+#[test]
+fn a_run_too_short_for_its_curve_ends() {
+    let place = Place::new();
+    let train = ["train", "lbf-8x8-2p-2f-coop", "--method", "factored"];
+    let steps = ["--steps", "3200", "--out", "run"];
+    let result = place.json(&[&train[..], &steps].concat());
+    assert!(result["return_joint"].is_null());
+    let page = fs::read_to_string(place.path("run/curve.svg")).unwrap();
+    assert!(page.contains("not measured"));
 }

@@ -3,6 +3,7 @@
 use toml::{Table, Value};
 
 use super::Config;
+use crate::env::TaskKind;
 
 impl Config {
     /// The command that repeats the run wherever the same version is installed. A game or a
@@ -13,7 +14,13 @@ impl Config {
         }
         let table = |config: &Self| Table::try_from(config).expect("a configuration fits TOML");
         let mut settings = Vec::new();
-        differences("", &table(self), &table(&Self::default()), &mut settings);
+        let kind = self.task().map_or(TaskKind::OneShot, |task| task.kind());
+        differences(
+            "",
+            &table(self),
+            &table(&Self::for_kind(kind)),
+            &mut settings,
+        );
         let mut flags = format!(" --seed {}", self.seed);
         let mut sets = String::new();
         for (key, value) in settings {

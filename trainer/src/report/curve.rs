@@ -1,10 +1,13 @@
-//! The learning curve: a column for the arms of one name, four panels each, so that a person sees
-//! at one glance what happened: what the policies were worth, where the joint policy leaned on what no agent
-//! can have, and how the weights of the loss moved.
+//! The learning curve: a column for the arms of one name, so that a person sees at one glance what
+//! happened: what the policies were worth, how undecided they were, how the weights of the loss
+//! moved, what acting apart cost, and where the joint policy leaned on what no agent can have.
+//!
+//! What every arm has comes first; arms without a joint policy end there.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use crate::algo::Metrics;
 use crate::config::ArmName;
 use crate::env::Task;
 use crate::train::{ArmOutcome, Outcome, Record};
@@ -13,7 +16,11 @@ use crate::train::{ArmOutcome, Outcome, Record};
 const COLUMN: u32 = 380;
 const MARGIN: u32 = 16;
 const TITLE: u32 = 56;
-const PANELS: [u32; 4] = [250, 150, 150, 150];
+/// Heights of the panels, top to bottom; the first [`COMMON`] are every arm's.
+const PANELS: [u32; 6] = [270, 170, 170, 170, 170, 170];
+const COMMON: usize = 3;
+/// Height of a panel's caption and of the legend below it.
+const HEAD: u32 = 44;
 
 const BLUE: RGBColor = RGBColor(0x1f, 0x77, 0xb4);
 const ORANGE: RGBColor = RGBColor(0xe6, 0x7e, 0x22);
@@ -48,9 +55,11 @@ struct Column<'a> {
 pub fn draw(task: &Task, names: &[ArmName], outcome: &Outcome) -> String {
     let columns = columns(names, outcome);
     let mut svg = String::new();
+    let has_joint = columns.iter().any(|column| column.name.has_joint());
+    let rows = if has_joint { PANELS.len() } else { COMMON };
     let size = (
         COLUMN * columns.len() as u32 + 2 * MARGIN,
-        TITLE + PANELS.iter().sum::<u32>() + 2 * MARGIN,
+        TITLE + PANELS[..rows].iter().sum::<u32>() + 2 * MARGIN,
     );
     let page = SVGBackend::with_string(&mut svg, size).into_drawing_area();
     draw_page(page, task, &columns, outcome).expect("drawing into a string cannot fail");
@@ -60,9 +69,11 @@ pub fn draw(task: &Task, names: &[ArmName], outcome: &Outcome) -> String {
 /// One column a name, in order of appearance. Bold is the kept arm, else the best evaluated.
 fn columns<'a>(names: &[ArmName], outcome: &'a Outcome) -> Vec<Column<'a>> {
     let score = |arm: usize| {
-        let evaluation = outcome.selection.evaluations[arm];
-        let mean = evaluation.map_or(f64::NEG_INFINITY, |evaluation| evaluation.mean);
-        (arm == outcome.selection.chosen, mean)
+        // Whoever stood in a later round did better in the one before; means of different rounds
+        // do not compare.
+        let rounds = outcome.selection.rounds.iter().enumerate();
+        let stood = rounds.filter_map(|(round, arms)| Some((round, arms[arm]?.mean)));
+        (arm == outcome.selection.chosen, stood.last())
     };
     let mut columns: Vec<Column<'a>> = Vec::new();
     for (arm, &name) in names.iter().enumerate() {
@@ -144,7 +155,7 @@ impl Column<'_> {
     }
 }
 
-/// The four panels of one column, of which arms without a joint policy fill two.
+/// The panels of one column.
 fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, f64)) -> Result {
     let mut rest = area.clone();
     let panels = PANELS.map(|height| {
@@ -152,8 +163,9 @@ fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, 
         rest = below;
         panel
     });
-    let records = &column.outcome.arms[column.bold].records;
-    let last = records.last().map_or(1.0, |record| record.env_steps as f64);
+    let arms = column.arms.iter();
+    let records = arms.flat_map(|&arm| &column.outcome.arms[arm].records);
+    let last = records.map(|record| record.env_steps).max().unwrap_or(1) as f64;
     let mut returns = [
         column.lines("joint", BLUE, |record| record.values?.joint),
         column.lines("product", ORANGE, |record| Some(record.values?.product)),
@@ -161,56 +173,91 @@ fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, 
     ]
     .concat();
     if let Some(optimum) = task.optimum() {
-        returns.push(Series {
-            name: "optimum",
-            named: true,
-            style: GREY.stroke_width(1),
-            points: vec![(0.0, optimum), (last, optimum)],
-        });
+        returns.push(level("optimum", optimum, last));
     }
     draw_panel(&panels[0], &column.heading(), last, range, &returns)?;
 
-    if !column.name.has_joint() {
-        let tau = column.lines("τ", ORANGE, |record| Some(record.metrics.tau));
-        return draw_panel(&panels[2], "temperature τ", last, (0.0, 1.0), &tau);
+    let joint = column.name.has_joint();
+    let mut entropies = column.lines("product", ORANGE, |record| {
+        Some(record.metrics.product_entropy)
+    });
+    if joint {
+        entropies.extend(column.lines("joint", BLUE, |record| {
+            acting(record).map(|metrics| metrics.joint_entropy)
+        }));
     }
+    // That of a density can be below 0.
+    let (low, high) = span(&entropies);
+    let scale = (low.min(0.0), high.max(0.1));
+    draw_panel(&panels[1], "entropy [nat]", last, scale, &entropies)?;
+
+    let tau = column.lines("τ", ORANGE, |record| Some(record.metrics.tau));
+    let unit = (0.0, span(&tau).1.max(1.0));
+    if !joint {
+        return draw_panel(&panels[2], "temperature τ", last, unit, &tau);
+    }
+    let beta = column.lines("β", BLUE, |record| Some(record.metrics.beta));
+    let weights = [beta, tau].concat();
+    let caption = "share β of the product, temperature τ";
+    draw_panel(&panels[2], caption, last, unit, &weights)?;
+
+    let mut price = column.lines("joint − greedy", RED, |record| {
+        let values = record.values?;
+        Some(values.joint? - values.greedy)
+    });
+    let (low, high) = span(&price);
+    if low <= high {
+        price.push(level("none", 0.0, last));
+    }
+    let scale = (low.min(0.0), high.max(0.0));
+    let caption = "price of acting apart [return]";
+    draw_panel(&panels[3], caption, last, scale, &price)?;
+
     let divergences = [
         column.lines("TC", PURPLE, |record| {
-            Some(record.metrics.total_correlation)
+            acting(record).map(|metrics| metrics.total_correlation)
         }),
-        column.lines("IG", RED, |record| Some(record.metrics.information_gap)),
+        column.lines("IG", RED, |record| {
+            acting(record).map(|metrics| metrics.information_gap)
+        }),
     ]
     .concat();
-    let top = highest(&divergences).max(0.1);
+    let scale = (0.0, span(&divergences).1.max(0.1));
     let caption = "total correlation, information gap [nat]";
-    draw_panel(&panels[1], caption, last, (0.0, top), &divergences)?;
+    draw_panel(&panels[4], caption, last, scale, &divergences)?;
 
-    let weights = [
-        column.lines("β", BLUE, |record| Some(record.metrics.beta)),
-        column.lines("τ", ORANGE, |record| Some(record.metrics.tau)),
-    ]
-    .concat();
-    draw_panel(
-        &panels[2],
-        "share β of the product, temperature τ",
-        last,
-        (0.0, 1.0),
-        &weights,
-    )?;
-
-    let lambda = column.lines("λ", GREEN, |record| {
+    let lambda = column.lines("log₁₀ λ", GREEN, |record| {
         (record.metrics.lambda > 0.0).then(|| record.metrics.lambda.log10())
     });
+    let (low, high) = span(&lambda);
+    let scale = (low.min(-3.0), high.max(2.0));
     draw_panel(
-        &panels[3],
-        "weight of the divergence, log₁₀ λ",
+        &panels[5],
+        "weight λ of the divergence",
         last,
-        (-3.0, 2.0),
+        scale,
         &lambda,
     )
 }
 
-/// One panel: a caption, axes, and what lines have points.
+/// What was measured while the joint policy still had a part in acting (β < 1): afterwards it is no
+/// longer asked, and the numbers about it are 0.
+fn acting(record: &Record) -> Option<&Metrics> {
+    (record.metrics.beta < 1.0).then_some(&record.metrics)
+}
+
+/// A grey line at one height.
+fn level(name: &'static str, height: f64, last: f64) -> Series {
+    Series {
+        name,
+        named: true,
+        style: GREY.stroke_width(1),
+        points: vec![(0.0, height), (last, height)],
+    }
+}
+
+/// One panel: a caption, a legend that is in no line's way, axes, and what lines have points. No
+/// axes where none has.
 fn draw_panel(
     panel: &Panel<'_>,
     caption: &str,
@@ -218,14 +265,35 @@ fn draw_panel(
     (low, high): (f64, f64),
     series: &[Series],
 ) -> Result {
+    let (head, body) = panel.split_vertically(HEAD);
+    let font = ("sans-serif", 16).into_font();
+    head.draw_text(caption, &font.into_text_style(&head), (52, 4))?;
+    let drawn: Vec<&Series> = series.iter().filter(|s| !s.points.is_empty()).collect();
+    let small = ("sans-serif", 14).into_font();
+    if drawn.is_empty() {
+        let note = small.color(&GREY);
+        return head.draw_text("not measured", &note.into_text_style(&head), (52, 24));
+    }
+    let mut x = 52;
+    for series in drawn.iter().filter(|series| series.named) {
+        head.draw(&PathElement::new([(x, 31), (x + 14, 31)], series.style))?;
+        head.draw_text(
+            series.name,
+            &small.clone().into_text_style(&head),
+            (x + 18, 24),
+        )?;
+        // Seven pixels a letter are enough at this size, and four entries fit a column.
+        x += 34 + 7 * series.name.chars().count() as i32;
+    }
+
+    let (low, high) = apart(low, high);
     let margin = (high - low) * 0.05;
-    let mut chart = ChartBuilder::on(panel)
-        .caption(caption, ("sans-serif", 16))
-        .margin(6)
+    let mut chart = ChartBuilder::on(&body)
+        .margin(2)
         .margin_right(14)
         .x_label_area_size(22)
-        .y_label_area_size(46)
-        .build_cartesian_2d(0.0..last, low - margin..high + margin)?;
+        .y_label_area_size(50)
+        .build_cartesian_2d(0.0..last.max(1.0), low - margin..high + margin)?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
@@ -234,23 +302,32 @@ fn draw_panel(
         .y_labels(5)
         .x_label_formatter(&|&steps| thousands(steps))
         // Rounded, so that neither `10.0` nor `0.30000000000000004` is written.
-        .y_label_formatter(&|value| ((value * 1e6).round() / 1e6).to_string())
+        .y_label_formatter(&|value| ((value * 1e6).round() / 1e6 + 0.0).to_string())
         .label_style(("sans-serif", 14))
         .draw()?;
-    for series in series.iter().filter(|series| !series.points.is_empty()) {
-        let style = series.style;
-        let line = chart.draw_series(LineSeries::new(series.points.iter().copied(), style))?;
-        if series.named {
-            line.label(series.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], style));
+    for series in drawn {
+        let points = series.points.iter().copied();
+        chart.draw_series(LineSeries::new(points, series.style))?;
+        if let [point] = series.points[..] {
+            let dot = series.style.filled();
+            chart.draw_series([Circle::new(point, 2, dot)])?;
         }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::MiddleRight)
-        .background_style(WHITE.mix(0.8))
-        .label_font(("sans-serif", 14))
-        .draw()
+    Ok(())
+}
+
+/// Ends of an axis that labels can be put on: finite, and further apart than rounding.
+fn apart(low: f64, high: f64) -> (f64, f64) {
+    let (low, high) = match low.is_finite() && high.is_finite() && low <= high {
+        true => (low, high),
+        false => (0.0, 1.0),
+    };
+    let least = 1e-3_f64.max(1e-6 * low.abs().max(high.abs()));
+    if high - low < least {
+        (low - least, high + least)
+    } else {
+        (low, high)
+    }
 }
 
 /// What returns span in all arms, the optimum included: one scale, so that arms compare.
@@ -259,22 +336,20 @@ fn returns_range(task: &Task, arms: &[ArmOutcome]) -> (f64, f64) {
     let values = records.filter_map(|record| record.values);
     let returns =
         values.flat_map(|values| [values.joint, Some(values.product), Some(values.greedy)]);
-    let (low, high) = returns
-        .chain([task.optimum()])
-        .flatten()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-            (low.min(value), high.max(value))
-        });
-    if low < high {
-        (low, high)
-    } else {
-        (low.min(high).min(0.0), high.max(low).max(1.0))
-    }
+    ends(returns.chain([task.optimum()]).flatten())
 }
 
-fn highest(series: &[Series]) -> f64 {
-    let values = series.iter().flat_map(|series| &series.points);
-    values.fold(0.0, |highest: f64, &(_, value)| highest.max(value))
+/// The lowest and the highest value; ∞ and −∞ where there is none.
+fn span(series: &[Series]) -> (f64, f64) {
+    let points = series.iter().flat_map(|series| &series.points);
+    ends(points.map(|&(_, value)| value))
+}
+
+fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let values = values.filter(|value| value.is_finite());
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+        (low.min(value), high.max(value))
+    })
 }
 
 /// Steps as `20 k`.
@@ -285,5 +360,27 @@ fn thousands(steps: f64) -> String {
         format!("{} k", steps / 1e3)
     } else {
         format!("{steps}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_are_finite_and_wide_enough_for_labels() {
+        let endless = [
+            (f64::INFINITY, f64::NEG_INFINITY),
+            (f64::NAN, 1.0),
+            (0.0, f64::INFINITY),
+        ];
+        for (low, high) in endless {
+            assert_eq!(apart(low, high), (0.0, 1.0));
+        }
+        for value in [0.0, -6.0, 1e12, -1e12] {
+            let (low, high) = apart(value, value);
+            assert!(low < value && value < high && high - low >= value.abs() * 1e-6);
+        }
+        assert_eq!(apart(-5.0, 5.0), (-5.0, 5.0));
     }
 }

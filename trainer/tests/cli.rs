@@ -530,7 +530,10 @@ fn bad_input_is_named_with_what_would_be_right() {
         ),
         (&["train", "--config", "broken.toml"], "broken.toml: line 2"),
         (&set("batch"), "expected one key=value"),
-        (&set("batch=70000"), "batch: found 70000, expected 0 (so many"),
+        (
+            &set("batch=70000"),
+            "batch: found 70000, expected 0 (so many",
+        ),
         (
             &set("batch=-3"),
             "batch: found -3, expected a whole number, at least 0",

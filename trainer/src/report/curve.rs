@@ -72,8 +72,8 @@ fn columns<'a>(names: &[ArmName], outcome: &'a Outcome) -> Vec<Column<'a>> {
         // Whoever stood in a later round did better in the one before; means of different rounds
         // do not compare.
         let rounds = outcome.selection.rounds.iter().enumerate();
-        let stood = rounds.filter_map(|(round, arms)| Some((round, arms[arm]?.mean)));
-        (arm == outcome.selection.chosen, stood.last())
+        let mut stood = rounds.filter_map(|(round, arms)| Some((round, arms[arm]?.mean)));
+        (arm == outcome.selection.chosen, stood.next_back())
     };
     let mut columns: Vec<Column<'a>> = Vec::new();
     for (arm, &name) in names.iter().enumerate() {

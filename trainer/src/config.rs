@@ -165,14 +165,27 @@ impl Config {
                     true => vec![
                         ArmName::Annealed,
                         ArmName::Annealed,
-                        ArmName::ExploreStrong,
-                        ArmName::ExploreStrong,
+                        ArmName::AnnealedWarm,
+                        ArmName::AnnealedWarm,
                     ],
                     false => vec![ArmName::Annealed, ArmName::ExploreMild],
                 },
                 selection: if finite { 0.1 } else { 0.05 },
                 finalists: if finite { 2 } else { 1 },
                 polish: if finite { 0.0 } else { 0.3 },
+                annealed_warm: AnnealConfig {
+                    learning_rate,
+                    critic_learning_rate: learning_rate,
+                    schedule: AnnealSchedule {
+                        ramp: 0.3,
+                        temperature_start: 0.0,
+                        temperature_floor: if finite { 0.3 } else { 0.03 },
+                        temperature_per_gap: if finite { 0.1 } else { 0.01 },
+                        temperature_limit: if finite { 0.3 } else { 0.03 },
+                        temperature_until: 0.95,
+                        ..AnnealSchedule::default()
+                    },
+                },
                 explore_strong: with(strong),
                 explore_mild: with(mild),
             },
@@ -197,6 +210,9 @@ pub struct PortfolioConfig {
     pub finalists: usize,
     /// Share of the run's steps with which the finalists go on learning between the rounds.
     pub polish: f64,
+    /// The annealed loss with a short ramp, and a bonus for entropy that goes on after it.
+    #[serde(rename = "annealed-warm")]
+    pub annealed_warm: AnnealConfig,
     /// Factored policy gradient under a strong bonus for entropy that fades geometrically.
     #[serde(rename = "explore-strong")]
     pub explore_strong: FactoredConfig,
@@ -224,6 +240,7 @@ impl Default for PortfolioConfig {
             selection: 0.1,
             finalists: 4,
             polish: 0.0,
+            annealed_warm: AnnealConfig::default(),
             explore_strong: with(Temperature::Geometric {
                 start: 0.5,
                 end: 0.01,

@@ -112,14 +112,7 @@ impl Progress {
 
 impl<'a> Job<'a> {
     /// The lanes `lanes` of arms of one `kind`.
-    pub fn new(
-        training: &Training<'_>,
-        kind: &ArmKind,
-        lanes: &[Lane],
-        tasks: &'a [Task],
-        run_seeds: &[u64],
-    ) -> Self {
-        let _ = training;
+    pub fn new(kind: &ArmKind, lanes: &[Lane], tasks: &'a [Task], run_seeds: &[u64]) -> Self {
         let seed =
             |lane: &Lane| Stream::new(run_seeds[lane.run], "arm", lane.arm as u64).next_u64();
         Self {

@@ -316,7 +316,7 @@ impl Training<'_> {
         groups
             .iter()
             .flat_map(|(arm, lanes)| {
-                let job = |lanes: &[Lane]| Job::new(self, &arms[*arm], lanes, tasks, seeds);
+                let job = |lanes: &[Lane]| Job::new(&arms[*arm], lanes, tasks, seeds);
                 lanes.chunks(most).map(job).collect::<Vec<_>>()
             })
             .collect()

@@ -1,8 +1,6 @@
 //! Rules by hand-derived numbers, spawns by their moments; parity with the originals is tested
 //! where the recordings lie.
 
-use std::time::Instant;
-
 use super::*;
 use crate::env::Task;
 
@@ -407,45 +405,4 @@ fn bound_of_speaker_listener() {
         -2.0 * (cost - slope * (first - 4.0 / 3.0)),
         2.0 * (left / f64::from(episodes)).sqrt()
     );
-}
-
-/// Not a test of anything: prints how fast one core steps.
-#[test]
-#[ignore = "prints a speed"]
-fn speed() {
-    for scenario in SCENARIOS {
-        for continuous in [false, true] {
-            let mut environment = ParticleEnvironment::new(scenario, continuous);
-            let spec = environment.spec().clone();
-            let mut stream = Stream::new(1, "speed", 0);
-            let mut seen = vec![0.0; spec.joint_observation()];
-            let joints: Vec<_> = (0..97)
-                .map(|_| {
-                    let (mut discrete, mut degrees) = (Vec::new(), Vec::new());
-                    act(&spec, &mut stream, &mut discrete, &mut degrees);
-                    (discrete, degrees)
-                })
-                .collect();
-            let steps = 1_000_000;
-            let start = Instant::now();
-            let mut total = 0.0;
-            for at in 0..steps {
-                if at % 25 == 0 {
-                    environment.reset(&mut stream, &mut seen);
-                }
-                let (discrete, degrees) = &joints[at % joints.len()];
-                let action = if continuous {
-                    JointAction::Continuous(degrees)
-                } else {
-                    JointAction::Discrete(discrete)
-                };
-                total += environment.step(action, &mut stream, &mut seen).reward;
-            }
-            let rate = (steps * spec.agents.len()) as f64 / start.elapsed().as_secs_f64();
-            println!(
-                "{scenario:?}, continuous {continuous}: {:.1} M agent-steps/s (return {total:.0})",
-                rate / 1e6
-            );
-        }
-    }
 }

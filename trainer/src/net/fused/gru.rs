@@ -18,17 +18,10 @@ mod kernel;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
-use consort_runtime::math;
 use kernel::{Advance, Scratch, backward, forward};
 
 use super::gemm::{Into, Matrix, multiply};
 use super::{part, part_mut, values, vectorised, with_values};
-
-/// The logistic function, *defined* as tanh(x/2)/2 + 1/2 with the runtime's tanh.
-#[inline]
-pub fn sigmoid(x: f32) -> f32 {
-    0.5 * math::tanh(0.5 * x) + 0.5
-}
 
 /// The states of G units after every row, `[G, T·B, H]`.
 ///
@@ -336,6 +329,8 @@ fn composed(
 mod tests {
     use candle_core::{Device, Var};
 
+    use consort_runtime::math;
+
     use super::*;
     use crate::net::fused::testing::{assert_close, bits, flat, variable};
 
@@ -546,10 +541,10 @@ mod tests {
         for step in -400..=400 {
             let x = step as f32 / 20.0;
             let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
-            assert!((f64::from(sigmoid(x)) - exact).abs() < 1e-6, "{x}");
+            assert!((f64::from(math::sigmoid(x)) - exact).abs() < 1e-6, "{x}");
         }
-        assert_eq!(sigmoid(0.0), 0.5);
-        assert!(sigmoid(f32::NAN).is_nan());
+        assert_eq!(math::sigmoid(0.0), 0.5);
+        assert!(math::sigmoid(f32::NAN).is_nan());
     }
 
     #[test]

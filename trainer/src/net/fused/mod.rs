@@ -21,7 +21,7 @@ pub mod gru;
 pub use adam::{Adam, AdamConfig, AdamState};
 pub use categorical::{categorical, log_softmax};
 pub use dense::{Activation, dense};
-pub use gru::{gru, gru_step, sigmoid};
+pub use gru::{gru, gru_step};
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 

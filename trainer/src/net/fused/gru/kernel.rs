@@ -2,7 +2,7 @@
 
 use consort_runtime::math;
 
-use super::{GruShape, sigmoid};
+use super::GruShape;
 use crate::net::fused::gemm::{Into, Matrix, multiply};
 use crate::net::fused::{add_column_sums, part, part_mut, vectorised};
 
@@ -114,8 +114,8 @@ fn advance(gates: &[f32], sums: &[f32], bias: &[f32], state: &mut [f32]) {
     let [s_r, s_z, s_n] = thirds(sums, hidden);
     let [b_r, b_z, b_n] = thirds(bias, hidden);
     for i in 0..hidden {
-        let r = sigmoid(g_r[i] + (s_r[i] + b_r[i]));
-        let z = sigmoid(g_z[i] + (s_z[i] + b_z[i]));
+        let r = math::sigmoid(g_r[i] + (s_r[i] + b_r[i]));
+        let z = math::sigmoid(g_z[i] + (s_z[i] + b_z[i]));
         let n = math::tanh(g_n[i] + r * (s_n[i] + b_n[i]));
         state[i] = (1.0 - z) * n + z * state[i];
     }
@@ -139,8 +139,8 @@ fn advance_and_keep(
     let (k_n, k_s) = rest.split_at_mut(hidden);
     let k_s = &mut k_s[..hidden];
     for i in 0..hidden {
-        let r = sigmoid(g_r[i] + (s_r[i] + b_r[i]));
-        let z = sigmoid(g_z[i] + (s_z[i] + b_z[i]));
+        let r = math::sigmoid(g_r[i] + (s_r[i] + b_r[i]));
+        let z = math::sigmoid(g_z[i] + (s_z[i] + b_z[i]));
         let s = s_n[i] + b_n[i];
         let n = math::tanh(g_n[i] + r * s);
         state[i] = (1.0 - z) * n + z * state[i];

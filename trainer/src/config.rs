@@ -48,7 +48,7 @@ pub struct Config {
     /// Where the tensors live.
     pub device: DeviceChoice,
     /// Environments that an arm plays in side by side; 0: as many as make some [`ROWS`] steps an
-    /// update, from 16 to 128.
+    /// update, from 16 to 512.
     pub batch: usize,
     /// Steps in each of them before an update; 0: an episode's, at most [`LONGEST_ROLLOUT`].
     pub rollout: usize,
@@ -93,7 +93,7 @@ impl Default for Config {
 }
 
 /// Steps of an update where the configuration does not say how many environments there are.
-pub const ROWS: usize = 512;
+pub const ROWS: usize = 2048;
 
 /// Most of a run's steps that its curve may cost.
 const CURVE_SHARE: f64 = 0.08;
@@ -132,15 +132,15 @@ impl Config {
             steps,
             batch: if finite { 0 } else { 32 },
             network: NetworkConfig {
-                hidden: vec![width],
-                memory: width,
+                hidden: if finite { vec![width] } else { vec![width; 2] },
+                memory: if finite { width } else { 0 },
                 share: !finite,
                 output_spread: 0.0,
                 ..NetworkConfig::default()
             },
             update: UpdateConfig {
                 epochs: 4,
-                minibatches: if finite { 2 } else { 1 },
+                minibatches: if finite { 8 } else { 4 },
                 clip: 0.2,
                 discount: if finite { 1.0 } else { 0.99 },
                 trace: 0.95,
@@ -162,12 +162,7 @@ impl Config {
             factored: with(Temperature::None),
             portfolio: PortfolioConfig {
                 arms: match finite {
-                    true => vec![
-                        ArmName::Annealed,
-                        ArmName::Annealed,
-                        ArmName::AnnealedWarm,
-                        ArmName::AnnealedWarm,
-                    ],
+                    true => vec![ArmName::Annealed, ArmName::ExploreStrong],
                     false => vec![ArmName::Annealed, ArmName::ExploreMild],
                 },
                 selection: if finite { 0.1 } else { 0.05 },
@@ -299,7 +294,7 @@ impl Config {
     /// B: environments that an arm plays in side by side, for a team with this spec.
     pub fn parallel(&self, spec: &TeamSpec) -> usize {
         match self.batch {
-            0 => (ROWS / self.rollout_length(spec)).clamp(16, 128),
+            0 => (ROWS / self.rollout_length(spec)).clamp(16, 512),
             batch => batch,
         }
     }

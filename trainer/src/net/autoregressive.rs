@@ -24,9 +24,11 @@
 use candle_core::{D, Device, Error, Result, Tensor, Var};
 
 use super::NetworkConfig;
+use super::choices::{Choices, largest};
 use super::fused::{Activation, log_softmax};
 use super::joint::{Features, JointEvaluation, JointHead};
-use super::marginal::{Choices, FORBIDDEN, MarginalOutput, OUTPUT_GAIN, flat_indices, largest};
+use super::marginal::{FORBIDDEN, OUTPUT_GAIN};
+use super::output::{MarginalOutput, flat_indices};
 use super::prefix::prefix_sum;
 use super::trunk::Dense;
 use crate::env::TeamSpec;

@@ -3,9 +3,11 @@
 use candle_core::{D, Device, Error, Result, Tensor, Var};
 
 use super::NetworkConfig;
+use super::choices::{Choices, largest};
 use super::fused::{Activation, log_softmax};
 use super::joint::{Features, JointEvaluation, JointHead};
-use super::marginal::{Choices, MarginalOutput, OUTPUT_GAIN, largest};
+use super::marginal::OUTPUT_GAIN;
+use super::output::MarginalOutput;
 use super::trunk::Dense;
 use crate::env::{JointSpace, TeamSpec};
 use crate::rng::Stream;

@@ -19,9 +19,11 @@
 use candle_core::{Device, Error, Result, Tensor, Var};
 
 use super::NetworkConfig;
+use super::choices::Choices;
 use super::fused::Activation;
 use super::joint::{Features, JointEvaluation, JointHead};
-use super::marginal::{Choices, HALF_LN_TAU, MarginalOutput, OUTPUT_GAIN};
+use super::marginal::OUTPUT_GAIN;
+use super::output::{HALF_LN_TAU, MarginalOutput};
 use super::triangular::forward_substitution;
 use super::trunk::Dense;
 use crate::env::TeamSpec;

@@ -15,9 +15,11 @@ use candle_core::{Device, Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use super::autoregressive::Autoregressive;
+use super::choices::Choices;
 use super::enumerated::Enumerated;
 use super::gaussian::JointGaussian;
-use super::marginal::{Choices, CrewTensors, MarginalOutput, Marginals, Memory};
+use super::marginal::{CrewTensors, Marginals, Memory};
+use super::output::MarginalOutput;
 use super::trunk::Trunk;
 use super::{NetworkConfig, Rows};
 use crate::env::TeamSpec;

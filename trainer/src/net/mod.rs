@@ -8,6 +8,7 @@
 
 pub mod activation;
 pub mod autoregressive;
+pub mod choices;
 pub mod critic;
 pub mod enumerated;
 pub mod fused;
@@ -16,19 +17,20 @@ pub mod joint;
 pub mod marginal;
 pub mod mlp;
 pub mod normaliser;
+pub mod output;
 pub mod prefix;
 pub mod rows;
 pub mod triangular;
 pub mod trunk;
 pub mod weights;
 
+pub use choices::{Choices, by_replica};
 pub use critic::Critic;
 pub use joint::{Features, Joint, JointConfig, JointEvaluation, JointHead};
-pub use marginal::{
-    Choices, CrewTensors, FORBIDDEN, MarginalOutput, Marginals, Memory, by_replica,
-};
+pub use marginal::{CrewTensors, FORBIDDEN, Marginals, Memory};
 pub use mlp::DenseWeights;
 pub use normaliser::{Normalisation, Normaliser};
+pub use output::MarginalOutput;
 pub use rows::Rows;
 pub use weights::{GruWeights, HeadWeights, LayerWeights, NetworkWeights};
 

@@ -1,0 +1,104 @@
+//! Joint actions on the host: drawn by policies, taken by environments, kept in batches.
+
+use candle_core::{Device, Result, Tensor};
+
+/// Joint actions on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choices {
+    /// `[R, S, N]`.
+    Discrete(Vec<u32>),
+    /// `[R, S, Σ dimensions]`, before squashing.
+    Continuous(Vec<f32>),
+}
+
+impl Choices {
+    /// On the device, `[R, S, numbers a row]`.
+    pub fn tensor(&self, replicas: usize, samples: usize, device: &Device) -> Result<Tensor> {
+        let rows = replicas * samples;
+        match self {
+            Self::Discrete(actions) => {
+                Tensor::from_slice(actions, (replicas, samples, actions.len() / rows), device)
+            }
+            Self::Continuous(actions) => {
+                Tensor::from_slice(actions, (replicas, samples, actions.len() / rows), device)
+            }
+        }
+    }
+
+    /// Numbers in all.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Discrete(actions) => actions.len(),
+            Self::Continuous(actions) => actions.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Steps `[T][R, B, …]` as one batch `[R, T·B, …]`.
+    pub fn by_replica(steps: &[&Self], replicas: usize) -> Self {
+        let discrete: Option<Vec<&[u32]>> = steps.iter().map(|step| step.discrete()).collect();
+        let continuous: Option<Vec<&[f32]>> = steps.iter().map(|step| step.continuous()).collect();
+        match (discrete, continuous) {
+            (Some(steps), _) => Self::Discrete(by_replica(&steps, replicas)),
+            (_, Some(steps)) => Self::Continuous(by_replica(&steps, replicas)),
+            (None, None) => unreachable!("a team's actions are all of one kind"),
+        }
+    }
+
+    fn discrete(&self) -> Option<&[u32]> {
+        match self {
+            Self::Discrete(actions) => Some(actions),
+            Self::Continuous(_) => None,
+        }
+    }
+
+    fn continuous(&self) -> Option<&[f32]> {
+        match self {
+            Self::Continuous(actions) => Some(actions),
+            Self::Discrete(_) => None,
+        }
+    }
+
+    /// Takes the rows of `other` where `wanted` (`[R, S]`) says so.
+    pub fn take(&mut self, other: &Self, wanted: &[bool]) {
+        fn rows<T: Copy>(own: &mut [T], other: &[T], wanted: &[bool]) {
+            let width = own.len() / wanted.len().max(1);
+            let pairs = own.chunks_exact_mut(width).zip(other.chunks_exact(width));
+            for ((own, other), _) in pairs.zip(wanted).filter(|(_, wanted)| **wanted) {
+                own.copy_from_slice(other);
+            }
+        }
+        match (self, other) {
+            (Self::Discrete(own), Self::Discrete(other)) => rows(own, other, wanted),
+            (Self::Continuous(own), Self::Continuous(other)) => rows(own, other, wanted),
+            _ => unreachable!("a team's actions are all of one kind"),
+        }
+    }
+}
+
+/// Steps `[T][R, …]`, one after another for each replica: `[R][T, …]`.
+pub fn by_replica<T: Clone>(steps: &[&[T]], replicas: usize) -> Vec<T> {
+    let mut rows = Vec::with_capacity(steps.iter().map(|step| step.len()).sum());
+    for replica in 0..replicas {
+        for step in steps {
+            let share = step.len() / replicas;
+            rows.extend_from_slice(&step[replica * share..(replica + 1) * share]);
+        }
+    }
+    rows
+}
+
+/// Index of the largest value; the lowest index wins ties.
+pub(super) fn largest(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}

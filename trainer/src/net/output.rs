@@ -1,0 +1,116 @@
+//! What the marginal networks say: the product of the agents' distributions over actions.
+
+use candle_core::{Result, Tensor};
+
+use super::choices::{Choices, largest};
+use crate::rng::Stream;
+
+/// What the marginals say of a batch of S rows.
+#[derive(Clone)]
+pub enum MarginalOutput {
+    /// One of A actions each.
+    Categorical {
+        /// log π_i(a | h_i), `[R, S, N·A]`; padded and forbidden actions hold about −1e9, whose
+        /// exponential is 0.
+        log_probs: Tensor,
+        /// N.
+        agents: usize,
+    },
+    /// A vector each, before it is squashed by tanh. KL divergences and likelihood ratios do not
+    /// depend on the squashing; entropies are those before it.
+    Gaussian {
+        /// Means, `[R, S, Σ dimensions]`.
+        mean: Tensor,
+        /// ln σ, `[R, 1, Σ dimensions]`.
+        log_std: Tensor,
+    },
+}
+
+/// ½ ln 2π.
+pub(super) const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
+
+impl MarginalOutput {
+    /// log ∏ π_i(a_i | h_i) of joint actions, `[R, S]`. actions: `[R, S, N]` (u32), or
+    /// `[R, S, Σ dimensions]` before squashing.
+    pub fn log_prob(&self, actions: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Categorical { log_probs, agents } => {
+                let chosen = log_probs.gather(&flat_indices(actions, log_probs, *agents)?, 2)?;
+                chosen.sum(2)
+            }
+            Self::Gaussian { mean, log_std } => {
+                let distance = (actions - mean)?.broadcast_mul(&log_std.neg()?.exp()?)?;
+                let constant = (log_std + HALF_LN_TAU)?.sum(2)?;
+                ((distance.sqr()?.sum(2)? * -0.5)?).broadcast_sub(&constant)
+            }
+        }
+    }
+
+    /// H(∏ π_i) = Σ_i H(π_i) in nats, `[R, S]`.
+    pub fn entropy(&self) -> Result<Tensor> {
+        match self {
+            Self::Categorical { log_probs, .. } => (log_probs.exp()? * log_probs)?.sum(2)?.neg(),
+            Self::Gaussian { mean, log_std } => {
+                let entropy = (log_std + (HALF_LN_TAU + 0.5))?.sum(2)?;
+                entropy.broadcast_add(&mean.narrow(2, 0, 1)?.squeeze(2)?.zeros_like()?)
+            }
+        }
+    }
+
+    /// The same, held constant.
+    pub fn detach(&self) -> Self {
+        match self {
+            Self::Categorical { log_probs, agents } => Self::Categorical {
+                log_probs: log_probs.detach(),
+                agents: *agents,
+            },
+            Self::Gaussian { mean, log_std } => Self::Gaussian {
+                mean: mean.detach(),
+                log_std: log_std.detach(),
+            },
+        }
+    }
+
+    /// Every agent draws its action (or takes the best). `streams`: one a replica.
+    pub fn choose(&self, streams: &mut [Stream], greedy: bool) -> Result<Choices> {
+        match self {
+            Self::Categorical { log_probs, agents } => {
+                let (replicas, samples, flat) = log_probs.dims3()?;
+                let probs: Vec<f32> = log_probs.exp()?.flatten_all()?.to_vec1()?;
+                let width = flat / agents;
+                let mut actions = Vec::with_capacity(replicas * samples * agents);
+                for (index, row) in probs.chunks_exact(width).enumerate() {
+                    let stream = &mut streams[index / (samples * agents)];
+                    let action = if greedy {
+                        largest(row)
+                    } else {
+                        stream.categorical(row)
+                    };
+                    actions.push(action as u32);
+                }
+                Ok(Choices::Discrete(actions))
+            }
+            Self::Gaussian { mean, log_std } => {
+                let (_, samples, width) = mean.dims3()?;
+                let mut actions: Vec<f32> = mean.flatten_all()?.to_vec1()?;
+                let spread: Vec<f32> = log_std.exp()?.flatten_all()?.to_vec1()?;
+                if !greedy {
+                    for (index, action) in actions.iter_mut().enumerate() {
+                        let replica = index / (samples * width);
+                        let spread = spread[replica * width + index % width];
+                        *action += spread * streams[replica].normal() as f32;
+                    }
+                }
+                Ok(Choices::Continuous(actions))
+            }
+        }
+    }
+}
+
+/// Indices `[R, S, N]` of agents' actions among `[R, S, N·A]`.
+pub(super) fn flat_indices(actions: &Tensor, table: &Tensor, agents: usize) -> Result<Tensor> {
+    let width = table.dim(2)? / agents;
+    let starts: Vec<u32> = (0..agents).map(|agent| (agent * width) as u32).collect();
+    let starts = Tensor::from_vec(starts, (1, 1, agents), table.device())?;
+    actions.broadcast_add(&starts)
+}

@@ -1,0 +1,8 @@
+//! The `consort` command from outside: exit codes, messages, JSON, folders, kills.
+
+mod answers;
+mod errors;
+mod place;
+mod resume;
+mod team;
+mod train;

@@ -230,6 +230,9 @@ fn before(layer: usize) -> &'static str {
 /// Why [`ImageRepr::emit`](crate::ImageRepr::emit) writes no image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum EmitError {
+    /// What is to be issued anew is no image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// A policy that no image may describe.
     #[error(transparent)]
     Shape(#[from] ShapeError),

@@ -8,6 +8,7 @@ use crate::format::{
 use crate::head::Head;
 use crate::layer::{Activation, Layer};
 use crate::network::Network;
+use crate::verify::{Verifier, VerifyError};
 
 /// One agent's policy, borrowed from its image.
 ///
@@ -58,12 +59,38 @@ impl<'a> Image<'a> {
     ///
     /// An [`ImageError`]: the first of the checks in `docs/image.md` that fails.
     pub fn new_checked(bytes: &'a [u8]) -> Result<Self, ImageError> {
-        let prefix = Prefix::read(bytes)?;
-        let (body, crc) = check_crc(bytes)?;
-        let parts = Parts::cut(body, prefix)?;
+        let (parts, crc) = Parts::read(bytes)?;
+        Self::from_parts(bytes, &parts, crc)
+    }
+
+    /// Like [`new_checked`](Self::new_checked), for an image that whoever holds the verifier's key
+    /// must have signed.
+    ///
+    /// The signature is checked before anything that it covers is read, but for the prefix, which
+    /// says where it lies.
+    ///
+    /// # Errors
+    ///
+    /// A [`VerifyError`]: what `new_checked` refuses, an image without a signature, a signature that
+    /// does not fit.
+    pub fn new_verified(
+        bytes: &'a [u8],
+        verifier: &mut impl Verifier,
+    ) -> Result<Self, VerifyError> {
+        let (parts, crc) = Parts::read(bytes)?;
+        let signature = parts.signature.ok_or(VerifyError::Unsigned)?;
+        let tail = CRC_LEN + SIGNATURE_LEN;
+        let signed = bytes.get(..bytes.len().saturating_sub(tail));
+        if !verifier.verify(signed.unwrap_or_default(), signature) {
+            return Err(VerifyError::Signature);
+        }
+        Ok(Self::from_parts(bytes, &parts, crc)?)
+    }
+
+    fn from_parts(bytes: &'a [u8], parts: &Parts<'a>, crc: u32) -> Result<Self, ImageError> {
         let (header, records) =
             postcard::take_from_bytes::<Header>(parts.header).map_err(|_| ImageError::Header)?;
-        let network = Network::read(&header, records, &parts)?;
+        let network = Network::read(&header, records, parts)?;
         Ok(Image {
             bytes,
             crc,
@@ -159,8 +186,8 @@ impl<'a> Image<'a> {
             .sum()
     }
 
-    /// The signature, where the image has one. It covers [`Image::signed_bytes`]; checking it is the
-    /// caller's business.
+    /// The signature, where the image has one. It covers [`Image::signed_bytes`];
+    /// [`new_verified`](Self::new_verified) has checked it, `new_checked` has not.
     pub fn signature(&self) -> Option<&'a [u8; SIGNATURE_LEN]> {
         self.signature
     }
@@ -211,7 +238,7 @@ fn check_crc(bytes: &[u8]) -> Result<(&[u8], u32), ImageError> {
 
 /// The image's parts whose lengths the prefix declares.
 pub(crate) struct Parts<'a> {
-    header: &'a [u8],
+    pub(crate) header: &'a [u8],
     pub(crate) weights: &'a [u8],
     /// Where the weights start in the image.
     pub(crate) weights_offset: usize,
@@ -219,6 +246,13 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    /// Checks prefix, checksum and padding, and reads nothing else; the parts and the checksum.
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<(Self, u32), ImageError> {
+        let prefix = Prefix::read(bytes)?;
+        let (body, crc) = check_crc(bytes)?;
+        Ok((Parts::cut(body, prefix)?, crc))
+    }
+
     /// Cuts everything but the checksum into parts.
     fn cut(body: &'a [u8], prefix: Prefix) -> Result<Self, ImageError> {
         let header_len = usize::from(prefix.header_len);

@@ -5,6 +5,7 @@
 
 mod bench;
 mod board;
+mod c;
 mod check;
 mod elf;
 mod packages;
@@ -46,7 +47,7 @@ enum Task {
     Lint,
     /// Build consort-runtime for every supported microcontroller target
     Cross,
-    /// Run every agent of every team in its own emulator and compare each bit with the host
+    /// Run every agent of every team in its own emulator, in Rust and in C, and compare each bit with the host
     Qemu {
         /// Folder of the teams
         #[arg(long, default_value_os_t = models())]
@@ -101,6 +102,7 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             check::host_tests(report)?;
             check::cross(report, &toolchain)?;
             qemu::run_teams(report, &toolchain, &models())?;
+            c::run_teams(report, &toolchain, &models())?;
         }
         Task::Lint => {
             let toolchain = prepare(report)?;
@@ -113,6 +115,7 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
         Task::Qemu { models } => {
             let toolchain = prepare(report)?;
             qemu::run_teams(report, &toolchain, models)?;
+            c::run_teams(report, &toolchain, models)?;
         }
         Task::Study { name, args } => {
             let mut study = process::cargo(root(), "run");

@@ -8,9 +8,9 @@
 //!
 //! ```
 //! # use consort_update::{NoCounter, Refusal, Slots, View};
-//! # use consort_runtime::{Ed25519, Image, Verifier};
+//! # use consort_runtime::{Image, Verifier};
 //! # fn firmware<F: View>(flash: F, mut verifier: impl Verifier, received: &[u8]) -> Result<(), Box<dyn std::error::Error>>
-//! # where F::Error: 'static {
+//! # where F::Error: std::error::Error + 'static {
 //! // Who may act here: signed images of agent 3.
 //! let admit = |bytes: &[u8]| {
 //!     let image = Image::new_verified(bytes, &mut verifier)?;
@@ -71,6 +71,12 @@ pub trait View: NorFlash {
     fn view(&mut self, offset: u32, len: usize) -> Result<&[u8], Self::Error>;
 }
 
+impl<F: View> View for &mut F {
+    fn view(&mut self, offset: u32, len: usize) -> Result<&[u8], Self::Error> {
+        (**self).view(offset, len)
+    }
+}
+
 /// A number that never goes down: the least revision that may act on this device.
 ///
 /// Fuses, a secure element, or anything that whoever can write to the slots cannot turn back. It is advanced to an image's
@@ -92,6 +98,18 @@ pub trait RevisionCounter {
     ///
     /// When it cannot be written. It is tried again at the next boot.
     fn advance(&mut self, revision: u32) -> Result<(), Self::Error>;
+}
+
+impl<C: RevisionCounter> RevisionCounter for &mut C {
+    type Error = C::Error;
+
+    fn least(&mut self) -> Result<u32, C::Error> {
+        (**self).least()
+    }
+
+    fn advance(&mut self, revision: u32) -> Result<(), C::Error> {
+        (**self).advance(revision)
+    }
 }
 
 /// No counter: an update may not have a lower revision than the image in use all the same, but whoever can write to the

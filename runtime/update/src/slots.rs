@@ -2,7 +2,7 @@
 
 use crate::error::{ConfirmError, LayoutError, Refusal, UpdateError};
 use crate::geometry::Geometry;
-use crate::trailer::{self, Entry, TRIALS, Trailer, crc32};
+use crate::trailer::{self, Entry, TRIALS, Trailer};
 use crate::update::Update;
 use crate::{RevisionCounter, View};
 
@@ -132,9 +132,7 @@ where
 
     /// The image of a slot, if it may act.
     fn try_slot(&mut self, slot: Slot, trailer: Trailer, least: u32) -> Option<Boot> {
-        let Entry {
-            len, revision, crc, ..
-        } = trailer.entry;
+        let Entry { len, revision, .. } = trailer.entry;
         if !trailer.confirmed && trailer.next_trial >= TRIALS {
             return None;
         }
@@ -143,8 +141,8 @@ where
         }
         let offset = self.geometry.image(slot);
         let bytes = self.flash.view(offset, usize::try_from(len).ok()?).ok()?;
-        // The image's own checks do not tell it from another good one that an update was cut short over.
-        if crc32(bytes) != crc || (self.admit)(bytes) != Ok(revision) {
+        // No other whole image can lie there: an update erases records before it writes.
+        if (self.admit)(bytes) != Ok(revision) {
             return None;
         }
         let mut boot = Boot {
@@ -210,15 +208,25 @@ where
     /// An [`UpdateError`] when nothing was booted yet, when the image in use is on trial, or when the flash fails.
     #[allow(clippy::type_complexity, reason = "the update borrows everything")]
     pub fn begin(&mut self) -> Result<Update<'_, F, A, C>, UpdateError<F::Error, C::Error>> {
-        let (slot, sequence, revision) = match &self.booted {
+        let (slot, in_use) = match &self.booted {
             None => return Err(UpdateError::NotBooted),
-            Some(None) => (Slot::A, 0, 0),
+            Some(None) => (Slot::A, 0),
             Some(Some((boot, _))) if boot.state != State::Confirmed => {
                 return Err(UpdateError::Unconfirmed);
             }
-            Some(Some((boot, entry))) => (boot.slot.other(), entry.sequence, boot.revision),
+            Some(Some((boot, _))) => (boot.slot.other(), boot.revision),
         };
-        Update::begin(self, slot, sequence.saturating_add(1), revision)
+        // Above both: what is not used today, as it is refused, could be admitted by another firmware.
+        let sequence = [Slot::A, Slot::B]
+            .into_iter()
+            .filter_map(|slot| Trailer::read(&mut self.flash, self.geometry.trailer(slot)))
+            .fold(0, |most, trailer| most.max(trailer.entry.sequence));
+        Update::begin(self, slot, sequence.saturating_add(1), in_use)
+    }
+
+    /// The flash, for whatever else lies in it. Whoever writes to the slots by it breaks them.
+    pub fn flash_mut(&mut self) -> &mut F {
+        &mut self.flash
     }
 
     /// Gives the flash back.

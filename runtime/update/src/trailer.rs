@@ -29,8 +29,6 @@ pub(crate) struct Entry {
     pub(crate) sequence: u32,
     pub(crate) len: u32,
     pub(crate) revision: u32,
-    /// Of all of the image's bytes.
-    pub(crate) crc: u32,
 }
 
 /// What a slot's records say.
@@ -113,26 +111,25 @@ fn read_entry<F: NorFlash>(flash: &mut F, offset: u32, kind: u32) -> Option<Entr
     let mut bytes = [0; RECORD_LEN];
     flash.read(offset, &mut bytes).ok()?;
     let (words, _) = bytes.as_chunks::<4>();
-    let [_, _, sequence, len, revision, crc, ..] = *words else {
+    let [_, _, sequence, len, revision, ..] = *words else {
         return None;
     };
-    let [sequence, len, revision, crc] = [sequence, len, revision, crc].map(u32::from_le_bytes);
+    let [sequence, len, revision] = [sequence, len, revision].map(u32::from_le_bytes);
     let entry = Entry {
         sequence,
         len,
         revision,
-        crc,
     };
     (bytes == encode(entry, kind)).then_some(entry)
 }
 
 fn encode(entry: Entry, kind: u32) -> [u8; RECORD_LEN] {
-    let [k, s, l, r, c] =
-        [kind, entry.sequence, entry.len, entry.revision, entry.crc].map(u32::to_le_bytes);
+    const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+    let [k, s, l, r] = [kind, entry.sequence, entry.len, entry.revision].map(u32::to_le_bytes);
+    let fields = [MAGIC, k, s, l, r, [BLANK; 4], [BLANK; 4]];
     let mut bytes = [0; RECORD_LEN];
-    let fields = [MAGIC, k, s, l, r, c, [BLANK; 4]];
     put(&mut bytes, fields.as_flattened());
-    let sum = crc32(fields.as_flattened()).to_le_bytes();
+    let sum = CRC.checksum(fields.as_flattened()).to_le_bytes();
     if let Some(last) = bytes.last_chunk_mut() {
         *last = sum;
     }
@@ -144,10 +141,4 @@ fn put(place: &mut [u8], bytes: &[u8]) {
         .iter_mut()
         .zip(bytes)
         .for_each(|(slot, &byte)| *slot = byte);
-}
-
-/// The CRC of images, over all of one.
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
-    const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
-    CRC.checksum(bytes)
 }

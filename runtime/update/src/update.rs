@@ -2,7 +2,7 @@
 
 use crate::error::{Refusal, UpdateError};
 use crate::slots::{Slot, Slots};
-use crate::trailer::{self, Entry, RECORD_LEN, crc32};
+use crate::trailer::{self, Entry, RECORD_LEN};
 use crate::{RevisionCounter, View};
 
 /// An update under way. Dropped, or cut short by a loss of power, it leaves what is in use as it is.
@@ -110,7 +110,7 @@ where
             .flash
             .view(offset, self.len as usize)
             .map_err(UpdateError::Flash)?;
-        let (crc, found) = (crc32(bytes), (slots.admit)(bytes)?);
+        let found = (slots.admit)(bytes)?;
         let least = slots
             .counter
             .least()
@@ -123,7 +123,6 @@ where
             sequence: self.sequence,
             len: self.len,
             revision: found,
-            crc,
         };
         let offset = slots.geometry.trailer(self.slot);
         match trailer::commit(&mut slots.flash, offset, entry).map_err(UpdateError::Flash)? {

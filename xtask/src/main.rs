@@ -8,6 +8,7 @@ mod board;
 mod c;
 mod check;
 mod elf;
+mod fuzz;
 mod packages;
 mod process;
 mod protocol;
@@ -52,6 +53,15 @@ enum Task {
         /// Folder of the teams
         #[arg(long, default_value_os_t = models())]
         models: PathBuf,
+    },
+    /// Fuzz what takes bytes: the image parser, steps, updates
+    Fuzz {
+        /// For how long, in all
+        #[arg(long, default_value_t = 180)]
+        seconds: u64,
+        /// Only this target: image, step or update
+        #[arg(long)]
+        target: Option<String>,
     },
     /// Run a study: `study one-shot [--json] …`, `study sequential [--json] …`
     Study {
@@ -117,6 +127,7 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             qemu::run_teams(report, &toolchain, models)?;
             c::run_teams(report, &toolchain, models)?;
         }
+        Task::Fuzz { seconds, target } => fuzz::run(report, *seconds, target.as_deref())?,
         Task::Study { name, args } => {
             let mut study = process::cargo(root(), "run");
             study

@@ -68,7 +68,6 @@ fn run(data: &[u8]) {
                 );
             }
         }
-        drop(slots);
 
         flash.revive();
         let mut slots = Slots::new(&mut flash, 0, SLOT, admit, &mut counter).unwrap();
@@ -78,10 +77,8 @@ fn run(data: &[u8]) {
             assert_eq!(admit(&bytes), Ok(boot.revision));
             assert_eq!(bytes, image(boot.revision));
             confirmed |= boot.state == State::Confirmed;
-            drop(slots);
             assert!(counter.value <= boot.revision);
         } else {
-            drop(slots);
             assert!(
                 !confirmed || damaged,
                 "an image was lost; before: {booted:?}"

@@ -126,7 +126,7 @@ fn build_library(toolchain: &Toolchain) -> Result<PathBuf> {
     ]))?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join(TARGET).join("firmware/libconsort.a"))
+    Ok(target.join(TARGET).join("firmware/libconsort_c.a"))
 }
 
 /// One agent, in C on the emulated board.

@@ -1,7 +1,7 @@
 /*
  * consort.h: acts from one agent's policy image, in C99 or C++.
  *
- * Link the static library `libconsort.a` of the crate `consort-c`. It allocates nothing, does not panic, has no state of its own
+ * Link the static library `libconsort_c.a` of the crate `consort-c`. It allocates nothing, does not panic, has no state of its own
  * and calls nothing but memcpy, memmove, memset, memcmp and the functions you give it; so it can be called from any task, and from
  * several at once where each has a policy and a memory of its own. `docs/c.md` shows how to build it and a whole program.
  *

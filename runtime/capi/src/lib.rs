@@ -2,7 +2,7 @@
 //!
 //! The one crate of the runtime that needs `unsafe`: a C caller's pointers cannot be checked, only trusted. What can be
 //! checked is: null pointers, alignment, lengths, overlapping regions, handles that were never initialised, truth values that
-//! are neither 0 nor 1. [`raw`] holds every conversion; everything behind it is safe Rust.
+//! are neither 0 nor 1. `raw` holds every conversion; everything behind it is safe Rust.
 //!
 //! # Panics
 //!

@@ -11,7 +11,7 @@ use crate::status::{self, ERR_HANDLE, Status};
 /// `CONSORT_POLICY_WORDS`: ample, so that a later version's policies fit a caller compiled today.
 pub const POLICY_WORDS: usize = 160;
 
-/// `consort_policy_t`: memory for a [`Handle`].
+/// `consort_policy_t`: memory for a `Handle`.
 #[repr(C)]
 pub struct ConsortPolicy {
     opaque: [usize; POLICY_WORDS],

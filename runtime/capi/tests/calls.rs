@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
 
-use consort::*;
+use consort_c::*;
 use consort_runtime::{
     Action, Activation, AlignedBytes, DenseRepr, GruRepr, Head, Image, ImageRepr, LayerRepr,
     Policy, TeamId,
@@ -134,10 +134,8 @@ fn the_image_is_described() {
     };
     assert_eq!(info, expected);
     // SAFETY: null is refused.
-    assert_eq!(
-        unsafe { consort_policy_info(&raw const *policy, null_mut()) },
-        ERR_NULL
-    );
+    let refused = unsafe { consort_policy_info(&raw const *policy, null_mut()) };
+    assert_eq!(refused, ERR_NULL);
 }
 
 #[test]
@@ -192,10 +190,9 @@ fn numbers_are_the_runtimes() {
         assert_eq!(actions.map(|action| Ok(action as usize)), expected);
         let mut outputs = [0.0; 3];
         // SAFETY: as above.
-        assert_eq!(
-            unsafe { consort_outputs(p, o, 2, memory.as_mut_ptr(), 3, outputs.as_mut_ptr(), 3) },
-            OK
-        );
+        let status =
+            unsafe { consort_outputs(p, o, 2, memory.as_mut_ptr(), 3, outputs.as_mut_ptr(), 3) };
+        assert_eq!(status, OK);
         assert_eq!(own.logits(&observation, &mut memory), Ok(&mut outputs[..]));
     }
 }

@@ -5,7 +5,7 @@ use std::mem::{align_of, offset_of, size_of};
 use std::path::Path;
 use std::process::Command;
 
-use consort::{ConsortInfo, ConsortPace, ConsortPolicy, POLICY_WORDS, STATUSES};
+use consort_c::{ConsortInfo, ConsortPace, ConsortPolicy, POLICY_WORDS, STATUSES};
 
 /// One assertion a fact that the header and the library must agree on.
 fn assertions() -> String {

@@ -65,7 +65,6 @@ fn slots_take_turns() {
             assert_eq!(slots.confirm(), Ok(()), "twice is once");
         }
     }
-    drop(slots);
     assert_eq!(counter.value, 3);
 }
 
@@ -87,7 +86,6 @@ fn a_trial_that_is_not_confirmed_ends_at_the_old_image() {
     }
     // The next update goes over the failed one.
     install(&mut slots, 2);
-    drop(slots);
     assert_eq!(counter.value, 2);
 }
 
@@ -150,8 +148,6 @@ fn worn_out_flash_is_noticed() {
     assert_eq!(slots.confirm(), Ok(()));
     let mut update = slots.begin().unwrap();
     update.write(&image(3)).unwrap();
-    drop(update);
-    drop(slots);
     assert_eq!(counter.value, 2);
 }
 
@@ -208,7 +204,6 @@ fn what_may_not_act_is_not_committed() {
     // After all that the image in use is what it was, and the same revision may be sent again.
     assert_eq!(slots.boot().unwrap().unwrap().revision, 5);
     install(&mut slots, 5);
-    drop(slots);
     assert_eq!(counter.value, 5);
 }
 
@@ -268,7 +263,6 @@ fn the_counter_refuses_what_is_older_than_what_was_confirmed() {
     counter.stuck = false;
     let mut slots = Slots::new(flash, 0, SLOT, admit, &mut counter).unwrap();
     assert!(!slots.boot().unwrap().unwrap().counter_behind);
-    drop(slots);
     assert_eq!(counter.value, 2, "the boot has caught up");
 }
 

@@ -146,7 +146,11 @@ impl<const W: usize> NorFlash for Flash<W> {
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Failure> {
         self.powered()?;
         let (from, to) = (from as usize, to as usize);
-        if from % ERASE != 0 || to % ERASE != 0 || from > to || to > self.bytes.0.len() {
+        if !from.is_multiple_of(ERASE)
+            || !to.is_multiple_of(ERASE)
+            || from > to
+            || to > self.bytes.0.len()
+        {
             return Err(Failure::Misuse);
         }
         let mut noise = self.noise();
@@ -190,7 +194,8 @@ impl<const W: usize> NorFlash for Flash<W> {
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Failure> {
         self.powered()?;
         let start = offset as usize;
-        if start % W != 0 || bytes.len() % W != 0 || start + bytes.len() > self.bytes.0.len() {
+        let aligned = start.is_multiple_of(W) && bytes.len().is_multiple_of(W);
+        if !aligned || start + bytes.len() > self.bytes.0.len() {
             return Err(Failure::Misuse);
         }
         if self.worn {

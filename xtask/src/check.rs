@@ -98,7 +98,7 @@ pub(crate) fn host_tests(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Builds consort-runtime for every target.
+/// Builds consort-runtime and consort-update, verification in software included, for every target.
 pub(crate) fn cross(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
     for target in TARGETS {
         report.step(format!("cross {target}"), || {
@@ -106,6 +106,10 @@ pub(crate) fn cross(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
                 "--release",
                 "--package",
                 "consort-runtime",
+                "--package",
+                "consort-update",
+                "--features",
+                "consort-runtime/ed25519",
             ]))?;
             Ok("built")
         })?;

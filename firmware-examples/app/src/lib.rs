@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod embedded;
 pub mod replay;
+pub mod safety;
 pub mod sequence;
 
 pub use clock::Clock;

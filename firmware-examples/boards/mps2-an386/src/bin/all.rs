@@ -7,7 +7,7 @@ use core::convert::Infallible;
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
-use consort_replay::embedded;
+use consort_replay::{embedded, safety};
 use consort_runtime::{Image, Policy};
 use cortex_m_rt::entry;
 use rand_core::TryRng;
@@ -39,6 +39,14 @@ fn main() -> ! {
         );
         black_box(&policy.logits(observation, memory).ok());
         black_box(&policy.outputs(observation, memory).ok());
+        black_box(safety::guarded(
+            embedded::IMAGE,
+            observation,
+            mask,
+            memory,
+            &mut rng,
+        ));
+        black_box(safety::updated(black_box(embedded::IMAGE)));
     }
 }
 

@@ -88,13 +88,17 @@ pub(crate) unsafe fn mask<'a>(pointer: *const u8, len: usize) -> Result<&'a [boo
     Ok(unsafe { slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) })
 }
 
-/// Refuses two regions that share a byte: one is written while the other is read.
+/// Refuses two regions that share a byte, one being written while the other is read; and whatever [`check`] refuses, so that
+/// no region wraps around.
 pub(crate) fn disjoint<A, B>(a: (*const A, usize), b: (*const B, usize)) -> Result<(), Status> {
-    let bounds = |start: usize, len: usize, size: usize| {
-        (start, start.saturating_add(len.saturating_mul(size)))
-    };
-    let (a_start, a_end) = bounds(a.0.addr(), a.1, size_of::<A>());
-    let (b_start, b_end) = bounds(b.0.addr(), b.1, size_of::<B>());
+    fn bounds<T>((pointer, len): (*const T, usize)) -> Result<(usize, usize), Status> {
+        if len == 0 {
+            return Ok((0, 0));
+        }
+        check(pointer, len)?;
+        Ok((pointer.addr(), pointer.addr() + len * size_of::<T>()))
+    }
+    let ((a_start, a_end), (b_start, b_end)) = (bounds(a)?, bounds(b)?);
     match a_start < b_end && b_start < a_end {
         false => Ok(()),
         true => Err(ERR_OVERLAP),

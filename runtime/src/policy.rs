@@ -2,11 +2,12 @@
 
 use rand_core::Rng;
 
+use crate::compute::{dense, gru};
 use crate::error::StepError;
 use crate::format::Memory;
 use crate::head::{self, Action, Head};
 use crate::image::Image;
-use crate::layer::{Layer, dense, gru};
+use crate::layer::Layer;
 
 /// A policy ready to act.
 ///

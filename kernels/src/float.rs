@@ -9,6 +9,7 @@
 //! same bits.
 
 use core::arch::asm;
+use core::mem::MaybeUninit;
 
 /// Multiply-adds of one column: `sum += weight * x` for every pair, by the numbers of registers. With
 /// split multiply-adds the weights are overwritten.
@@ -28,11 +29,11 @@ macro_rules! column {
     };
 }
 
-/// The constants of the image format's tanh, as the code below has them in s16 to s25: limits, numerator
-/// and denominator, highest power first.
-static TANH: [f32; 10] = [
-    7.9,
-    -7.9,
+/// Beyond it, either way, the image format's tanh does not change.
+const LIMIT: u32 = 7.9f32.to_bits();
+/// Its coefficients, as the code below has them in s16 to s23: numerator and denominator, highest power
+/// first.
+static TANH: [f32; 8] = [
     46.258_878,
     11_873.285,
     518_697.24,
@@ -50,15 +51,19 @@ macro_rules! lanes {
     };
 }
 
-/// Where the limit compares so, it takes the value's place: `x > high` or `x < low`. NaN compares with
-/// nothing and stays.
+/// Where a core register holds a number beyond ±7.9, an infinity included, the limit takes its place;
+/// its sign stays, and so does NaN. Then the value goes to its lane.
+///
+/// With the sign shifted out, all of these lie in one range of whole numbers: five instructions,
+/// where two comparisons of floating-point numbers would be eight.
 macro_rules! hold {
-    ($condition:literal $limit:literal: $($x:literal),+) => {
+    ($($lane:literal $x:literal),+) => {
         concat!($(
-            "vcmp.f32 s", $x, ", s", $limit, "\n",
-            "vmrs APSR_nzcv, FPSCR\n",
-            "it ", $condition, "\n",
-            "vmov", $condition, ".f32 s", $x, ", s", $limit, "\n",
+            "add {above}, {from}, ", $x, ", lsl #1\n",
+            "cmp {above}, {range}\n",
+            "it ls\n",
+            "bfils ", $x, ", {limit}, #0, #31\n",
+            "vmov s", $lane, ", ", $x, "\n",
         )+)
     };
 }
@@ -85,32 +90,31 @@ fn tanh_of_fours(fours: &mut [[f32; 4]]) {
     if fours.is_empty() {
         return;
     }
-    // SAFETY: the first load reads the 10 values of `TANH`. Each of the `fours.len()` turns, at least
+    // SAFETY: the first load reads the 8 values of `TANH`. Each of the `fours.len()` turns, at least
     // one, loads 4 values of `fours` and stores 4 to where they were. All are `f32`, aligned to 4 as
     // VLDM and VSTM need. Flags and the registers named are clobbered, the stack is not touched.
     unsafe {
         asm!(
-            "vldmia {constants}, {{s16-s25}}",
+            "vldmia {constants}, {{s16-s23}}",
             "2:",
-            "vldmia {v}, {{s0-s3}}",
-            hold!("gt" 16: 0, 1, 2, 3),
-            hold!("mi" 17: 0, 1, 2, 3),
+            "ldm {v}, {{r0-r3}}",
+            hold!(0 "r0", 1 "r1", 2 "r2", 3 "r3"),
             // The square in s4 to s7, the numerator in s8 to s11, the denominator in s12 to s15.
             lanes!("vmul.f32": 4 0 0, 5 1 1, 6 2 2, 7 3 3),
-            lanes!("vmul.f32": 8 18 4, 9 18 5, 10 18 6, 11 18 7),
-            lanes!("vadd.f32": 12 4 22, 13 5 22, 14 6 22, 15 7 22),
+            lanes!("vmul.f32": 8 16 4, 9 16 5, 10 16 6, 11 16 7),
+            lanes!("vadd.f32": 12 4 20, 13 5 20, 14 6 20, 15 7 20),
+            lanes!("vadd.f32": 8 8 17, 9 9 17, 10 10 17, 11 11 17),
+            lanes!("vmul.f32": 12 12 4, 13 13 5, 14 14 6, 15 15 7),
+            lanes!("vmul.f32": 8 8 4, 9 9 5, 10 10 6, 11 11 7),
+            lanes!("vadd.f32": 12 12 21, 13 13 21, 14 14 21, 15 15 21),
+            lanes!("vadd.f32": 8 8 18, 9 9 18, 10 10 18, 11 11 18),
+            lanes!("vmul.f32": 12 12 4, 13 13 5, 14 14 6, 15 15 7),
+            lanes!("vmul.f32": 8 8 4, 9 9 5, 10 10 6, 11 11 7),
+            lanes!("vadd.f32": 12 12 22, 13 13 22, 14 14 22, 15 15 22),
             lanes!("vadd.f32": 8 8 19, 9 9 19, 10 10 19, 11 11 19),
             lanes!("vmul.f32": 12 12 4, 13 13 5, 14 14 6, 15 15 7),
-            lanes!("vmul.f32": 8 8 4, 9 9 5, 10 10 6, 11 11 7),
-            lanes!("vadd.f32": 12 12 23, 13 13 23, 14 14 23, 15 15 23),
-            lanes!("vadd.f32": 8 8 20, 9 9 20, 10 10 20, 11 11 20),
-            lanes!("vmul.f32": 12 12 4, 13 13 5, 14 14 6, 15 15 7),
-            lanes!("vmul.f32": 8 8 4, 9 9 5, 10 10 6, 11 11 7),
-            lanes!("vadd.f32": 12 12 24, 13 13 24, 14 14 24, 15 15 24),
-            lanes!("vadd.f32": 8 8 21, 9 9 21, 10 10 21, 11 11 21),
-            lanes!("vmul.f32": 12 12 4, 13 13 5, 14 14 6, 15 15 7),
             lanes!("vmul.f32": 8 0 8, 9 1 9, 10 2 10, 11 3 11),
-            lanes!("vadd.f32": 12 12 25, 13 13 25, 14 14 25, 15 15 25),
+            lanes!("vadd.f32": 12 12 23, 13 13 23, 14 14 23, 15 15 23),
             lanes!("vdiv.f32": 0 8 12, 1 9 13, 2 10 14, 3 11 15),
             "vstmia {v}!, {{s0-s3}}",
             "subs {turns}, #1",
@@ -118,10 +122,14 @@ fn tanh_of_fours(fours: &mut [[f32; 4]]) {
             constants = in(reg) TANH.as_ptr(),
             v = inout(reg) fours.as_mut_ptr() => _,
             turns = inout(reg) fours.len() => _,
+            limit = in(reg) LIMIT,
+            from = in(reg) (2 * LIMIT + 1).wrapping_neg(),
+            range = in(reg) 2 * f32::INFINITY.to_bits() - (2 * LIMIT + 1),
+            above = out(reg) _,
+            out("r0") _, out("r1") _, out("r2") _, out("r3") _,
             out("d0") _, out("d1") _, out("d2") _, out("d3") _,
             out("d4") _, out("d5") _, out("d6") _, out("d7") _,
             out("d8") _, out("d9") _, out("d10") _, out("d11") _,
-            out("d12") _,
             options(nostack),
         );
     }
@@ -131,11 +139,11 @@ fn tanh_of_fours(fours: &mut [[f32; 4]]) {
 ///
 /// The twin of `consort_runtime::math::sigmoid`.
 pub fn sigmoid(values: &mut [f32]) {
-    values.iter_mut().for_each(|value| *value *= 0.5);
+    values.iter_mut().for_each(|value| *value = half(*value));
     tanh(values);
     values
         .iter_mut()
-        .for_each(|value| *value = *value * 0.5 + 0.5);
+        .for_each(|value| *value = half(*value) + 0.5);
 }
 
 /// The dense layer of the image format without its activation: `output_j = b_j + Σ_k w_jk input_k`.
@@ -164,48 +172,59 @@ macro_rules! panels {
         ) -> (&'p [f32], &'o mut [f32]) {
             let (panels, rest) = output.as_chunks_mut::<$width>();
             let panel_len = input.len().saturating_add(1).saturating_mul($width);
-            for panel in panels {
-                let Some((own, others)) = parameters.split_at_checked(panel_len) else { break };
-                parameters = others;
-                // SAFETY: `own` holds `$width` biases and then `$width` weights for each value of
-                // `input`, which is what the loads from {w} read, in order and to the end; those
-                // from {x} read `input` once: 8 values in each of its len / 8 turns, then one in
-                // each of len % 8. The store writes the `$width` values of `panel`. All are `f32`,
-                // aligned to 4 as VLDM and VSTM need. Flags and the registers named are clobbered,
-                // the stack is not touched.
-                unsafe {
-                    asm!(
-                        $load,
-                        "cmp {eights}, #0",
-                        "beq 3f",
-                        "2:",
-                        "vldmia {x}!, {{s24-s31}}",
-                        $eight,
-                        "subs {eights}, #1",
-                        "bne 2b",
-                        "3:",
-                        "cmp {ones}, #0",
-                        "beq 5f",
-                        "4:",
-                        "vldmia {x}!, {{s24}}",
-                        $one,
-                        "subs {ones}, #1",
-                        "bne 4b",
-                        "5:",
-                        $store,
-                        w = inout(reg) own.as_ptr() => _,
-                        x = inout(reg) input.as_ptr() => _,
-                        y = in(reg) panel.as_mut_ptr(),
-                        eights = inout(reg) input.len() / 8 => _,
-                        ones = inout(reg) input.len() % 8 => _,
-                        out("d0") _, out("d1") _, out("d2") _, out("d3") _,
-                        out("d4") _, out("d5") _, out("d6") _, out("d7") _,
-                        out("d8") _, out("d9") _, out("d10") _, out("d11") _,
-                        out("d12") _, out("d13") _, out("d14") _, out("d15") _,
-                        options(nostack),
-                    );
-                }
+            let count = panels
+                .len()
+                .min(parameters.len().checked_div(panel_len).unwrap_or(0));
+            if count == 0 {
+                return (parameters, rest);
             }
+            // SAFETY: `parameters` holds at least `count` panels of `$width` biases and then `$width`
+            // weights for each value of `input`, which is what the loads from {w} read, in order, in
+            // `count` turns of the outer loop, at least one. In each, those from {x} read `input`
+            // once: 8 values in each of len / 8 turns, then one in each of len % 8. The store writes
+            // the `$width` values of one of `panels`, of which there are at least `count`. All are
+            // `f32`, aligned to 4 as VLDM and VSTM need. Flags and the registers named are clobbered,
+            // the stack is not touched.
+            unsafe {
+                asm!(
+                    "2:",
+                    $load,
+                    "mov {x}, {input}",
+                    "movs {turns}, {eights}",
+                    "beq 4f",
+                    "3:",
+                    "vldmia {x}!, {{s24-s31}}",
+                    $eight,
+                    "subs {turns}, #1",
+                    "bne 3b",
+                    "4:",
+                    "movs {turns}, {ones}",
+                    "beq 6f",
+                    "5:",
+                    "vldmia {x}!, {{s24}}",
+                    $one,
+                    "subs {turns}, #1",
+                    "bne 5b",
+                    "6:",
+                    $store,
+                    "subs {panels}, #1",
+                    "bne 2b",
+                    w = inout(reg) parameters.as_ptr() => _,
+                    y = inout(reg) panels.as_mut_ptr() => _,
+                    panels = inout(reg) count => _,
+                    input = in(reg) input.as_ptr(),
+                    eights = in(reg) input.len() / 8,
+                    ones = in(reg) input.len() % 8,
+                    x = out(reg) _,
+                    turns = out(reg) _,
+                    out("d0") _, out("d1") _, out("d2") _, out("d3") _,
+                    out("d4") _, out("d5") _, out("d6") _, out("d7") _,
+                    out("d8") _, out("d9") _, out("d10") _, out("d11") _,
+                    out("d12") _, out("d13") _, out("d14") _, out("d15") _,
+                    options(nostack),
+                );
+            }
+            parameters = parameters.get(count * panel_len..).unwrap_or_default();
             (parameters, rest)
         }
     };
@@ -233,7 +252,7 @@ panels!(
         "vldmia {w}!, {{s8-s15}}\n",
         column!(24: 0 += 8, 1 += 9, 2 += 10, 3 += 11, 4 += 12, 5 += 13, 6 += 14, 7 += 15)
     ),
-    "vstmia {y}, {{s0-s7}}"
+    "vstmia {y}!, {{s0-s7}}"
 );
 
 panels!(
@@ -256,7 +275,7 @@ panels!(
         "vldmia {w}!, {{s8-s11}}\n",
         column!(24: 0 += 8, 1 += 9, 2 += 10, 3 += 11)
     ),
-    "vstmia {y}, {{s0-s3}}"
+    "vstmia {y}!, {{s0-s3}}"
 );
 
 panels!(
@@ -275,7 +294,7 @@ panels!(
         column!(31: 0 += 22, 1 += 23)
     ),
     concat!("vldmia {w}!, {{s8-s9}}\n", column!(24: 0 += 8, 1 += 9)),
-    "vstmia {y}, {{s0-s1}}"
+    "vstmia {y}!, {{s0-s1}}"
 );
 
 panels!(
@@ -294,7 +313,7 @@ panels!(
         column!(31: 0 += 15)
     ),
     concat!("vldmia {w}!, {{s8}}\n", column!(24: 0 += 8)),
-    "vstmia {y}, {{s0}}"
+    "vstmia {y}!, {{s0}}"
 );
 
 /// A step of the gated recurrent unit of the image format: the next state from `input`, `[I]`, and
@@ -334,7 +353,7 @@ macro_rules! units {
             for (panel, held) in panels.iter_mut().zip(holding) {
                 let Some((own, others)) = parameters.split_at_checked(panel_len) else { break };
                 parameters = others;
-                let mut sums = [[0.0f32; $width]; 4];
+                let mut sums = MaybeUninit::<[[f32; $width]; 4]>::uninit();
                 // SAFETY: `own` holds 4 biases a unit, then 3 weights a unit for each value of
                 // `input`, then as many for each value of `state`, which is what the loads from {w}
                 // read, in order and to the end; those from {x} read `input` once, those from {h}
@@ -393,7 +412,8 @@ macro_rules! units {
                         options(nostack),
                     );
                 }
-                finish(sums, held, panel);
+                // SAFETY: every value of `sums` has been stored.
+                finish(unsafe { sums.assume_init_ref() }, held, panel);
             }
             (parameters, held_rest, rest)
         }
@@ -496,25 +516,23 @@ units!(
 );
 
 /// What the sums r, z, n and q of some units and their states make their next states.
-#[inline(always)]
-fn finish<const W: usize>(
-    [mut r, mut z, mut n, q]: [[f32; W]; 4],
-    held: &[f32; W],
-    next: &mut [f32; W],
-) {
-    let mut gates = [r, z];
-    gates
-        .as_flattened_mut()
-        .iter_mut()
-        .for_each(|gate| *gate *= 0.5);
+#[inline(never)]
+fn finish<const W: usize>(sums: &[[f32; W]; 4], held: &[f32; W], next: &mut [f32; W]) {
+    let [r, z, n, q] = sums;
+    let mut gates = [r.map(half), z.map(half)];
     tanh(gates.as_flattened_mut());
-    [r, z] = gates;
-    for i in 0..W {
-        n[i] += (r[i] * 0.5 + 0.5) * q[i];
-        z[i] = z[i] * 0.5 + 0.5;
+    let [r, z] = gates;
+    let mut new = [0.0; W];
+    for (new, ((n, r), q)) in new.iter_mut().zip(n.iter().zip(r).zip(q)) {
+        *new = n + (half(r) + 0.5) * q;
     }
-    tanh(&mut n);
-    for i in 0..W {
-        next[i] = (1.0 - z[i]) * n[i] + z[i] * held[i];
+    tanh(&mut new);
+    for (next, ((n, z), h)) in next.iter_mut().zip(new.iter().zip(z).zip(held)) {
+        let z = half(z) + 0.5;
+        *next = (1.0 - z) * n + z * h;
     }
+}
+
+fn half(x: f32) -> f32 {
+    x * 0.5
 }

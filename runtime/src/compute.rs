@@ -16,17 +16,25 @@ pub(crate) use consort_kernels::float::{dense, gru, sigmoid, tanh};
     target_abi = "eabihf"
 )))]
 mod portable {
-    use crate::layer::{each, sigmoid as sigmoid_of};
     use crate::math;
 
     pub(crate) use crate::layer::{dense, gru};
 
+    /// One copy, whoever calls it: 30 instructions that nothing should double.
+    #[inline(never)]
     pub(crate) fn tanh(values: &mut [f32]) {
-        each(values, math::tanh);
+        for value in values {
+            *value = math::tanh(*value);
+        }
     }
 
+    /// As `math::sigmoid`, in three passes.
     pub(crate) fn sigmoid(values: &mut [f32]) {
-        each(values, sigmoid_of);
+        values.iter_mut().for_each(|value| *value *= 0.5);
+        tanh(values);
+        for value in values {
+            *value = *value * 0.5 + 0.5;
+        }
     }
 }
 
@@ -37,3 +45,22 @@ mod portable {
     target_abi = "eabihf"
 )))]
 pub(crate) use portable::*;
+
+/// As `math::silu`, a few at a time: the value is needed again beside what it became.
+pub(crate) fn silu(values: &mut [f32]) {
+    for values in values.chunks_mut(8) {
+        let mut weights = [0.0; 8];
+        let (weights, _) = weights
+            .split_at_mut_checked(values.len())
+            .unwrap_or_default();
+        weights
+            .iter_mut()
+            .zip(&*values)
+            .for_each(|(weight, &x)| *weight = x);
+        sigmoid(weights);
+        values
+            .iter_mut()
+            .zip(&*weights)
+            .for_each(|(x, weight)| *x *= weight);
+    }
+}

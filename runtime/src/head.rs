@@ -58,9 +58,10 @@ impl Head<'_> {
         match self {
             Head::Categorical { .. } => return Action::Discrete(greedy(outputs)),
             Head::Deterministic { .. } => {}
-            Head::Gaussian { .. } => outputs
+            Head::Gaussian { .. } if cfg!(feature = "gaussian") => outputs
                 .iter_mut()
                 .for_each(|value| *value = math::tanh(*value)),
+            Head::Gaussian { .. } => {}
         }
         Action::Continuous(outputs)
     }

@@ -210,6 +210,8 @@ impl<'a> Policy<'a> {
             state: states,
             regions: [even, odd],
         } = self.image.memory();
+        // So that a build without recurrent layers has nothing of what follows for them.
+        let states = if cfg!(feature = "gru") { states } else { 0 };
         let (state, rest) = memory.split_at_mut_checked(states).ok_or(short)?;
         let (next, rest) = rest.split_at_mut_checked(states).ok_or(short)?;
         let (mut target, source) = rest.split_at_mut_checked(even).ok_or(short)?;
@@ -235,7 +237,7 @@ impl<'a> Policy<'a> {
                     layer.activation.apply(output);
                     (last, len) = (Place::Region, layer.outputs);
                 }
-                Layer::Gru(layer) => {
+                Layer::Gru(layer) if cfg!(feature = "gru") => {
                     let (_, own) = state.split_at_checked(stepped).ok_or(short)?;
                     let own = own.get(..layer.hidden).ok_or(short)?;
                     let output = after.get_mut(..layer.hidden).ok_or(short)?;
@@ -243,6 +245,7 @@ impl<'a> Policy<'a> {
                     (last, len) = (Place::State(stepped), layer.hidden);
                     stepped += layer.hidden;
                 }
+                Layer::Gru(_) => return Err(short),
             }
             (target, source) = (source, target);
         }

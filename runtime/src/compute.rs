@@ -46,21 +46,17 @@ mod portable {
 )))]
 pub(crate) use portable::*;
 
-/// As `math::silu`, a few at a time: the value is needed again beside what it became.
+/// As `math::silu`, four at a time: a value is needed again beside what became of it.
 pub(crate) fn silu(values: &mut [f32]) {
-    for values in values.chunks_mut(8) {
-        let mut weights = [0.0; 8];
-        let (weights, _) = weights
-            .split_at_mut_checked(values.len())
-            .unwrap_or_default();
-        weights
-            .iter_mut()
-            .zip(&*values)
-            .for_each(|(weight, &x)| *weight = x);
-        sigmoid(weights);
+    for values in values.chunks_mut(4) {
+        let mut weights = [0.0; 4];
+        for (weight, &mut x) in weights.iter_mut().zip(&mut *values) {
+            *weight = x;
+        }
+        sigmoid(&mut weights);
         values
             .iter_mut()
-            .zip(&*weights)
+            .zip(weights)
             .for_each(|(x, weight)| *x *= weight);
     }
 }

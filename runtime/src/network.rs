@@ -52,7 +52,7 @@ impl<'a> Network<'a> {
                     })
                 }
                 LayerRecord::Gru(_) if !cfg!(feature = "gru") => {
-                    return Err(ImageError::LayerTag { layer, found: 2 });
+                    return Err(ImageError::LeftOut { feature: "gru" });
                 }
                 LayerRecord::Gru(record) => {
                     let (inputs, hidden) = (usize::from(record.inputs), usize::from(record.hidden));
@@ -65,9 +65,14 @@ impl<'a> Network<'a> {
             };
         }
         let memory = chain.finish(head_size)?;
-        let own = match cfg!(feature = "gaussian") {
-            true => parameters.take_head(head_len)?,
-            false => &[],
+        let own = match head_len {
+            0 => &[],
+            _ if cfg!(feature = "gaussian") => parameters.take_head(head_len)?,
+            _ => {
+                return Err(ImageError::LeftOut {
+                    feature: "gaussian",
+                });
+            }
         };
         let head = Head::from_tag(header.head, head_size, own).ok_or(unknown_head)?;
         if !records.is_empty() {

@@ -4,7 +4,6 @@ use rand_core::Rng;
 
 use crate::compute::{dense, gru};
 use crate::error::StepError;
-use crate::format::Memory;
 use crate::head::{self, Action, Head};
 use crate::image::Image;
 use crate::layer::Layer;
@@ -42,6 +41,15 @@ impl<'a> Policy<'a> {
         &self.image
     }
 
+    /// Values of state; none in a build without recurrent layers, which so has no code for them.
+    fn states(&self) -> usize {
+        if cfg!(feature = "gru") {
+            self.image.state_len()
+        } else {
+            0
+        }
+    }
+
     /// Begins an episode: the state, the first [`Image::state_len`] values of `memory`, becomes 0.
     ///
     /// # Errors
@@ -51,7 +59,7 @@ impl<'a> Policy<'a> {
         let expected = self.image.memory_len();
         let found = memory.len();
         let state = memory
-            .get_mut(..self.image.state_len())
+            .get_mut(..self.states())
             .filter(|_| found >= expected)
             .ok_or(StepError::Memory { expected, found })?;
         state.iter_mut().for_each(|value| *value = 0.0);
@@ -206,12 +214,8 @@ impl<'a> Policy<'a> {
             expected: self.image.memory_len(),
             found: memory.len(),
         };
-        let Memory {
-            state: states,
-            regions: [even, odd],
-        } = self.image.memory();
-        // So that a build without recurrent layers has nothing of what follows for them.
-        let states = if cfg!(feature = "gru") { states } else { 0 };
+        let states = self.states();
+        let [even, odd] = self.image.memory().regions;
         let (state, rest) = memory.split_at_mut_checked(states).ok_or(short)?;
         let (next, rest) = rest.split_at_mut_checked(states).ok_or(short)?;
         let (mut target, source) = rest.split_at_mut_checked(even).ok_or(short)?;
@@ -245,6 +249,7 @@ impl<'a> Policy<'a> {
                     (last, len) = (Place::State(stepped), layer.hidden);
                     stepped += layer.hidden;
                 }
+                // No checked image has one in a build that leaves them out.
                 Layer::Gru(_) => return Err(short),
             }
             (target, source) = (source, target);

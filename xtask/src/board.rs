@@ -1,4 +1,4 @@
-//! The boards of the firmware examples, and how each is emulated.
+//! The boards of the firmware examples: how each is emulated, and what it promises.
 
 use std::path::PathBuf;
 
@@ -7,21 +7,93 @@ use crate::root;
 /// A folder of `firmware-examples/boards` and how to emulate it.
 pub(crate) struct Board {
     pub(crate) name: &'static str,
+    pub(crate) core: Core,
     pub(crate) target: &'static str,
+    /// The emulator and what makes it this board, its instruction counter included.
     pub(crate) machine: &'static [&'static str],
     /// What calibration must find: virtual time an instruction times the counter's frequency.
     pub(crate) ticks_per_instruction: f64,
 }
 
-/// Every board. A new one is a line here and a folder.
-pub(crate) const BOARDS: [Board; 1] = [Board {
-    name: "mps2-an386",
-    target: "thumbv7em-none-eabihf",
-    // shift=7: an instruction is 2^7 ns of virtual time. SysTick counts 25 MHz, so a tick is less than an instruction, and
-    // wraps after 5.2 M of them: more than one for each weight that 4 MiB of flash can hold, five times over.
-    machine: &["-machine", "mps2-an386", "-icount", "shift=7"],
-    ticks_per_instruction: 128e-9 * 25e6,
-}];
+/// The cores there are boards of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Core {
+    CortexM0,
+    CortexM3,
+    CortexM4F,
+    CortexM33,
+    Rv32imac,
+}
+
+const ARM: &str = "qemu-system-arm";
+const RISCV: &str = "qemu-system-riscv32";
+
+/// Every emulated board. A new one is a line here and a folder.
+///
+/// With `-icount shift=S` an instruction is 2^S ns of virtual time. S makes a tick less than an instruction, and lets a step of
+/// millions of instructions pass before the counter wraps: 5.2 M where SysTick has 24 bits at 25 MHz, which is more than one for
+/// each weight that 4 MiB of flash can hold, five times over.
+pub(crate) const BOARDS: [Board; 5] = [
+    Board {
+        name: "microbit",
+        core: Core::CortexM0,
+        target: "thumbv6m-none-eabi",
+        machine: &[ARM, "-machine", "microbit", "-icount", "shift=10"],
+        // TIMER0 of the nRF51.
+        ticks_per_instruction: 1024e-9 * 16e6,
+    },
+    Board {
+        name: "mps2-an385",
+        core: Core::CortexM3,
+        target: "thumbv7m-none-eabi",
+        machine: &[ARM, "-machine", "mps2-an385", "-icount", "shift=7"],
+        ticks_per_instruction: 128e-9 * 25e6,
+    },
+    Board {
+        name: "mps2-an386",
+        core: Core::CortexM4F,
+        target: "thumbv7em-none-eabihf",
+        machine: &[ARM, "-machine", "mps2-an386", "-icount", "shift=7"],
+        ticks_per_instruction: 128e-9 * 25e6,
+    },
+    Board {
+        name: "mps2-an505",
+        core: Core::CortexM33,
+        target: "thumbv8m.main-none-eabihf",
+        machine: &[ARM, "-machine", "mps2-an505", "-icount", "shift=7"],
+        ticks_per_instruction: 128e-9 * 20e6,
+    },
+    Board {
+        name: "virt-riscv32",
+        core: Core::Rv32imac,
+        target: "riscv32imac-unknown-none-elf",
+        machine: &[
+            RISCV,
+            "-machine",
+            "virt",
+            "-cpu",
+            "rv32,f=false,d=false",
+            "-bios",
+            "none",
+            "-icount",
+            "shift=0",
+        ],
+        // The core counts instructions itself.
+        ticks_per_instruction: 1.0,
+    },
+];
+
+impl Board {
+    /// The board's package.
+    pub(crate) fn folder(&self) -> PathBuf {
+        firmware().join("boards").join(self.name)
+    }
+
+    /// The emulator.
+    pub(crate) fn emulator(&self) -> &'static str {
+        self.machine[0]
+    }
+}
 
 /// The workspace of the firmware examples.
 pub(crate) fn firmware() -> PathBuf {

@@ -10,9 +10,10 @@ use crate::report::Report;
 use crate::root;
 use crate::toolchain::Toolchain;
 
-/// Where consort-runtime must build: Cortex-M0+, M4F, M33 and a RISC-V without floating point.
-const TARGETS: [&str; 4] = [
+/// Where consort-runtime must build: Cortex-M0, M3, M4F, M33 and a RISC-V without floating point.
+const TARGETS: [&str; 5] = [
     "thumbv6m-none-eabi",
+    "thumbv7m-none-eabi",
     "thumbv7em-none-eabihf",
     "thumbv8m.main-none-eabihf",
     "riscv32imac-unknown-none-elf",

@@ -9,6 +9,7 @@ mod check;
 mod elf;
 mod packages;
 mod process;
+mod promise;
 mod protocol;
 mod qemu;
 mod reference;

@@ -9,7 +9,9 @@ pub mod clock;
 pub mod embedded;
 pub mod replay;
 pub mod sequence;
+pub mod stack;
 
 pub use clock::Clock;
 pub use replay::{ReplayError, replay};
 pub use sequence::Sequence;
+pub use stack::Stack;

@@ -10,6 +10,7 @@
 //! | `image <team id> <agent> <observation_len> <output_len>` | the image was accepted |
 //! | `calibration <instructions> <ticks>` | that many instructions take that many ticks |
 //! | `step <t> <action> <ticks> <bits>…` | once a step: observation `t` to action took that many ticks |
+//! | `stack <check> <step>` | after the steps: the most bytes of stack that checking the image, and any step, had in use |
 //! | `done <steps>` | last, and only after every step: without it a replay was cut short |
 //! | `error <message>` | last, instead of `done`: the image or an observation was refused |
 //!
@@ -23,6 +24,7 @@ use consort_runtime::{Action, Image, ImageError, Policy, StepError};
 
 use crate::Sequence;
 use crate::clock::{Clock, calibrate, overhead, time};
+use crate::stack::{Deepest, Stack};
 
 /// Length of the calibration loop, in instructions. Twice as many must not wrap the counter: 24 bits at 3.2 ticks do not.
 const CALIBRATION: u32 = 1_000_000;
@@ -53,6 +55,8 @@ pub enum ReplayError {
         /// What was wrong with it.
         error: StepError,
     },
+    /// More stack was used than is watched.
+    Stack,
     /// The sink took no more text.
     Sink,
 }
@@ -74,6 +78,7 @@ impl Display for ReplayError {
                 write!(f, "{found} marks or truth values, expected {expected}")
             }
             ReplayError::Step { step, error } => write!(f, "step {step}: {error}"),
+            ReplayError::Stack => f.write_str("stack: all that is watched was used"),
             ReplayError::Sink => f.write_str("the sink took no more text"),
         }
     }
@@ -95,15 +100,16 @@ impl From<fmt::Error> for ReplayError {
 ///
 /// When the image, an observation or the memory is refused, or `out` fails. The protocol's `error` line has been
 /// printed then (unless `out` is what failed); the board is left to exit.
-pub fn replay<W: Write, C: Clock>(
+pub fn replay<W: Write, C: Clock, S: Stack>(
     out: &mut W,
     clock: &mut C,
+    stack: &mut S,
     image: &[u8],
     sequence: Sequence<'_>,
     memory: &mut [f32],
 ) -> Result<(), ReplayError> {
     writeln!(out, "consort-replay 1")?;
-    let replayed = steps(out, clock, image, sequence, memory);
+    let replayed = steps(out, clock, stack, image, sequence, memory);
     match &replayed {
         Ok(count) => writeln!(out, "done {count}")?,
         Err(error) => writeln!(out, "error {error}")?,
@@ -112,14 +118,16 @@ pub fn replay<W: Write, C: Clock>(
 }
 
 /// Everything between the first and the last line; the number of steps.
-fn steps<W: Write, C: Clock>(
+fn steps<W: Write, C: Clock, S: Stack>(
     out: &mut W,
     clock: &mut C,
+    stack: &mut S,
     image: &[u8],
     sequence: Sequence<'_>,
     memory: &mut [f32],
 ) -> Result<usize, ReplayError> {
-    let image = Image::new_checked(image).map_err(ReplayError::Image)?;
+    let (check_depth, image) = stack.depth(|| Image::new_checked(black_box(image)));
+    let image = image.map_err(ReplayError::Image)?;
     let observation_len = image.observation_len();
     writeln!(
         out,
@@ -152,6 +160,7 @@ fn steps<W: Write, C: Clock>(
         }
     }
     let policy = Policy::new(image);
+    let mut deepest = Deepest::NONE;
     for (t, observation) in observations.enumerate() {
         let refused = |error| ReplayError::Step { step: t, error };
         if sequence.starts(t) {
@@ -159,9 +168,12 @@ fn steps<W: Write, C: Clock>(
         }
         let mask = sequence.mask(t, actions);
         // What is timed is what an agent does each period: from observation to action.
-        let (ticks, acted) = time(clock, |_| {
-            step(&policy, black_box(observation), mask, memory)
+        let (depth, (ticks, acted)) = stack.depth(|| {
+            time(clock, |_| {
+                step(&policy, black_box(observation), mask, memory)
+            })
         });
+        deepest.include(depth);
         let (action, values) = acted.map_err(refused)?;
         let ticks = ticks.wrapping_sub(overhead);
         match action {
@@ -173,6 +185,9 @@ fn steps<W: Write, C: Clock>(
         }
         writeln!(out)?;
     }
+    let depths = check_depth.zip(deepest.bytes());
+    let (check, step) = depths.ok_or(ReplayError::Stack)?;
+    writeln!(out, "stack {check} {step}")?;
     Ok(count)
 }
 
@@ -208,6 +223,7 @@ mod tests {
 
     use super::*;
     use crate::clock::tests::Counter;
+    use crate::stack::tests::Growing;
 
     /// Gives x and 2 − x of an observed x.
     const DENSE: LayerRepr<'_> = LayerRepr::Dense(DenseRepr {
@@ -249,6 +265,7 @@ mod tests {
         let done = replay(
             &mut out,
             &mut Counter(0),
+            &mut Growing(96, 4),
             &buffer.0[..len],
             sequence,
             &mut memory,
@@ -259,10 +276,12 @@ mod tests {
     #[test]
     fn a_whole_replay_is_printed_as_documented() {
         let team = "ab".repeat(16);
-        // The counter moves 15 ticks a reading, and nothing else costs on it: net of that, a step is free.
+        // The counter moves 15 ticks a reading, and nothing else costs on it: net of that, a step is free. Of the
+        // stack, the check, step 0 and step 1 use 100, 104 and 108 bytes.
         let expected = format!(
             "consort-replay 1\nimage {team} 3 1 2\ncalibration 1000000 3000000\n\
-             step 0 1 0 3f000000 3fc00000\nstep 1 0 0 40000000 00000000\ndone 2\n"
+             step 0 1 0 3f000000 3fc00000\nstep 1 0 0 40000000 00000000\n\
+             stack 100 108\ndone 2\n"
         );
         assert_eq!(replayed(&[0.5, 2.0], 2, |_| ()), (expected, true));
     }
@@ -283,7 +302,7 @@ mod tests {
         let head = Head::Deterministic { outputs: 2 };
         let (text, _) = replayed_by(head, &[DENSE], Sequence::of(&[0.5]), 2, |_| ());
         assert!(
-            text.contains("step 0 - 0 3f000000 3fc00000\ndone 1"),
+            text.contains("step 0 - 0 3f000000 3fc00000\nstack 100 104\ndone 1"),
             "{text}"
         );
     }

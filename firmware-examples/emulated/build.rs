@@ -13,5 +13,7 @@ fn main() {
         println!("cargo::rustc-link-arg-bins=-Tmemory.x");
     }
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    // Tells `cargo xtask qemu` who calls whom; the device gets none of it.
+    println!("cargo::rustc-link-arg-bins=--emit-relocs");
     println!("cargo::rerun-if-changed=memory.x");
 }

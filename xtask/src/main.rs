@@ -5,6 +5,7 @@
 
 mod bench;
 mod board;
+mod calls;
 mod check;
 mod elf;
 mod packages;

@@ -19,12 +19,12 @@
 use core::fmt::{self, Display, Write};
 use core::hint::black_box;
 
-use consort_runtime::head::{greedy, greedy_masked};
-use consort_runtime::{Action, Image, ImageError, Policy, StepError};
+use consort_runtime::{Image, ImageError, StepError};
 
 use crate::Sequence;
-use crate::clock::{Clock, calibrate, overhead, time};
-use crate::stack::{Deepest, Stack};
+use crate::clock::{Spin, calibrate};
+use crate::play::{Played, play};
+use crate::stack::Stack;
 
 /// Length of the calibration loop, in instructions. Twice as many must not wrap the counter: 24 bits at 3.2 ticks do not.
 const CALIBRATION: u32 = 1_000_000;
@@ -55,6 +55,11 @@ pub enum ReplayError {
         /// What was wrong with it.
         error: StepError,
     },
+    /// The policy did something else than the golden sequence says.
+    Mismatch {
+        /// At which step, from 0.
+        step: usize,
+    },
     /// More stack was used than is watched.
     Stack,
     /// The sink took no more text.
@@ -78,6 +83,9 @@ impl Display for ReplayError {
                 write!(f, "{found} marks or truth values, expected {expected}")
             }
             ReplayError::Step { step, error } => write!(f, "step {step}: {error}"),
+            ReplayError::Mismatch { step } => {
+                write!(f, "step {step}: not what the golden sequence says")
+            }
             ReplayError::Stack => f.write_str("stack: all that is watched was used"),
             ReplayError::Sink => f.write_str("the sink took no more text"),
         }
@@ -100,7 +108,7 @@ impl From<fmt::Error> for ReplayError {
 ///
 /// When the image, an observation or the memory is refused, or `out` fails. The protocol's `error` line has been
 /// printed then (unless `out` is what failed); the board is left to exit.
-pub fn replay<W: Write, C: Clock, S: Stack>(
+pub fn replay<W: Write, C: Spin, S: Stack>(
     out: &mut W,
     clock: &mut C,
     stack: &mut S,
@@ -118,7 +126,7 @@ pub fn replay<W: Write, C: Clock, S: Stack>(
 }
 
 /// Everything between the first and the last line; the number of steps.
-fn steps<W: Write, C: Clock, S: Stack>(
+fn steps<W: Write, C: Spin, S: Stack>(
     out: &mut W,
     clock: &mut C,
     stack: &mut S,
@@ -141,41 +149,13 @@ fn steps<W: Write, C: Clock, S: Stack>(
         "calibration {CALIBRATION} {}",
         calibrate(clock, CALIBRATION)
     )?;
-    let overhead = overhead(clock);
-
-    let observations = sequence.observations.chunks_exact(observation_len);
-    if !observations.remainder().is_empty() {
-        return Err(ReplayError::Observations {
-            found: sequence.observations.len(),
-            observation_len,
-        });
-    }
-    let (count, actions) = (observations.len(), image.output_len());
-    for (found, expected) in [
-        (sequence.starts.len(), count),
-        (sequence.masks.len(), count * actions),
-    ] {
-        if found != 0 && found != expected {
-            return Err(ReplayError::Marks { found, expected });
-        }
-    }
-    let policy = Policy::new(image);
-    let mut deepest = Deepest::NONE;
-    for (t, observation) in observations.enumerate() {
-        let refused = |error| ReplayError::Step { step: t, error };
-        if sequence.starts(t) {
-            policy.reset(memory).map_err(refused)?;
-        }
-        let mask = sequence.mask(t, actions);
-        // What is timed is what an agent does each period: from observation to action.
-        let (depth, (ticks, acted)) = stack.depth(|| {
-            time(clock, |_| {
-                step(&policy, black_box(observation), mask, memory)
-            })
-        });
-        deepest.include(depth);
-        let (action, values) = acted.map_err(refused)?;
-        let ticks = ticks.wrapping_sub(overhead);
+    let played = play(clock, stack, image, sequence, memory, |step| {
+        let Played {
+            t,
+            action,
+            values,
+            ticks,
+        } = step;
         match action {
             Some(action) => write!(out, "step {t} {action} {ticks}")?,
             None => write!(out, "step {t} - {ticks}")?,
@@ -183,33 +163,12 @@ fn steps<W: Write, C: Clock, S: Stack>(
         for value in values {
             write!(out, " {:08x}", value.to_bits())?;
         }
-        writeln!(out)?;
-    }
-    let depths = check_depth.zip(deepest.bytes());
+        Ok(writeln!(out)?)
+    })?;
+    let depths = check_depth.zip(played.stack);
     let (check, step) = depths.ok_or(ReplayError::Stack)?;
     writeln!(out, "stack {check} {step}")?;
-    Ok(count)
-}
-
-/// One step, greedily: the action and the logits, or no number and the action's vector.
-fn step<'m>(
-    policy: &Policy<'_>,
-    observation: &[f32],
-    mask: Option<&[bool]>,
-    memory: &'m mut [f32],
-) -> Result<(Option<usize>, &'m [f32]), StepError> {
-    if policy.image().head().is_continuous() {
-        return match policy.step(observation, memory)? {
-            Action::Continuous(action) => Ok((None, action)),
-            Action::Discrete(_) => Err(StepError::Continuous),
-        };
-    }
-    let logits = policy.logits(observation, memory)?;
-    let action = match mask {
-        None => greedy(logits),
-        Some(mask) => greedy_masked(logits, mask).ok_or(StepError::EmptyMask)?,
-    };
-    Ok((Some(action), logits))
+    Ok(played.steps)
 }
 
 #[cfg(test)]

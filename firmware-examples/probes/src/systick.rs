@@ -1,6 +1,6 @@
 //! The timer that every Cortex-M but some of the smallest has in its core.
 
-use consort_replay::Clock;
+use consort_replay::{Clock, Spin};
 use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
 
@@ -28,7 +28,9 @@ impl Clock for SysTick {
         // It counts down.
         RELOAD - SYST::get_current()
     }
+}
 
+impl Spin for SysTick {
     fn spin(&mut self, instructions: u32) {
         // One turn of its loop is a subtraction and a branch.
         cortex_m::asm::delay(instructions / 2);

@@ -2,7 +2,7 @@
 
 #![no_std]
 
-use consort_replay::Clock;
+use consort_replay::{Clock, Spin};
 pub use cortex_m_rt::entry;
 use nrf_pac::TIMER0;
 use nrf_pac::timer::vals::Bitmode;
@@ -33,7 +33,9 @@ impl Clock for Timer {
         TIMER0.tasks_capture(0).write_value(1);
         TIMER0.cc(0).read()
     }
+}
 
+impl Spin for Timer {
     fn spin(&mut self, instructions: u32) {
         // One turn of its loop is a subtraction and a branch.
         cortex_m::asm::delay(instructions / 2);

@@ -2,7 +2,7 @@
 
 #![no_std]
 
-use consort_replay::Clock;
+use consort_replay::{Clock, Spin};
 use riscv::register::minstret;
 pub use riscv_rt::entry;
 
@@ -23,7 +23,9 @@ impl Clock for Retired {
     fn now(&mut self) -> u32 {
         minstret::read() as u32
     }
+}
 
+impl Spin for Retired {
     fn spin(&mut self, instructions: u32) {
         // One turn of its loop is an addition and a branch.
         riscv::asm::delay(instructions);

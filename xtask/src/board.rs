@@ -33,7 +33,7 @@ const RISCV: &str = "qemu-system-riscv32";
 /// With `-icount shift=S` an instruction is 2^S ns of virtual time. S makes a tick less than an instruction, and lets a step of
 /// millions of instructions pass before the counter wraps: 5.2 M where SysTick has 24 bits at 25 MHz, which is more than one for
 /// each weight that 4 MiB of flash can hold, five times over.
-pub(crate) const BOARDS: [Board; 5] = [
+pub(crate) static BOARDS: [Board; 5] = [
     Board {
         name: "microbit",
         core: Core::CortexM0,
@@ -82,6 +82,17 @@ pub(crate) const BOARDS: [Board; 5] = [
         ticks_per_instruction: 1.0,
     },
 ];
+
+/// The boards' names.
+pub(crate) fn names() -> [&'static str; BOARDS.len()] {
+    std::array::from_fn(|index| BOARDS[index].name)
+}
+
+/// The boards of these names; every board where there are none.
+pub(crate) fn named(names: &[String]) -> Vec<&'static Board> {
+    let wanted = |board: &&Board| names.is_empty() || names.iter().any(|name| name == board.name);
+    BOARDS.iter().filter(wanted).collect()
+}
 
 impl Board {
     /// The board's package.

@@ -1,16 +1,15 @@
-//! Who calls whom in a linked firmware, read from the relocations that `--emit-relocs` keeps.
+//! Who calls whom in a linked firmware, read from the relocations that `--emit-relocs` keeps and from the calls themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
-use object::elf::{
-    R_ARM_ABS32, R_ARM_THM_PC22, R_RISCV_CALL, R_RISCV_CALL_PLT, R_RISCV_PCREL_LO12_I,
-    R_RISCV_PCREL_LO12_S, RelocationType,
-};
+use object::elf::{R_ARM_ABS32, R_RISCV_PCREL_LO12_I, R_RISCV_PCREL_LO12_S, RelocationType};
 use object::{
     File, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget, SectionKind,
     SymbolKind,
 };
+
+use crate::branch::Code;
 
 /// Functions and constants, and what each refers to: calls, jumps and addresses alike, so that a call through a pointer is
 /// counted at whoever takes the function's address. Too much rather than too little.
@@ -70,10 +69,9 @@ impl Graph {
                 let (Some(from), Some(to)) = (containing(place), containing(target)) else {
                     continue;
                 };
-                // Into the middle of code lead jumps within a function and the tables they use.
+                // Into the middle of code lead jumps within a function and the tables they use, to its own start a loop.
                 let whole = to.start == target || !names[&to.start].1;
-                let loops = from.start == to.start && !is_call(file, r_type);
-                if whole && !loops {
+                if whole && from.start != to.start {
                     references.entry(from.start).or_default().insert(to.start);
                 }
             }
@@ -82,6 +80,29 @@ impl Graph {
             !references.is_empty(),
             "linked without --emit-relocs: no relocation is left"
         );
+        let code = match is_arm(file) {
+            true => Code::Thumb,
+            false => Code::RiscV32,
+        };
+        for section in file
+            .sections()
+            .filter(|section| section.kind() == SectionKind::Text)
+        {
+            let (bytes, start) = (section.data()?, section.address());
+            // Every half-word, without following the instructions: a constant that looks like a call of a function's start
+            // would be one call too many.
+            for offset in (0..bytes.len()).step_by(2) {
+                let place = start + offset as u64;
+                let Some(target) = code.call(&bytes[offset..], place) else {
+                    continue;
+                };
+                if let Some(from) = containing(place)
+                    && names.get(&target).is_some_and(|&(_, code)| code)
+                {
+                    references.entry(from.start).or_default().insert(target);
+                }
+            }
+        }
         Ok(Graph {
             names: names
                 .into_iter()
@@ -167,15 +188,6 @@ fn is_arm(file: &File<'_>) -> bool {
 /// The lower half of an address refers to the instruction that has the upper half.
 fn is_same_place(file: &File<'_>, r_type: RelocationType) -> bool {
     !is_arm(file) && [R_RISCV_PCREL_LO12_I, R_RISCV_PCREL_LO12_S].contains(&r_type)
-}
-
-/// Whether control comes back: a jump to one's own start is a loop.
-fn is_call(file: &File<'_>, r_type: RelocationType) -> bool {
-    match is_arm(file) {
-        // `BL`, by its old name.
-        true => r_type == R_ARM_THM_PC22,
-        false => [R_RISCV_CALL, R_RISCV_CALL_PLT].contains(&r_type),
-    }
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub(crate) fn lint(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
             &["--package", "consort-replay", "--all-targets"],
         )
     })?;
-    for board in BOARDS {
+    for board in &BOARDS {
         report.step(format!("clippy {}", board.name), || match toolchain {
             Toolchain::Targets => clippy(
                 &mut toolchain.cargo(&board.folder(), "clippy", board.target),

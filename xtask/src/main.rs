@@ -5,6 +5,7 @@
 
 mod bench;
 mod board;
+mod branch;
 mod calls;
 mod check;
 mod elf;
@@ -53,6 +54,9 @@ enum Task {
         /// Folder of the teams
         #[arg(long, default_value_os_t = models())]
         models: PathBuf,
+        /// Only this board (may be given several times)
+        #[arg(long, value_parser = board::names())]
+        board: Vec<String>,
     },
     /// Run a study: `study one-shot [--json] …`, `study sequential [--json] …`
     Study {
@@ -102,7 +106,7 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             check::lint(report, &toolchain)?;
             check::host_tests(report)?;
             check::cross(report, &toolchain)?;
-            qemu::run_teams(report, &toolchain, &models())?;
+            qemu::run_teams(report, &toolchain, &models(), &board::named(&[]))?;
         }
         Task::Lint => {
             let toolchain = prepare(report)?;
@@ -112,9 +116,9 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             let toolchain = prepare(report)?;
             check::cross(report, &toolchain)?;
         }
-        Task::Qemu { models } => {
+        Task::Qemu { models, board } => {
             let toolchain = prepare(report)?;
-            qemu::run_teams(report, &toolchain, models)?;
+            qemu::run_teams(report, &toolchain, models, &board::named(board))?;
         }
         Task::Study { name, args } => {
             let mut study = process::cargo(root(), "run");

@@ -97,11 +97,12 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Runs every agent of every team in the folder `models`, and every reference policy, on every board.
+/// Runs every agent of every team in the folder `models`, and every reference policy, on every one of `boards`.
 pub(crate) fn run_teams(
     report: &mut Report,
     toolchain: &Toolchain,
     models: &Path,
+    boards: &[&Board],
 ) -> Result<Vec<Figures>> {
     let mut agents = Vec::new();
     report.step("models", || {
@@ -122,7 +123,7 @@ pub(crate) fn run_teams(
     })?;
     report.step("QEMU", install)?;
     let mut figures = Vec::new();
-    for board in &BOARDS {
+    for &board in boards {
         let mut size = Size::default();
         report.step(format!("{} as linked", board.name), || {
             size = board.check_linked(toolchain, &agents[0])?;
@@ -144,11 +145,10 @@ pub(crate) fn run_teams(
 
 /// Installs what is missing of the emulators; their version.
 fn install() -> Result<String> {
-    let emulators = BOARDS.map(|board| board.emulator());
-    if !emulators.iter().all(|emulator| process::exists(emulator)) {
+    if !BOARDS.iter().all(|board| process::exists(board.emulator())) {
         QEMU_PACKAGES.install()?;
     }
-    let version = process::stdout(Command::new(emulators[0]).arg("--version"))?;
+    let version = process::stdout(Command::new(BOARDS[0].emulator()).arg("--version"))?;
     Ok(version.lines().next().unwrap_or_default().to_owned())
 }
 

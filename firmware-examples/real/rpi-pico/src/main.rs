@@ -17,7 +17,7 @@ use console::Console;
 mod console;
 
 #[embassy_executor::main]
-async fn main(_: Spawner) {
+async fn main(_spawner: Spawner) {
     rtt_init_print!();
     let board = embassy_rp::init(Default::default());
     let core = Peripherals::take().expect("taken once");

@@ -83,6 +83,37 @@ pub(crate) static BOARDS: [Board; 5] = [
     },
 ];
 
+/// A real board: a folder of `firmware-examples/real`.
+pub(crate) struct RealBoard {
+    pub(crate) name: &'static str,
+    pub(crate) target: &'static str,
+}
+
+/// Every real board. A new one is a line here, one in that folder's `Cargo.toml`, and a folder.
+pub(crate) static REAL_BOARDS: [RealBoard; 4] = [
+    RealBoard {
+        name: "rpi-pico",
+        target: "thumbv6m-none-eabi",
+    },
+    RealBoard {
+        name: "nrf52840-dk",
+        target: "thumbv7em-none-eabihf",
+    },
+    RealBoard {
+        name: "nucleo-f446re",
+        target: "thumbv7em-none-eabihf",
+    },
+    RealBoard {
+        name: "esp32-c3",
+        target: "riscv32imc-unknown-none-elf",
+    },
+];
+
+/// The workspace of the real boards.
+pub(crate) fn real() -> PathBuf {
+    firmware().join("real")
+}
+
 /// The boards' names.
 pub(crate) fn names() -> [&'static str; BOARDS.len()] {
     std::array::from_fn(|index| BOARDS[index].name)

@@ -13,6 +13,7 @@ mod packages;
 mod process;
 mod promise;
 mod protocol;
+mod publish;
 mod qemu;
 mod reference;
 mod report;
@@ -43,12 +44,29 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Everything: lint, host tests, cross builds, emulated runs
+    /// Everything: lint, host tests, cross builds, real boards, packages, emulated runs
     Test,
     /// Formatting, clippy and rustdoc, in both workspaces
     Lint,
     /// Build consort-runtime for every supported microcontroller target
     Cross,
+    /// Build the firmware of every real board
+    Boards,
+    /// Package the two libraries as `cargo publish` would, without uploading them
+    PublishCheck {
+        /// Compile the trainer from its package too, and candle with it
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Compare a library's public interface with an earlier one (installs cargo-semver-checks)
+    Semver {
+        /// Commit or tag to compare with; by default the last tag
+        #[arg(long)]
+        baseline: Option<String>,
+        /// Which library
+        #[arg(long, default_value = "consort-runtime")]
+        package: String,
+    },
     /// Run every agent of every team in its own emulator and compare each bit with the host
     Qemu {
         /// Folder of the teams
@@ -106,6 +124,8 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             check::lint(report, &toolchain)?;
             check::host_tests(report)?;
             check::cross(report, &toolchain)?;
+            check::boards(report, &toolchain)?;
+            publish::check(report, false)?;
             qemu::run_teams(report, &toolchain, &models(), &board::named(&[]))?;
         }
         Task::Lint => {
@@ -115,6 +135,14 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
         Task::Cross => {
             let toolchain = prepare(report)?;
             check::cross(report, &toolchain)?;
+        }
+        Task::Boards => {
+            let toolchain = prepare(report)?;
+            check::boards(report, &toolchain)?;
+        }
+        Task::PublishCheck { verify } => publish::check(report, *verify)?,
+        Task::Semver { baseline, package } => {
+            publish::semver(report, package, baseline.as_deref())?;
         }
         Task::Qemu { models, board } => {
             let toolchain = prepare(report)?;

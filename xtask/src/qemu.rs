@@ -291,7 +291,7 @@ impl Board {
             .args(names.iter().flat_map(|name| ["--bin", name]))
             .env("CONSORT_TEAM_DIR", team)
             .env("CONSORT_AGENT", agent.to_string());
-        let binaries = executables(&process::stdout(&mut build)?)?;
+        let binaries = process::executables(&process::stdout(&mut build)?)?;
         for name in names {
             ensure!(
                 binaries.contains_key(*name),
@@ -306,38 +306,5 @@ impl Board {
         let mut qemu = Command::new(self.emulator());
         qemu.args(&self.machine[1..]).args(SEMIHOSTING).arg(elf);
         process::run_limited(&mut qemu, QEMU_LIMIT)
-    }
-}
-
-/// The executables among cargo's JSON messages, by target.
-fn executables(messages: &str) -> Result<BTreeMap<String, PathBuf>> {
-    let mut found = BTreeMap::new();
-    for line in messages.lines() {
-        let message: serde_json::Value = serde_json::from_str(line).context("cargo's message")?;
-        if let (Some(name), Some(path)) = (
-            message["target"]["name"].as_str(),
-            message["executable"].as_str(),
-        ) {
-            found.insert(name.to_owned(), PathBuf::from(path));
-        }
-    }
-    Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn executables_are_found_among_cargos_messages() {
-        let messages = r#"{"reason":"compiler-artifact","target":{"name":"consort_replay"},"executable":null}
-{"reason":"compiler-artifact","target":{"name":"replay"},"executable":"/somewhere/release/replay"}
-{"reason":"build-finished","success":true}"#;
-        let expected = BTreeMap::from([(
-            "replay".to_owned(),
-            PathBuf::from("/somewhere/release/replay"),
-        )]);
-        assert_eq!(executables(messages).unwrap(), expected);
-        assert!(executables("not JSON").is_err());
     }
 }

@@ -30,9 +30,10 @@ const RISCV: &str = "qemu-system-riscv32";
 
 /// Every emulated board. A new one is a line here and a folder.
 ///
-/// With `-icount shift=S` an instruction is 2^S ns of virtual time. S makes a tick less than an instruction, and lets a step of
-/// millions of instructions pass before the counter wraps: 5.2 M where SysTick has 24 bits at 25 MHz, which is more than one for
-/// each weight that 4 MiB of flash can hold, five times over.
+/// With `-icount shift=S` an instruction is 2^S ns of virtual time. The larger S, the more ticks an instruction has: above 4
+/// of them, the four readings of a count, each down to a whole tick, cannot make an instruction more or less. But SysTick has
+/// 24 bits and wraps after 2.6 M instructions of 6.4 ticks, which is more than two for each weight that 4 MiB of flash hold;
+/// a core without floating point, which takes a hundred, gets 3.2 ticks and counts that may be off by one.
 pub(crate) static BOARDS: [Board; 5] = [
     Board {
         name: "microbit",
@@ -53,15 +54,15 @@ pub(crate) static BOARDS: [Board; 5] = [
         name: "mps2-an386",
         core: Core::CortexM4F,
         target: "thumbv7em-none-eabihf",
-        machine: &[ARM, "-machine", "mps2-an386", "-icount", "shift=7"],
-        ticks_per_instruction: 128e-9 * 25e6,
+        machine: &[ARM, "-machine", "mps2-an386", "-icount", "shift=8"],
+        ticks_per_instruction: 256e-9 * 25e6,
     },
     Board {
         name: "mps2-an505",
         core: Core::CortexM33,
         target: "thumbv8m.main-none-eabihf",
-        machine: &[ARM, "-machine", "mps2-an505", "-icount", "shift=7"],
-        ticks_per_instruction: 128e-9 * 20e6,
+        machine: &[ARM, "-machine", "mps2-an505", "-icount", "shift=8"],
+        ticks_per_instruction: 256e-9 * 20e6,
     },
     Board {
         name: "virt-riscv32",

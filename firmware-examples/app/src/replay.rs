@@ -26,7 +26,7 @@ use crate::clock::{Spin, calibrate};
 use crate::play::{Played, play};
 use crate::stack::Stack;
 
-/// Length of the calibration loop, in instructions. Twice as many must not wrap the counter: 24 bits at 3.2 ticks do not.
+/// Length of the calibration loop, in instructions. Twice as many must not wrap the counter: 24 bits at 6.4 ticks do not.
 const CALIBRATION: u32 = 1_000_000;
 
 /// Why a replay ended before its last step.

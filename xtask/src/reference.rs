@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::team::{Aligned, Outcome, Player};
 
-/// Steps of a golden sequence, and of an episode.
-const STEPS: [usize; 2] = [400, 100];
+/// Steps of a golden sequence, and of its first episode; the second is cut short.
+const STEPS: [usize; 2] = [500, 400];
 
 /// A policy to make.
 struct Reference {

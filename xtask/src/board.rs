@@ -132,6 +132,11 @@ impl Board {
         firmware().join("boards").join(self.name)
     }
 
+    /// Whether the core computes with `f32` itself.
+    pub(crate) fn has_float_unit(&self) -> bool {
+        matches!(self.core, Core::CortexM4F | Core::CortexM33)
+    }
+
     /// The emulator.
     pub(crate) fn emulator(&self) -> &'static str {
         self.machine[0]

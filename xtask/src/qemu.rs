@@ -16,7 +16,7 @@ use crate::packages::Need;
 use crate::process::{self, Finished};
 use crate::promise::{self, STACK};
 use crate::protocol::{self, Depths, Replay};
-use crate::reference;
+use crate::reference::{self, Observations};
 use crate::report::Report;
 use crate::team::{self, Agent, compare};
 use crate::toolchain::Toolchain;
@@ -111,7 +111,7 @@ pub(crate) fn run_teams(
     })?;
     let references = tempfile::tempdir()?;
     report.step("reference policies", || {
-        reference::write(references.path())?;
+        reference::write(references.path(), Observations::Moderate)?;
         let made = team::all(references.path())?;
         let count = made.len();
         agents.extend(made);
@@ -144,7 +144,7 @@ pub(crate) fn run_teams(
 }
 
 /// Installs what is missing of the emulators; their version.
-fn install() -> Result<String> {
+pub(crate) fn install() -> Result<String> {
     if !BOARDS.iter().all(|board| process::exists(board.emulator())) {
         QEMU_PACKAGES.install()?;
     }
@@ -178,7 +178,13 @@ struct Size {
 impl Board {
     /// The device does what the golden sequence says, and so what the host does.
     fn check(&self, toolchain: &Toolchain, agent: &Agent, size: Size) -> Result<Figures> {
-        let binaries = self.build(toolchain, &agent.folder, agent.index, &["replay"])?;
+        let (replay, app) = self.replay(toolchain, agent)?;
+        self.figures(agent, &replay, size, &app)
+    }
+
+    /// What the device did, which is what the golden sequence says; and the app that it ran.
+    pub(crate) fn replay(&self, toolchain: &Toolchain, agent: &Agent) -> Result<(Replay, PathBuf)> {
+        let mut binaries = self.build(toolchain, &agent.folder, agent.index, &["replay"])?;
         let finished = self.emulate(&binaries["replay"])?;
         let ended = || {
             format!(
@@ -189,7 +195,15 @@ impl Board {
         let replay = protocol::parse(&finished.stdout).with_context(ended)?;
         ensure!(finished.status.success(), ended());
         compare("the host", &agent.golden(), self.name, &replay.outcomes)?;
-        self.figures(agent, &replay, size, &binaries["replay"])
+        let drift = replay.ticks_per_instruction / self.ticks_per_instruction - 1.0;
+        ensure!(
+            drift.abs() < 1e-4,
+            "calibration found {} ticks an instruction, expected {}: counts cannot be believed",
+            replay.ticks_per_instruction,
+            self.ticks_per_instruction
+        );
+        let app = binaries.remove("replay").unwrap_or_default();
+        Ok((replay, app))
     }
 
     fn figures(&self, agent: &Agent, replay: &Replay, size: Size, app: &Path) -> Result<Figures> {
@@ -198,13 +212,6 @@ impl Board {
         ensure!(
             (&replay.team, replay.agent) == (&identity.0, identity.1),
             "the device ran another agent's image"
-        );
-        let drift = replay.ticks_per_instruction / self.ticks_per_instruction - 1.0;
-        ensure!(
-            drift.abs() < 1e-4,
-            "calibration found {} ticks an instruction, expected {}: counts cannot be believed",
-            replay.ticks_per_instruction,
-            self.ticks_per_instruction
         );
         let Depths { check, step } = replay.stack;
         ensure!(
@@ -278,7 +285,7 @@ impl Board {
     }
 
     /// Builds binaries of the board around one agent; where they lie, by name.
-    fn build(
+    pub(crate) fn build(
         &self,
         toolchain: &Toolchain,
         team: &Path,
@@ -302,7 +309,7 @@ impl Board {
         Ok(binaries)
     }
 
-    fn emulate(&self, elf: &Path) -> Result<Finished> {
+    pub(crate) fn emulate(&self, elf: &Path) -> Result<Finished> {
         let mut qemu = Command::new(self.emulator());
         qemu.args(&self.machine[1..]).args(SEMIHOSTING).arg(elf);
         process::run_limited(&mut qemu, QEMU_LIMIT)

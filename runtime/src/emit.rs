@@ -170,8 +170,7 @@ pub fn reissue_signed(
     sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_LEN],
 ) -> Result<usize, EmitError> {
     let (parts, _) = Image::new_checked(image).and_then(|image| Parts::read(image.as_bytes()))?;
-    let (header, records) =
-        postcard::take_from_bytes::<Header>(parts.header).map_err(|_| ImageError::Header)?;
+    let (header, records) = Header::read(parts.header).ok_or(ImageError::Header)?;
     let mut encoded = EncodedHeader {
         buffer: [0; MAX_HEADER_LEN],
         len: 0,

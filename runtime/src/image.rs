@@ -2,8 +2,7 @@
 
 use crate::error::ImageError;
 use crate::format::{
-    CRC_LEN, Header, MAX_LAYERS, Memory, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId, crc32,
-    padding_len,
+    CRC_LEN, Header, Memory, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId, crc32, padding_len,
 };
 use crate::head::Head;
 use crate::layer::{Activation, Layer};
@@ -19,10 +18,7 @@ pub struct Image<'a> {
     crc: u32,
     signature: Option<&'a [u8; SIGNATURE_LEN]>,
     header: Header,
-    head: Head<'a>,
-    memory: Memory,
-    /// The first `header.layers` are the policy's, the rest are empty.
-    layers: [Layer<'a>; MAX_LAYERS],
+    network: Network<'a>,
 }
 
 /// What a layer is and costs.
@@ -88,17 +84,13 @@ impl<'a> Image<'a> {
     }
 
     fn from_parts(bytes: &'a [u8], parts: &Parts<'a>, crc: u32) -> Result<Self, ImageError> {
-        let (header, records) =
-            postcard::take_from_bytes::<Header>(parts.header).map_err(|_| ImageError::Header)?;
-        let network = Network::read(&header, records, parts)?;
+        let (header, records) = Header::read(parts.header).ok_or(ImageError::Header)?;
         Ok(Image {
             bytes,
             crc,
             signature: parts.signature,
             header,
-            head: network.head,
-            memory: network.memory,
-            layers: network.layers,
+            network: Network::read(&header, records, parts)?,
         })
     }
 
@@ -136,23 +128,23 @@ impl<'a> Image<'a> {
 
     /// Values the network gives: the logits of a categorical head, or the dimensions of a vector.
     pub fn output_len(&self) -> usize {
-        self.head.inputs()
+        self.network.head.inputs()
     }
 
     /// `f32` values of memory the caller lends to a step: the state and what it computes in.
     pub fn memory_len(&self) -> usize {
-        self.memory.len()
+        self.network.memory.len()
     }
 
     /// How many of those values, the first ones, must be kept from one step of an episode to the
     /// next: the units of all recurrent layers, 0 where there is none.
     pub fn state_len(&self) -> usize {
-        self.memory.state
+        self.network.memory.state
     }
 
     /// How the outputs become an action.
     pub fn head(&self) -> Head<'a> {
-        self.head
+        self.network.head
     }
 
     /// The layers, in order.
@@ -212,11 +204,12 @@ impl<'a> Image<'a> {
 
     /// How a step divides its memory.
     pub(crate) fn memory(&self) -> Memory {
-        self.memory
+        self.network.memory
     }
 
     pub(crate) fn network(&self) -> &[Layer<'a>] {
-        self.layers
+        self.network
+            .layers
             .get(..usize::from(self.header.layers))
             .unwrap_or_default()
     }

@@ -65,6 +65,7 @@ compile_error!("weights are used where they lie: consort-runtime needs a little-
 compile_error!("an image's lengths have 32 bits: consort-runtime needs 32-bit addresses or wider");
 
 mod align;
+mod compute;
 #[cfg(feature = "ed25519")]
 mod ed25519;
 mod emit;

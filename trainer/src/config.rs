@@ -25,7 +25,7 @@ use crate::env::decpomdp::file::from_text;
 use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
 use crate::net::NetworkConfig;
 use crate::schedule::AnnealSchedule;
-use crate::target::Units;
+use crate::team::Choice;
 
 /// A run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,10 +48,12 @@ pub struct Config {
     /// Where the tensors live.
     pub device: DeviceChoice,
     /// Environments that an arm plays in side by side; 0: as many as make some [`ROWS`] steps an
-    /// update, from 16 to 128.
+    /// update, from 16 to 512.
     pub batch: usize,
     /// Steps in each of them before an update; 0: an episode's, at most [`LONGEST_ROLLOUT`].
     pub rollout: usize,
+    /// How the exported team acts, and so how arms are judged: a memoryless team may depend on dice.
+    pub act: Choice,
     /// Whether networks see observations shifted and scaled to zero mean and unit variance.
     pub normalise_observations: bool,
     /// Sizes of the networks.
@@ -81,6 +83,7 @@ impl Default for Config {
             device: DeviceChoice::Cpu,
             batch: 16,
             rollout: 0,
+            act: Choice::Greedy,
             normalise_observations: false,
             network: NetworkConfig::default(),
             update: UpdateConfig::default(),
@@ -93,7 +96,7 @@ impl Default for Config {
 }
 
 /// Steps of an update where the configuration does not say how many environments there are.
-pub const ROWS: usize = 512;
+pub const ROWS: usize = 2048;
 
 /// Most of a run's steps that its curve may cost.
 const CURVE_SHARE: f64 = 0.08;
@@ -107,90 +110,133 @@ const MOST_CURVE_EPISODES: u64 = 64;
 impl Config {
     /// The defaults for tasks of a kind: one setting for all of them.
     pub fn for_kind(kind: TaskKind) -> Self {
-        let one_shot = Self::default();
-        let (finite, steps, width, learning_rate) = match kind {
-            TaskKind::OneShot => return one_shot,
-            TaskKind::FiniteHorizon => (true, 2_000_000, 32, 0.003),
-            TaskKind::TimeLimit => (false, 5_000_000, 64, 0.001),
-        };
-        let with = |temperature| FactoredConfig {
-            learning_rate,
-            critic_learning_rate: learning_rate,
-            temperature,
-        };
-        let strong = Temperature::Linear {
-            start: 0.3,
-            hold: 0.1,
-            until: 0.95,
-        };
-        let mild = Temperature::Linear {
-            start: 0.03,
-            hold: 0.1,
-            until: 0.95,
-        };
+        match kind {
+            TaskKind::OneShot => Self::default(),
+            TaskKind::FiniteHorizon => Self::finite_horizon(),
+            TaskKind::TimeLimit => Self::time_limit(),
+        }
+    }
+
+    /// Short episodes of a fixed length, whose observations must be remembered. Batches are large
+    /// because what decides such a task may happen once in a hundred steps; τ starts high and falls
+    /// for long.
+    fn finite_horizon() -> Self {
+        let factored = FactoredArms::with_learning_rate(0.003);
         Self {
-            steps,
-            batch: if finite { 0 } else { 32 },
+            steps: 2_000_000,
+            batch: 0,
             network: NetworkConfig {
-                hidden: vec![width],
-                memory: width,
-                share: !finite,
+                hidden: vec![32],
+                memory: 32,
                 output_spread: 0.0,
                 ..NetworkConfig::default()
             },
             update: UpdateConfig {
-                epochs: 4,
-                minibatches: if finite { 2 } else { 1 },
-                clip: 0.2,
-                discount: if finite { 1.0 } else { 0.99 },
-                trace: 0.95,
-                units: Units::Deviation,
-                max_gradient_norm: 1.0,
-                final_rate: 0.1,
+                minibatches: 8,
+                ..UpdateConfig::clipped()
             },
             annealed: AnnealConfig {
-                learning_rate,
-                critic_learning_rate: learning_rate,
+                learning_rate: 0.003,
+                critic_learning_rate: 0.003,
                 schedule: AnnealSchedule {
-                    temperature_start: if finite { 0.3 } else { 0.03 },
-                    temperature_floor: if finite { 0.1 } else { 0.01 },
-                    temperature_per_gap: if finite { 0.1 } else { 0.01 },
-                    temperature_limit: if finite { 0.3 } else { 0.03 },
+                    temperature_start: 0.3,
+                    temperature_floor: 0.1,
+                    temperature_per_gap: 0.1,
+                    temperature_limit: 0.3,
                     ..AnnealSchedule::default()
                 },
             },
-            factored: with(Temperature::None),
+            factored: factored.arm(Temperature::None),
             portfolio: PortfolioConfig {
-                arms: match finite {
-                    true => vec![
-                        ArmName::Annealed,
-                        ArmName::Annealed,
-                        ArmName::AnnealedWarm,
-                        ArmName::AnnealedWarm,
-                    ],
-                    false => vec![ArmName::Annealed, ArmName::ExploreMild],
-                },
-                selection: if finite { 0.1 } else { 0.05 },
-                finalists: if finite { 2 } else { 1 },
-                polish: if finite { 0.0 } else { 0.3 },
-                annealed_warm: AnnealConfig {
-                    learning_rate,
-                    critic_learning_rate: learning_rate,
-                    schedule: AnnealSchedule {
-                        ramp: 0.3,
-                        temperature_start: 0.0,
-                        temperature_floor: if finite { 0.3 } else { 0.03 },
-                        temperature_per_gap: if finite { 0.1 } else { 0.01 },
-                        temperature_limit: if finite { 0.3 } else { 0.03 },
-                        temperature_until: 0.95,
-                        ..AnnealSchedule::default()
-                    },
-                },
-                explore_strong: with(strong),
-                explore_mild: with(mild),
+                arms: vec![ArmName::Annealed, ArmName::ExploreStrong],
+                selection: 0.1,
+                finalists: 2,
+                polish: 0.0,
+                explore_strong: factored.strong(),
+                explore_mild: factored.mild(),
             },
-            ..one_shot
+            ..Self::default()
         }
+    }
+
+    /// Episodes that end when they are over, of agents alike: one network for all of a kind. It
+    /// has no memory, as elsewhere in the field, so agents that are in each other's way must be free
+    /// to draw lots.
+    fn time_limit() -> Self {
+        let factored = FactoredArms::with_learning_rate(0.001);
+        Self {
+            steps: 5_000_000,
+            batch: 32,
+            act: Choice::Sampled,
+            network: NetworkConfig {
+                hidden: vec![64, 64],
+                memory: 0,
+                share: true,
+                output_spread: 0.0,
+                ..NetworkConfig::default()
+            },
+            update: UpdateConfig {
+                minibatches: 4,
+                discount: 0.99,
+                ..UpdateConfig::clipped()
+            },
+            annealed: AnnealConfig {
+                learning_rate: 0.001,
+                critic_learning_rate: 0.001,
+                schedule: AnnealSchedule {
+                    temperature_start: 0.03,
+                    temperature_floor: 0.01,
+                    temperature_per_gap: 0.01,
+                    temperature_limit: 0.03,
+                    ..AnnealSchedule::default()
+                },
+            },
+            factored: factored.arm(Temperature::None),
+            portfolio: PortfolioConfig {
+                arms: vec![ArmName::Annealed, ArmName::ExploreMild],
+                selection: 0.05,
+                finalists: 1,
+                polish: 0.3,
+                explore_strong: factored.strong(),
+                explore_mild: factored.mild(),
+            },
+            ..Self::default()
+        }
+    }
+}
+
+/// The factored arms of tasks of many steps.
+struct FactoredArms {
+    learning_rate: f64,
+}
+
+impl FactoredArms {
+    fn with_learning_rate(learning_rate: f64) -> Self {
+        Self { learning_rate }
+    }
+
+    fn arm(&self, temperature: Temperature) -> FactoredConfig {
+        FactoredConfig {
+            learning_rate: self.learning_rate,
+            critic_learning_rate: self.learning_rate,
+            temperature,
+        }
+    }
+
+    fn strong(&self) -> FactoredConfig {
+        self.fading(0.3)
+    }
+
+    fn mild(&self) -> FactoredConfig {
+        self.fading(0.03)
+    }
+
+    fn fading(&self, start: f64) -> FactoredConfig {
+        self.arm(Temperature::Linear {
+            start,
+            hold: 0.1,
+            until: 0.95,
+        })
     }
 }
 
@@ -210,9 +256,6 @@ pub struct PortfolioConfig {
     pub finalists: usize,
     /// Share of the run's steps with which the finalists go on learning between the rounds.
     pub polish: f64,
-    /// The annealed loss with a short ramp, and a bonus for entropy that goes on after it.
-    #[serde(rename = "annealed-warm")]
-    pub annealed_warm: AnnealConfig,
     /// Factored policy gradient under a strong bonus for entropy that fades geometrically.
     #[serde(rename = "explore-strong")]
     pub explore_strong: FactoredConfig,
@@ -240,7 +283,6 @@ impl Default for PortfolioConfig {
             selection: 0.1,
             finalists: 4,
             polish: 0.0,
-            annealed_warm: AnnealConfig::default(),
             explore_strong: with(Temperature::Geometric {
                 start: 0.5,
                 end: 0.01,
@@ -299,7 +341,7 @@ impl Config {
     /// B: environments that an arm plays in side by side, for a team with this spec.
     pub fn parallel(&self, spec: &TeamSpec) -> usize {
         match self.batch {
-            0 => (ROWS / self.rollout_length(spec)).clamp(16, 128),
+            0 => (ROWS / self.rollout_length(spec)).clamp(16, 512),
             batch => batch,
         }
     }

@@ -11,6 +11,7 @@ use crate::env::{Environment, Game, Task, TeamSpec};
 use crate::net::{Choices, FORBIDDEN, MarginalOutput, Rows};
 use crate::rng::Stream;
 use crate::rollout::{Runner, Seen, forbid, play_step};
+use crate::team::Choice;
 
 /// Values of one replica's policies: exact in games, means over a few episodes in anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,16 @@ pub struct Values {
     pub product: f64,
     /// The product's when every agent takes its most probable action.
     pub greedy: f64,
+}
+
+impl Values {
+    /// What the product is worth that acts like this.
+    pub fn of(&self, act: Choice) -> f64 {
+        match act {
+            Choice::Greedy => self.greedy,
+            Choice::Sampled => self.product,
+        }
+    }
 }
 
 /// Evaluates R replicas in R games of one shape by summing over every joint observation and

@@ -278,10 +278,11 @@ fn manifest(
         None => (actors.play(task, episodes, config.seed, choice))
             .map(|returns| (returns.mean, returns.interval())),
     };
-    let (exported, exported_interval) = value(Choice::Greedy)?;
-    let [product, greedy] = match facts.product {
-        Some(product) => product,
-        None => [value(Choice::Sampled)?.0, exported],
+    let (exported, exported_interval) = value(config.act)?;
+    let [product, greedy] = match (facts.product, config.act) {
+        (Some(product), _) => product,
+        (None, Choice::Greedy) => [value(Choice::Sampled)?.0, exported],
+        (None, Choice::Sampled) => [exported, value(Choice::Greedy)?.0],
     };
     let entry = |(agent, image): (usize, &AlignedImage)| AgentEntry {
         image: format!("agent-{agent}.image"),
@@ -302,6 +303,7 @@ fn manifest(
         arm: facts.arm,
         arm_index: facts.arm_index,
         command: config.command(),
+        act: config.act,
         optimum: task.optimum(),
         horizon: config.horizon,
         model: config.model.clone(),

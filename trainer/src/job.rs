@@ -15,6 +15,7 @@ use crate::net::{NetworkWeights, Normalisation, Normaliser};
 use crate::rng::Stream;
 use crate::rollout::{Runner, RunnerState};
 use crate::select::Entrant;
+use crate::team::Choice;
 use crate::train::{Record, Snapshot, Training};
 
 /// How many records an arm leaves.
@@ -97,10 +98,10 @@ impl Progress {
     }
 
     /// What of this arm should stand for selection: as it is now, and as it was when its curve
-    /// was highest, where that was earlier.
-    pub fn entrants(&self, arm: usize) -> Vec<Entrant> {
+    /// was highest, where that was earlier; the team acts as `act` says.
+    pub fn entrants(&self, arm: usize, act: Choice) -> Vec<Entrant> {
         let latest = self.latest(arm);
-        let measured = |snapshot: &Snapshot| snapshot.values.map(|values| values.greedy);
+        let measured = |snapshot: &Snapshot| snapshot.values.map(|values| values.of(act));
         let earlier = self.best.as_ref().filter(|best| {
             best.env_steps < latest.snapshot.env_steps
                 && measured(best) > measured(&latest.snapshot)
@@ -184,7 +185,8 @@ impl<'a> Job<'a> {
                         metrics: metrics[replica],
                         values,
                     });
-                    let better = judge.plays() && is_better(values, progress.best.as_ref());
+                    let better =
+                        judge.plays() && is_better(config.act, values, progress.best.as_ref());
                     if last || better {
                         let normaliser = runner.normalisation().of(replica);
                         let networks = networks(algorithm.as_ref(), replica, &spec, normaliser)?;
@@ -317,10 +319,10 @@ fn is_due(done: u64, updates: u64, points: u64) -> bool {
     done * points / updates > (done - 1) * points / updates
 }
 
-fn is_better(values: Option<Values>, best: Option<&Snapshot>) -> bool {
+fn is_better(act: Choice, values: Option<Values>, best: Option<&Snapshot>) -> bool {
     let best = best.and_then(|best| best.values);
     match (values, best) {
-        (Some(values), Some(best)) => values.greedy > best.greedy,
+        (Some(values), Some(best)) => values.of(act) > best.of(act),
         (Some(_), None) => true,
         (None, _) => false,
     }

@@ -29,10 +29,8 @@ pub struct AnnealSchedule {
     pub total_correlation: f64,
     /// τ at the start, falling linearly to 0 over `warmup`.
     pub temperature_start: f64,
-    /// Part of τ that lasts until the ramp's end (times 1 − x), or until `temperature_until`.
+    /// Part of τ that lasts until the ramp's end (times 1 − x).
     pub temperature_floor: f64,
-    /// Time until which floor and gap part fall linearly with the clock; 0: they fall with the ramp.
-    pub temperature_until: f64,
     /// τ gained for each nat of information gap.
     pub temperature_per_gap: f64,
     /// Largest value of floor and gap part together.
@@ -55,7 +53,6 @@ impl Default for AnnealSchedule {
             total_correlation: 0.01,
             temperature_start: 0.15,
             temperature_floor: 0.02,
-            temperature_until: 0.0,
             temperature_per_gap: 0.1,
             temperature_limit: 0.15,
             gap_decay: 0.95,
@@ -123,11 +120,6 @@ impl Anneal {
         let x = self.ramp(time);
         let start = c.temperature_start * (1.0 - time / c.warmup).max(0.0);
         let gap = (c.temperature_floor + c.temperature_per_gap * self.gap).min(c.temperature_limit);
-        let fading = if c.temperature_until > 0.0 {
-            (1.0 - time / c.temperature_until).max(0.0)
-        } else {
-            1.0 - x
-        };
         Coefficients {
             beta: x,
             lambda: if x > 0.0 {
@@ -136,7 +128,7 @@ impl Anneal {
                 0.0
             },
             fit: 1.0 - x,
-            tau: start + gap * fading,
+            tau: start + gap * (1.0 - x),
         }
     }
 

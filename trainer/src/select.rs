@@ -1,7 +1,7 @@
 //! Choosing between arms by what their images earn.
 //!
-//! Every arm's marginals become policy images, act greedily through `consort-runtime`, and are
-//! judged by their returns in evaluation episodes: what is compared is what would be flashed, and
+//! Every arm's marginals become policy images, act through `consort-runtime` as the exported team
+//! will ([`Choice`]), and are judged by their returns in evaluation episodes: what is compared is what would be flashed, and
 //! only what the environment paid decides. All arms of a run face the same episodes, so what
 //! differs between their returns is what differs between their policies. Two rounds spend the
 //! episodes where they matter: a few on every arm, the rest on the finalists.
@@ -55,6 +55,7 @@ pub struct Entrant {
 /// A selection under way.
 pub(crate) struct Selector<'a> {
     task: &'a Task,
+    act: Choice,
     seed: u64,
     rounds: Vec<Vec<Option<Evaluation>>>,
     /// Entrants of the last round, best first.
@@ -64,10 +65,11 @@ pub(crate) struct Selector<'a> {
 }
 
 impl<'a> Selector<'a> {
-    /// Among `arms` arms of the run seeded with `seed`.
-    pub(crate) fn new(task: &'a Task, seed: u64, arms: usize) -> Self {
+    /// Among `arms` arms of the run seeded with `seed`, whose teams act as `act` says.
+    pub(crate) fn new(task: &'a Task, act: Choice, seed: u64, arms: usize) -> Self {
         Self {
             task,
+            act,
             seed,
             rounds: Vec::new(),
             ranking: Vec::new(),
@@ -84,7 +86,7 @@ impl<'a> Selector<'a> {
         for entrant in entrants {
             let played = actors(&entrant.snapshot.marginals)
                 .ok()
-                .and_then(|team| team.play(self.task, episodes, seed, Choice::Greedy).ok());
+                .and_then(|team| team.play(self.task, episodes, seed, self.act).ok());
             let mean = played.map_or(f64::NEG_INFINITY, |returns| returns.mean);
             self.env_steps += played.map_or(0, |returns| returns.env_steps);
             let best = of_round[entrant.arm].get_or_insert(mean);

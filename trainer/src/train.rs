@@ -236,9 +236,9 @@ impl Training<'_> {
         run: usize,
         mut arms: Vec<Progress>,
     ) -> Result<Outcome> {
-        let mut selector = Selector::new(task, seed, arms.len());
+        let mut selector = Selector::new(task, self.config.act, seed, arms.len());
         let entrants = |arms: &[Progress], only: &[usize]| -> Vec<Entrant> {
-            let of = |&arm: &usize| arms[arm].entrants(arm);
+            let of = |&arm: &usize| arms[arm].entrants(arm, self.config.act);
             only.iter().flat_map(of).collect()
         };
         let all: Vec<usize> = (0..arms.len()).collect();

@@ -17,12 +17,14 @@ use crate::board::firmware;
 use crate::elf::Firmware;
 use crate::packages::Need;
 use crate::process;
-use crate::reference;
+use crate::reference::{self, Observations};
 use crate::report::Report;
 use crate::root;
 use crate::team::{self, Agent, Outcome, compare};
 use crate::toolchain::Toolchain;
 
+/// The board that the program is for.
+pub(crate) const BOARD: &str = "mps2-an386";
 const TARGET: &str = "thumbv7em-none-eabihf";
 const GCC: &str = "arm-none-eabi-gcc";
 const GCC_PACKAGES: Need = Need {
@@ -55,7 +57,7 @@ const UNCALLED: [&str; 3] = [
 ];
 const QEMU: [&str; 10] = [
     "-machine",
-    "mps2-an386",
+    BOARD,
     "-display",
     "none",
     "-chardev",
@@ -77,7 +79,7 @@ const RANDOM: u32 = 1;
 pub(crate) fn run_teams(report: &mut Report, toolchain: &Toolchain, models: &Path) -> Result<()> {
     let mut agents = team::all(models)?;
     let references = tempfile::tempdir()?;
-    reference::write(references.path())?;
+    reference::write(references.path(), Observations::Moderate)?;
     agents.extend(team::all(references.path())?);
     report.step(GCC, || {
         if !process::exists(GCC) {

@@ -38,7 +38,7 @@ typedef int32_t consort_status_t;
 #define CONSORT_ERR_IMAGE_LENGTH 18      /* the image does not have the length it says */
 #define CONSORT_ERR_IMAGE_CHECKSUM 19    /* the image is damaged: its checksum does not fit */
 #define CONSORT_ERR_IMAGE_ALIGNMENT 20   /* the image does not lie at a multiple of 4 */
-#define CONSORT_ERR_IMAGE_UNKNOWN 21     /* a layer, an activation or a head that this version does not know */
+#define CONSORT_ERR_IMAGE_UNKNOWN 21     /* a layer, an activation or a head that this build does not know */
 #define CONSORT_ERR_IMAGE_MALFORMED 22   /* the image contradicts itself */
 #define CONSORT_ERR_IMAGE_UNSIGNED 23    /* the image is not signed */
 #define CONSORT_ERR_IMAGE_SIGNATURE 24   /* the image's signature does not fit */

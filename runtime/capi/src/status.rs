@@ -33,7 +33,7 @@ statuses! {
     ERR_IMAGE_LENGTH = 18, "the image does not have the length it says";
     ERR_IMAGE_CHECKSUM = 19, "the image is damaged: its checksum does not fit";
     ERR_IMAGE_ALIGNMENT = 20, "the image does not lie at a multiple of 4";
-    ERR_IMAGE_UNKNOWN = 21, "the image has a layer, an activation or a head that this version does not know";
+    ERR_IMAGE_UNKNOWN = 21, "the image has a layer, an activation or a head that this build does not know";
     ERR_IMAGE_MALFORMED = 22, "the image contradicts itself";
     ERR_IMAGE_UNSIGNED = 23, "the image is not signed";
     ERR_IMAGE_SIGNATURE = 24, "the image's signature does not fit";
@@ -73,6 +73,7 @@ pub(crate) fn of_image(error: ImageError) -> Status {
         ImageError::Misaligned { .. } => ERR_IMAGE_ALIGNMENT,
         ImageError::HeadTag { .. }
         | ImageError::LayerTag { .. }
+        | ImageError::LeftOut { .. }
         | ImageError::ActivationTag { .. } => ERR_IMAGE_UNKNOWN,
         ImageError::SignatureLength { .. }
         | ImageError::Reserved { .. }

@@ -14,7 +14,6 @@ use consort_trainer::atomic;
 use consort_trainer::config::{ArmName, Config};
 use consort_trainer::env::Task;
 use consort_trainer::export::actors;
-use consort_trainer::team::Choice;
 use consort_trainer::train::{ArmOutcome, Outcome, train};
 use serde::{Deserialize, Serialize};
 
@@ -269,7 +268,7 @@ fn judge(
         Some(value) => (value, Valued::Exactly),
         None => {
             // Nothing else draws from a stream of this seed: the episodes are fresh ones.
-            let returns = team.play(task, row.episodes, seed + (1 << 40), Choice::Greedy)?;
+            let returns = team.play(task, row.episodes, seed + (1 << 40), config.act)?;
             let half = returns.interval().unwrap_or(0.0);
             let episodes = returns.episodes;
             (returns.mean, Valued::ByEpisodes { episodes, half })

@@ -114,6 +114,18 @@ impl Default for UpdateConfig {
 }
 
 impl UpdateConfig {
+    /// Several passes over a batch of many steps, under a clipped ratio.
+    pub(crate) fn clipped() -> Self {
+        Self {
+            epochs: 4,
+            trace: 0.95,
+            units: Units::Deviation,
+            max_gradient_norm: 1.0,
+            final_rate: 0.1,
+            ..Self::default()
+        }
+    }
+
     /// The limit, if there is one.
     pub(crate) fn max_norm(&self) -> Option<f64> {
         (self.max_gradient_norm > 0.0).then_some(self.max_gradient_norm)

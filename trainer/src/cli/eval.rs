@@ -22,17 +22,20 @@ pub(super) struct Args {
     /// Seed of the episodes and of the agents' dice
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Take the most probable action instead of drawing one
-    #[arg(long)]
+    /// Take the most probable action, however the team acts
+    #[arg(long, conflicts_with = "sampled")]
     greedy: bool,
+    /// Draw actions, however the team acts
+    #[arg(long)]
+    sampled: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<Page, Error> {
     let team = Team::load(&args.team)?;
-    let choice = if args.greedy {
-        Choice::Greedy
-    } else {
-        Choice::Sampled
+    let choice = match (args.greedy, args.sampled) {
+        (true, _) => Choice::Greedy,
+        (_, true) => Choice::Sampled,
+        (false, false) => team.manifest.act,
     };
     let usual = || judging_episodes(team.task.spec().horizon);
     let episodes = args
@@ -45,7 +48,6 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
         .exact_value(&team.task, choice)
         .map_err(ExportError::Step)?;
 
-    let actions = if args.greedy { "greedy" } else { "sampled" };
     let mut table = Table::new([
         ("return", Align::Left),
         ("", Align::Right),
@@ -60,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
         "exact".to_owned(),
         number(exact),
         match (exact, team.task.problem()) {
-            (None, Some(_)) if !args.greedy => "with --greedy only",
+            (None, Some(_)) if choice == Choice::Sampled => "with --greedy only",
             (None, _) => "unknown",
             (Some(_), Some(_)) => "over every history",
             (Some(_), None) => "by enumeration",
@@ -75,7 +77,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
     let manifest = &team.manifest;
     Ok(Page {
         text: format!(
-            "{}, team {}, {actions} actions, seed {}\n\n{}",
+            "{}, team {}, {choice} actions, seed {}\n\n{}",
             manifest.task,
             manifest.team,
             args.seed,
@@ -85,7 +87,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             "task": manifest.task,
             "team": team.folder,
             "team_id": manifest.team,
-            "actions": actions,
+            "actions": choice,
             "episodes": returns.episodes,
             "env_steps": returns.env_steps,
             "seed": args.seed,

@@ -109,6 +109,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
             "seed": manifest.seed,
             "env_steps": manifest.env_steps,
             "seconds": finished.time.as_secs_f64(),
+            "act": manifest.act,
             "arm": manifest.arm,
             "arm_index": manifest.arm_index,
             "return_joint": manifest.returns.joint,
@@ -233,7 +234,8 @@ fn remarks(config: &Config, task: &Task, finished: &Finished) -> String {
         .collect();
     if !played.is_empty() {
         let played = played.join(", then ");
-        text += &format!("  rounds: what the images earn, greedily, in {played}\n");
+        let act = config.act;
+        text += &format!("  rounds: what the images earn by {act} actions in {played}\n");
     }
     text
 }
@@ -259,7 +261,7 @@ fn results(config: &Config, task: &Task, finished: &Finished) -> Table {
     result(
         "exported images",
         Some(returns.exported),
-        format!("greedy, run by consort-runtime; {exact}"),
+        format!("{}, run by consort-runtime; {exact}", manifest.act),
     );
     let (product, joint) = match task.game() {
         Some(_) => (String::new(), String::new()),

@@ -50,7 +50,6 @@ pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
         "a share from 0 to 0.5",
     )?;
     check_annealed("annealed", &config.annealed)?;
-    check_annealed("portfolio.annealed-warm", &config.portfolio.annealed_warm)?;
     check_factored("factored", &config.factored)?;
     check_factored("portfolio.explore-strong", &config.portfolio.explore_strong)?;
     check_factored("portfolio.explore-mild", &config.portfolio.explore_mild)?;
@@ -153,7 +152,6 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
     )?;
     positive(&at("lambda_start"), schedule.lambda_start)?;
     positive(&at("lambda_end"), schedule.lambda_end)?;
-    fraction(&at("temperature_until"), schedule.temperature_until)?;
     for (key, value) in [
         ("information_gap", schedule.information_gap),
         ("total_correlation", schedule.total_correlation),

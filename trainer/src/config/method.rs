@@ -85,8 +85,6 @@ impl fmt::Display for Method {
 pub enum ArmName {
     /// The annealed loss, `[annealed]`.
     Annealed,
-    /// The annealed loss with exploration that outlasts its ramp, `[portfolio.annealed-warm]`.
-    AnnealedWarm,
     /// Factored policy gradient, `[factored]`.
     Factored,
     /// Factored with a strong entropy bonus, `[portfolio.explore-strong]`.
@@ -103,9 +101,8 @@ pub enum ArmName {
 
 impl ArmName {
     /// Every arm.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Annealed,
-        Self::AnnealedWarm,
         Self::Factored,
         Self::ExploreStrong,
         Self::ExploreMild,
@@ -118,7 +115,6 @@ impl ArmName {
     pub fn name(self) -> &'static str {
         match self {
             Self::Annealed => "annealed",
-            Self::AnnealedWarm => "annealed-warm",
             Self::Factored => "factored",
             Self::ExploreStrong => "explore-strong",
             Self::ExploreMild => "explore-mild",
@@ -131,11 +127,7 @@ impl ArmName {
     /// Whether the arm learns a joint policy beside the marginals.
     pub fn has_joint(self) -> bool {
         match self {
-            Self::Annealed
-            | Self::AnnealedWarm
-            | Self::Joint
-            | Self::MixtureOnly
-            | Self::KlOnly => true,
+            Self::Annealed | Self::Joint | Self::MixtureOnly | Self::KlOnly => true,
             Self::Factored | Self::ExploreStrong | Self::ExploreMild => false,
         }
     }
@@ -145,9 +137,6 @@ impl ArmName {
         let annealed = |variant| ArmKind::Annealed(variant, config.annealed.clone());
         match self {
             Self::Annealed => annealed(Variant::Annealed),
-            Self::AnnealedWarm => {
-                ArmKind::Annealed(Variant::Annealed, config.portfolio.annealed_warm.clone())
-            }
             Self::Joint => annealed(Variant::Joint),
             Self::MixtureOnly => annealed(Variant::MixtureOnly),
             Self::KlOnly => annealed(Variant::KlOnly),

@@ -18,7 +18,8 @@ pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String
     line("| expected return of | |\n|---|---|".to_owned());
     let interval = returns.exported_interval;
     line(format!(
-        "| the exported images, greedy | {}{} |",
+        "| the exported images, {} | {}{} |",
+        manifest.act,
         number(Some(returns.exported)),
         interval.map_or(String::new(), |half| format!(" ± {half:.4}")),
     ));

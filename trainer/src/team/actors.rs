@@ -1,18 +1,32 @@
 //! A team acting from its images: each agent alone, by `consort-runtime`.
 
+use std::fmt;
+
 use consort_runtime::{Image, ImageError, StepError};
+use serde::{Deserialize, Serialize};
 
 use super::actor::{Actor, Decision};
 use crate::env::{Game, JointAction, Task, TeamSpec};
 use crate::rng::Stream;
 
 /// How an agent turns its outputs into an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Choice {
     /// It takes the most probable one, or the middle of the distribution of vectors.
+    #[default]
     Greedy,
     /// It draws one.
     Sampled,
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Greedy => "greedy",
+            Self::Sampled => "sampled",
+        })
+    }
 }
 
 /// A checked image, held where its weights can be used as they lie.

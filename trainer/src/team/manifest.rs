@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{TeamError, read};
+use super::{Choice, TeamError, read};
 use crate::config::{ArmName, Method, embedded};
 use crate::env::{Game, Task, TaskError};
 
@@ -33,6 +33,9 @@ pub struct Manifest {
     pub arm_index: usize,
     /// The command that repeats the run.
     pub command: String,
+    /// How its agents turn outputs into actions (in the oldest teams: greedily).
+    #[serde(default)]
+    pub act: Choice,
     /// The best value that agents who act apart can reach, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optimum: Option<f64>,
@@ -67,7 +70,7 @@ pub struct Returns {
     pub product: f64,
     /// Of the product when every agent takes its most probable action.
     pub greedy: f64,
-    /// Of the exported images, run greedily by `consort-runtime`.
+    /// Of the exported images, run by `consort-runtime` as the team acts.
     pub exported: f64,
     /// Half the width of its 95 % interval, where it is a mean over episodes and not exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]

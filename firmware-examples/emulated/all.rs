@@ -7,14 +7,14 @@ use core::convert::Infallible;
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
+use board::{MEMORY, entry};
 use consort_replay::{embedded, safety};
 use consort_runtime::{Image, Policy};
-use cortex_m_rt::entry;
 use rand_core::TryRng;
 
 #[entry]
 fn main() -> ! {
-    let mut memory = [0.0; 4096];
+    let mut memory = [0.0; MEMORY];
     let mut rng = Lcg(1);
     loop {
         let Ok(image) = Image::new_checked(black_box(embedded::IMAGE)) else {

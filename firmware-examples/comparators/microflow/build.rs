@@ -1,4 +1,4 @@
-//! Gives the linker this board's memory map and cortex-m-rt's script.
+//! Gives the linker the emulated board's memory map and cortex-m-rt's script.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -9,4 +9,5 @@ fn main() {
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
     println!("cargo::rerun-if-changed=memory.x");
+    println!("cargo::rerun-if-changed=sine.tflite");
 }

@@ -6,12 +6,12 @@
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
+use board::{MEMORY, entry};
 use consort_replay::embedded;
-use cortex_m_rt::entry;
 
 #[entry]
 fn main() -> ! {
-    let mut memory = [0.0; 4096];
+    let mut memory = [0.0; MEMORY];
     loop {
         black_box(embedded::IMAGE);
         black_box(embedded::SEQUENCE);

@@ -6,13 +6,13 @@
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
+use board::{MEMORY, entry};
 use consort_replay::embedded;
 use consort_runtime::{Image, Policy};
-use cortex_m_rt::entry;
 
 #[entry]
 fn main() -> ! {
-    let mut memory = [0.0; 4096];
+    let mut memory = [0.0; MEMORY];
     loop {
         // The black boxes keep everything a firmware could ask: any image, any observation, and the error's detail.
         let image = Image::new_checked(black_box(embedded::IMAGE));

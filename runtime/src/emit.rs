@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use crate::error::EmitError;
+use crate::error::{EmitError, ImageError};
 use crate::format::{
     CRC_LEN, Chain, DenseRecord, GruRecord, Header, MAX_HEADER_LEN, PREFIX_LEN, Prefix,
     SIGNATURE_LEN, TeamId, WEIGHTS_ALIGN, crc32, padding_len,
 };
 use crate::head::Head;
+use crate::image::{Image, Parts};
 use crate::repr::LayerRepr;
 
 /// The meaning of an image: what the trainer knows, before it is bytes.
@@ -68,28 +69,10 @@ impl ImageRepr<'_> {
         sign: Option<impl FnOnce(&[u8]) -> [u8; SIGNATURE_LEN]>,
     ) -> Result<usize, EmitError> {
         let header = self.encode_header()?;
-        let prefix = header.prefix(sign.is_some())?;
-        let (expected, found) = (prefix.total_len as usize, buffer.len());
-        let buffer = buffer
-            .get_mut(..expected)
-            .ok_or(EmitError::Buffer { expected, found })?;
-
-        let mut writer = Writer { buffer, len: 0 };
-        writer.put(&prefix.to_bytes());
-        writer.put(header.bytes());
-        let padding = padding_len(writer.len);
-        writer.put([0; WEIGHTS_ALIGN].get(..padding).unwrap_or_default());
-        self.layers
-            .iter()
-            .for_each(|layer| layer.write(&mut writer));
-        writer.floats(self.head.parameters());
-        if let Some(sign) = sign {
-            let signature = sign(writer.written());
-            writer.put(&signature);
-        }
-        let crc = crc32(writer.written());
-        writer.put(&crc.to_le_bytes());
-        Ok(writer.len)
+        frame(&header, buffer, sign, |writer| {
+            self.layers.iter().for_each(|layer| layer.write(writer));
+            writer.floats(self.head.parameters());
+        })
     }
 
     /// Checks everything the image says, and encodes its header.
@@ -144,6 +127,62 @@ impl ImageRepr<'_> {
     }
 }
 
+/// Writes an image around the parameters that `parameters` writes.
+fn frame(
+    header: &EncodedHeader,
+    buffer: &mut [u8],
+    sign: Option<impl FnOnce(&[u8]) -> [u8; SIGNATURE_LEN]>,
+    parameters: impl FnOnce(&mut Writer<'_>),
+) -> Result<usize, EmitError> {
+    let prefix = header.prefix(sign.is_some())?;
+    let (expected, found) = (prefix.total_len as usize, buffer.len());
+    let buffer = buffer
+        .get_mut(..expected)
+        .ok_or(EmitError::Buffer { expected, found })?;
+
+    let mut writer = Writer { buffer, len: 0 };
+    writer.put(&prefix.to_bytes());
+    writer.put(header.bytes());
+    let padding = padding_len(writer.len);
+    writer.put([0; WEIGHTS_ALIGN].get(..padding).unwrap_or_default());
+    parameters(&mut writer);
+    if let Some(sign) = sign {
+        let signature = sign(writer.written());
+        writer.put(&signature);
+    }
+    let crc = crc32(writer.written());
+    writer.put(&crc.to_le_bytes());
+    Ok(writer.len)
+}
+
+/// Writes an image once more, with another revision and signed: the rest, every weight, stays as it
+/// is. Returns its length; at most 80 bytes more than `image` has.
+///
+/// `sign` is given all bytes before the signature.
+///
+/// # Errors
+///
+/// An [`EmitError`] when `image` is none or `buffer` is too short; `buffer` is then unchanged.
+pub fn reissue_signed(
+    image: &[u8],
+    revision: u32,
+    buffer: &mut [u8],
+    sign: impl FnOnce(&[u8]) -> [u8; SIGNATURE_LEN],
+) -> Result<usize, EmitError> {
+    let (parts, _) = Image::new_checked(image).and_then(|image| Parts::read(image.as_bytes()))?;
+    let (header, records) = Header::read(parts.header).ok_or(ImageError::Header)?;
+    let mut encoded = EncodedHeader {
+        buffer: [0; MAX_HEADER_LEN],
+        len: 0,
+        parameters: parts.weights.len() / size_of::<f32>(),
+    };
+    encoded.put(&Header { revision, ..header });
+    encoded.put_bytes(records);
+    frame(&encoded, buffer, Some(sign), |writer| {
+        writer.put(parts.weights);
+    })
+}
+
 impl<'a> Head<'a> {
     /// Its own parameters, which follow the last layer's.
     fn parameters(self) -> &'a [f32] {
@@ -167,6 +206,13 @@ impl EncodedHeader {
         // A test holds MAX_HEADER_LEN to the longest header there is, so there always is room.
         let room = self.buffer.get_mut(self.len..).unwrap_or_default();
         self.len += postcard::to_slice(part, room).map_or(0, |written| written.len());
+    }
+
+    /// Postcard that a checked header held: there is room for the same reason.
+    fn put_bytes(&mut self, bytes: &[u8]) {
+        let room = self.buffer.iter_mut().skip(self.len);
+        room.zip(bytes).for_each(|(slot, &byte)| *slot = byte);
+        self.len += bytes.len();
     }
 
     fn bytes(&self) -> &[u8] {

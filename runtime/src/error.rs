@@ -115,6 +115,12 @@ pub enum ImageError {
         /// The tag found.
         found: u8,
     },
+    /// A kind of layer or head that this build leaves out, to be smaller.
+    #[error("the image needs the feature `{feature}` of consort-runtime: this build is without it")]
+    LeftOut {
+        /// The crate's feature that brings the kind in.
+        feature: &'static str,
+    },
     /// A policy that no image may describe.
     #[error(transparent)]
     Shape(#[from] ShapeError),
@@ -230,6 +236,9 @@ fn before(layer: usize) -> &'static str {
 /// Why [`ImageRepr::emit`](crate::ImageRepr::emit) writes no image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum EmitError {
+    /// What is to be issued anew is no image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// A policy that no image may describe.
     #[error(transparent)]
     Shape(#[from] ShapeError),

@@ -2,12 +2,12 @@
 
 use crate::error::ImageError;
 use crate::format::{
-    CRC_LEN, Header, MAX_LAYERS, Memory, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId, crc32,
-    padding_len,
+    CRC_LEN, Header, Memory, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId, crc32, padding_len,
 };
 use crate::head::Head;
 use crate::layer::{Activation, Layer};
 use crate::network::Network;
+use crate::verify::{Verifier, VerifyError};
 
 /// One agent's policy, borrowed from its image.
 ///
@@ -18,10 +18,7 @@ pub struct Image<'a> {
     crc: u32,
     signature: Option<&'a [u8; SIGNATURE_LEN]>,
     header: Header,
-    head: Head<'a>,
-    memory: Memory,
-    /// The first `header.layers` are the policy's, the rest are empty.
-    layers: [Layer<'a>; MAX_LAYERS],
+    network: Network<'a>,
 }
 
 /// What a layer is and costs.
@@ -58,20 +55,42 @@ impl<'a> Image<'a> {
     ///
     /// An [`ImageError`]: the first of the checks in `docs/image.md` that fails.
     pub fn new_checked(bytes: &'a [u8]) -> Result<Self, ImageError> {
-        let prefix = Prefix::read(bytes)?;
-        let (body, crc) = check_crc(bytes)?;
-        let parts = Parts::cut(body, prefix)?;
-        let (header, records) =
-            postcard::take_from_bytes::<Header>(parts.header).map_err(|_| ImageError::Header)?;
-        let network = Network::read(&header, records, &parts)?;
+        let (parts, crc) = Parts::read(bytes)?;
+        Self::from_parts(bytes, &parts, crc)
+    }
+
+    /// Like [`new_checked`](Self::new_checked), for an image that whoever holds the verifier's key
+    /// must have signed.
+    ///
+    /// The signature is checked before anything that it covers is read, but for the prefix, which
+    /// says where it lies.
+    ///
+    /// # Errors
+    ///
+    /// A [`VerifyError`]: what `new_checked` refuses, an image without a signature, a signature that
+    /// does not fit.
+    pub fn new_verified(
+        bytes: &'a [u8],
+        verifier: &mut impl Verifier,
+    ) -> Result<Self, VerifyError> {
+        let (parts, crc) = Parts::read(bytes)?;
+        let signature = parts.signature.ok_or(VerifyError::Unsigned)?;
+        let tail = CRC_LEN + SIGNATURE_LEN;
+        let signed = bytes.get(..bytes.len().saturating_sub(tail));
+        if !verifier.verify(signed.unwrap_or_default(), signature) {
+            return Err(VerifyError::Signature);
+        }
+        Ok(Self::from_parts(bytes, &parts, crc)?)
+    }
+
+    fn from_parts(bytes: &'a [u8], parts: &Parts<'a>, crc: u32) -> Result<Self, ImageError> {
+        let (header, records) = Header::read(parts.header).ok_or(ImageError::Header)?;
         Ok(Image {
             bytes,
             crc,
             signature: parts.signature,
             header,
-            head: network.head,
-            memory: network.memory,
-            layers: network.layers,
+            network: Network::read(&header, records, parts)?,
         })
     }
 
@@ -109,23 +128,23 @@ impl<'a> Image<'a> {
 
     /// Values the network gives: the logits of a categorical head, or the dimensions of a vector.
     pub fn output_len(&self) -> usize {
-        self.head.inputs()
+        self.network.head.inputs()
     }
 
     /// `f32` values of memory the caller lends to a step: the state and what it computes in.
     pub fn memory_len(&self) -> usize {
-        self.memory.len()
+        self.network.memory.len()
     }
 
     /// How many of those values, the first ones, must be kept from one step of an episode to the
     /// next: the units of all recurrent layers, 0 where there is none.
     pub fn state_len(&self) -> usize {
-        self.memory.state
+        self.network.memory.state
     }
 
     /// How the outputs become an action.
     pub fn head(&self) -> Head<'a> {
-        self.head
+        self.network.head
     }
 
     /// The layers, in order.
@@ -159,8 +178,8 @@ impl<'a> Image<'a> {
             .sum()
     }
 
-    /// The signature, where the image has one. It covers [`Image::signed_bytes`]; checking it is the
-    /// caller's business.
+    /// The signature, where the image has one. It covers [`Image::signed_bytes`];
+    /// [`new_verified`](Self::new_verified) has checked it, `new_checked` has not.
     pub fn signature(&self) -> Option<&'a [u8; SIGNATURE_LEN]> {
         self.signature
     }
@@ -185,11 +204,12 @@ impl<'a> Image<'a> {
 
     /// How a step divides its memory.
     pub(crate) fn memory(&self) -> Memory {
-        self.memory
+        self.network.memory
     }
 
     pub(crate) fn network(&self) -> &[Layer<'a>] {
-        self.layers
+        self.network
+            .layers
             .get(..usize::from(self.header.layers))
             .unwrap_or_default()
     }
@@ -211,7 +231,7 @@ fn check_crc(bytes: &[u8]) -> Result<(&[u8], u32), ImageError> {
 
 /// The image's parts whose lengths the prefix declares.
 pub(crate) struct Parts<'a> {
-    header: &'a [u8],
+    pub(crate) header: &'a [u8],
     pub(crate) weights: &'a [u8],
     /// Where the weights start in the image.
     pub(crate) weights_offset: usize,
@@ -219,6 +239,13 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    /// Checks prefix, checksum and padding, and reads nothing else; the parts and the checksum.
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<(Self, u32), ImageError> {
+        let prefix = Prefix::read(bytes)?;
+        let (body, crc) = check_crc(bytes)?;
+        Ok((Parts::cut(body, prefix)?, crc))
+    }
+
     /// Cuts everything but the checksum into parts.
     fn cut(body: &'a [u8], prefix: Prefix) -> Result<Self, ImageError> {
         let header_len = usize::from(prefix.header_len);

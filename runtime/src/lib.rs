@@ -42,6 +42,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Faults
+//!
+//! [`Guarded`] gives the firmware's own safe action where there would be none: the image was refused, an observation is
+//! not finite, the memory was damaged. [`Pace`] tells when steps come at another rate than in training.
+//! [`Image::new_verified`] accepts signed images only.
+//!
+//! # Features
+//!
+//! - `ed25519`: `Ed25519`, a [`Verifier`] in software. Off by default: hardware may do it, and it is more code
+//!   than all the rest.
+//!
 //! # Panics
 //!
 //! Nothing in this crate panics, whatever bytes, observations or memory it is given.
@@ -54,23 +65,34 @@ compile_error!("weights are used where they lie: consort-runtime needs a little-
 compile_error!("an image's lengths have 32 bits: consort-runtime needs 32-bit addresses or wider");
 
 mod align;
+mod compute;
+#[cfg(feature = "ed25519")]
+mod ed25519;
 mod emit;
 mod error;
 mod format;
+mod guard;
 pub mod head;
 mod image;
 pub mod layer;
 pub mod math;
 mod network;
+mod pace;
 mod policy;
 mod repr;
+mod verify;
 
 pub use align::AlignedBytes;
-pub use emit::ImageRepr;
+#[cfg(feature = "ed25519")]
+pub use ed25519::Ed25519;
+pub use emit::{ImageRepr, reissue_signed};
 pub use error::{EmitError, ImageError, ShapeError, StepError};
 pub use format::{FORMAT_VERSION, MAX_LAYERS, SIGNATURE_LEN, TeamId};
+pub use guard::{Acted, Fault, Guarded, SafeError};
 pub use head::{Action, Head};
 pub use image::{Image, LayerInfo, LayerKind};
 pub use layer::Activation;
+pub use pace::{OffPace, Pace};
 pub use policy::Policy;
 pub use repr::{DenseRepr, GruRepr, LayerRepr};
+pub use verify::{Verifier, VerifyError};

@@ -7,8 +7,10 @@ use crate::image::Parts;
 use crate::layer::{Activation, Dense, Gru, Layer};
 
 /// What the layer table and the parameters say.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Network<'a> {
     pub(crate) head: Head<'a>,
+    /// The first `header.layers` are the policy's, the rest are empty.
     pub(crate) layers: [Layer<'a>; MAX_LAYERS],
     pub(crate) memory: Memory,
 }
@@ -49,6 +51,9 @@ impl<'a> Network<'a> {
                         parameters: parameters.take(layer, chain.dense(inputs, outputs)?)?,
                     })
                 }
+                LayerRecord::Gru(_) if !cfg!(feature = "gru") => {
+                    return Err(ImageError::LeftOut { feature: "gru" });
+                }
                 LayerRecord::Gru(record) => {
                     let (inputs, hidden) = (usize::from(record.inputs), usize::from(record.hidden));
                     Layer::Gru(Gru {
@@ -60,7 +65,15 @@ impl<'a> Network<'a> {
             };
         }
         let memory = chain.finish(head_size)?;
-        let own = parameters.take_head(head_len)?;
+        let own = match head_len {
+            0 => &[],
+            _ if cfg!(feature = "gaussian") => parameters.take_head(head_len)?,
+            _ => {
+                return Err(ImageError::LeftOut {
+                    feature: "gaussian",
+                });
+            }
+        };
         let head = Head::from_tag(header.head, head_size, own).ok_or(unknown_head)?;
         if !records.is_empty() {
             return Err(ImageError::HeaderTrailing {

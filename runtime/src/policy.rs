@@ -2,11 +2,11 @@
 
 use rand_core::Rng;
 
+use crate::compute::{dense, gru};
 use crate::error::StepError;
-use crate::format::Memory;
 use crate::head::{self, Action, Head};
 use crate::image::Image;
-use crate::layer::{Layer, dense, gru};
+use crate::layer::Layer;
 
 /// A policy ready to act.
 ///
@@ -41,6 +41,15 @@ impl<'a> Policy<'a> {
         &self.image
     }
 
+    /// Values of state; none in a build without recurrent layers, which so has no code for them.
+    fn states(&self) -> usize {
+        if cfg!(feature = "gru") {
+            self.image.state_len()
+        } else {
+            0
+        }
+    }
+
     /// Begins an episode: the state, the first [`Image::state_len`] values of `memory`, becomes 0.
     ///
     /// # Errors
@@ -50,7 +59,7 @@ impl<'a> Policy<'a> {
         let expected = self.image.memory_len();
         let found = memory.len();
         let state = memory
-            .get_mut(..self.image.state_len())
+            .get_mut(..self.states())
             .filter(|_| found >= expected)
             .ok_or(StepError::Memory { expected, found })?;
         state.iter_mut().for_each(|value| *value = 0.0);
@@ -205,10 +214,8 @@ impl<'a> Policy<'a> {
             expected: self.image.memory_len(),
             found: memory.len(),
         };
-        let Memory {
-            state: states,
-            regions: [even, odd],
-        } = self.image.memory();
+        let states = self.states();
+        let [even, odd] = self.image.memory().regions;
         let (state, rest) = memory.split_at_mut_checked(states).ok_or(short)?;
         let (next, rest) = rest.split_at_mut_checked(states).ok_or(short)?;
         let (mut target, source) = rest.split_at_mut_checked(even).ok_or(short)?;
@@ -234,7 +241,7 @@ impl<'a> Policy<'a> {
                     layer.activation.apply(output);
                     (last, len) = (Place::Region, layer.outputs);
                 }
-                Layer::Gru(layer) => {
+                Layer::Gru(layer) if cfg!(feature = "gru") => {
                     let (_, own) = state.split_at_checked(stepped).ok_or(short)?;
                     let own = own.get(..layer.hidden).ok_or(short)?;
                     let output = after.get_mut(..layer.hidden).ok_or(short)?;
@@ -242,6 +249,8 @@ impl<'a> Policy<'a> {
                     (last, len) = (Place::State(stepped), layer.hidden);
                     stepped += layer.hidden;
                 }
+                // No checked image has one in a build that leaves them out.
+                Layer::Gru(_) => return Err(short),
             }
             (target, source) = (source, target);
         }
@@ -286,6 +295,18 @@ fn keep(state: &mut [f32], next: &[f32]) {
         .for_each(|(value, &next)| *value = next);
 }
 
+/// The first value that is an infinity or NaN.
+///
+/// Finding out whether there is one takes as many instructions wherever it lies, and fewer than asking
+/// each value: one more in an exponent of nothing but ones overflows into the sign.
 fn not_finite(values: &[f32]) -> Option<usize> {
-    values.iter().position(|value| !value.is_finite())
+    const SIGN: u32 = 1 << 31;
+    const EXPONENT_ONE: u32 = 1 << 23;
+    let seen = (values.iter()).fold(0, |seen, value| {
+        seen | ((value.to_bits() & !SIGN) + EXPONENT_ONE)
+    });
+    match seen & SIGN {
+        0 => None,
+        _ => values.iter().position(|value| !value.is_finite()),
+    }
 }

@@ -52,6 +52,30 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         })
 }
 
+/// Writes a file that only its owner may read, where no file of that name is:
+/// [`ErrorKind::AlreadyExists`].
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let create = |name: &Path| {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(name)
+    };
+    let named = WriteError::at(path);
+    let (temporary, file) = match temporary(path, create) {
+        Ok(made) => made,
+        Err(error) => return Err(named(error)),
+    };
+    // A rename would replace what is there; a second name for the file does not.
+    let written = write_flushed(file, bytes)
+        .and_then(|()| fs::hard_link(&temporary, path))
+        .and_then(|()| flush_folder(parent(path)));
+    // Best effort: what is left over is readable by its owner alone.
+    let _ = fs::remove_file(&temporary);
+    written.map_err(named)
+}
+
 /// A folder under its temporary name; [`commit`](Self::commit) gives it its own, dropping it
 /// removes it.
 ///
@@ -215,6 +239,23 @@ mod tests {
         write(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_secret_is_its_owners_and_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_secret(&path, b"one").unwrap();
+        let error = write_secret(&path, b"two").unwrap_err();
+        assert_eq!(error.source.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(names(folder.path()), ["key"]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
     }
 
     #[test]

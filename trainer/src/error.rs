@@ -6,6 +6,7 @@ use crate::env::TaskError;
 use crate::env::decpomdp::solve::TooLarge;
 use crate::env::solve::SolveError;
 use crate::export::ExportError;
+use crate::keys::KeyError;
 use crate::run_folder::FolderError;
 use crate::team::TeamError;
 
@@ -30,6 +31,9 @@ pub enum Error {
     /// A team cannot be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// A key cannot be read or made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The game is too large to solve.
     #[error(transparent)]
     Solve(#[from] SolveError),
@@ -66,7 +70,8 @@ impl Error {
             Self::Folder(FolderError::Write(error)) if !error.is_bad_name() => 1,
             Self::Folder(_) => 2,
             Self::Export(error) if error.is_bad_input() => 2,
-            Self::Export(_) | Self::Write(_) | Self::Learning(_) => 1,
+            Self::Key(error) if error.is_bad_input() => 2,
+            Self::Export(_) | Self::Key(_) | Self::Write(_) | Self::Learning(_) => 1,
         }
     }
 }

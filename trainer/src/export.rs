@@ -6,6 +6,7 @@
 
 mod card;
 mod golden;
+mod sign;
 mod weights;
 
 use std::io::ErrorKind;
@@ -24,6 +25,7 @@ use crate::team::{
     TeamError, Versions, WEIGHTS, read,
 };
 
+pub use sign::sign;
 pub use weights::{WeightsError, activation_word};
 
 /// Most steps of the episodes by which images are judged where they have no exact value, were all
@@ -71,6 +73,12 @@ pub enum ExportError {
         /// What is wrong in it.
         source: WeightsError,
     },
+    /// A file's name is not one that a copy could have.
+    #[error("{}: found a name that is not text, expected the files of a team", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+    },
     /// The machine refused to write.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -80,7 +88,11 @@ impl ExportError {
     /// Whether what was given is at fault, not the machine or the training.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Taken { .. } | Self::Team(_) | Self::Config(_) | Self::Weights { .. } => true,
+            Self::Taken { .. }
+            | Self::Team(_)
+            | Self::Config(_)
+            | Self::Weights { .. }
+            | Self::Name { .. } => true,
             Self::Write(error) => error.is_bad_name(),
             Self::Emit { .. } | Self::Step(_) => false,
         }
@@ -120,10 +132,6 @@ pub fn export(
     let actors = Actors::new(emit(id, networks)?);
     let manifest = manifest(config, task, id, &actors, facts)?;
 
-    let taken = |error: WriteError| match error.source.kind() {
-        ErrorKind::AlreadyExists => ExportError::Taken { path: error.path },
-        _ => error.into(),
-    };
     let mut folder = PendingFolder::new(destination).map_err(taken)?;
     folder.write(CONFIG, settings.as_bytes())?;
     let goldens = golden::record(&manifest, task, &actors)?;
@@ -143,6 +151,14 @@ pub fn export(
         task: task.clone(),
         actors,
     })
+}
+
+/// Something has the destination's name.
+fn taken(error: WriteError) -> ExportError {
+    match error.source.kind() {
+        ErrorKind::AlreadyExists => ExportError::Taken { path: error.path },
+        _ => error.into(),
+    }
 }
 
 /// Writes the team at `source`, a finished run or a team, to `destination`, from its weights.

@@ -9,6 +9,7 @@ pub mod error;
 pub mod eval;
 pub mod export;
 pub mod job;
+pub mod keys;
 pub mod net;
 pub mod report;
 pub mod rng;

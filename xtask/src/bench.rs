@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::qemu;
 use crate::report::Report;
 use crate::toolchain::Toolchain;
+use crate::{board, qemu};
 
 /// The benches there are.
 #[derive(Clone, Copy, ValueEnum)]
@@ -27,7 +27,7 @@ pub(crate) fn run(
 ) -> Result<Option<String>> {
     match bench {
         Bench::Device => {
-            let figures = qemu::run_teams(report, toolchain, models)?;
+            let figures = qemu::run_teams(report, toolchain, models, &board::named(&[]))?;
             Ok(json.then(|| json!({ "bench": "device", "agents": figures }).to_string()))
         }
     }

@@ -193,6 +193,12 @@ impl Agent {
         &self.golden.command
     }
 
+    /// What the golden sequence shows the agent, step by step: the observation's bits, whether an episode begins, the mask.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (&[u32], bool, Option<&[bool]>)> {
+        (self.golden.steps.iter())
+            .map(|step| (&step.observation[..], step.start, step.mask.as_deref()))
+    }
+
     /// What the golden sequence says the agent does.
     pub(crate) fn golden(&self) -> Vec<Outcome> {
         self.golden

@@ -1,10 +1,11 @@
 //! `consort inspect`: what an image is and costs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use consort_runtime::{Head, Image, LayerInfo, LayerKind};
 use consort_trainer::error::Error;
 use consort_trainer::export::activation_word;
+use consort_trainer::keys::{read_public, verify};
 use consort_trainer::report::count;
 use consort_trainer::report::table::{Align, Table};
 use consort_trainer::team::{Team, read_image};
@@ -17,15 +18,25 @@ use super::Page;
 pub(super) struct Args {
     /// An image, a team's folder or a finished run's
     path: PathBuf,
+    /// Refuse images that were not signed with this key's secret: a file of `consort keygen`
+    #[arg(long, value_name = "FILE.pub")]
+    public_key: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Result<Page, Error> {
+    let key = args.public_key.as_deref().map(read_public).transpose()?;
+    let check = |path: &Path, image: &Image<'_>| match key {
+        Some(key) => verify(path, image, key),
+        None => Ok(()),
+    };
+    let checked = key.is_some();
     if args.path.is_file() {
         let image = read_image(&args.path)?;
         let image = image.view();
+        check(&args.path, &image)?;
         return Ok(Page {
-            text: text(&args.path.display().to_string(), &image),
-            json: object(&image),
+            text: text(&args.path.display().to_string(), &image, checked),
+            json: object(&image, checked),
         });
     }
     let team = Team::load(&args.path)?;
@@ -36,8 +47,9 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
     )];
     let mut agents = Vec::new();
     for (entry, image) in manifest.agents.iter().zip(team.actors.images()) {
-        pages.push(text(&entry.image, &image.view()));
-        agents.push(object(&image.view()));
+        check(&team.folder.join(&entry.image), &image.view())?;
+        pages.push(text(&entry.image, &image.view(), checked));
+        agents.push(object(&image.view(), checked));
     }
     Ok(Page {
         text: pages.join("\n"),
@@ -50,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
     })
 }
 
-fn text(name: &str, image: &Image<'_>) -> String {
+fn text(name: &str, image: &Image<'_>, checked: bool) -> String {
     let mut header = Table::new([(name, Align::Left), ("", Align::Left)]);
     let mut line = |what: &str, value: String| header.row([what.to_owned(), value]);
     line("team", image.team().to_string());
@@ -89,10 +101,10 @@ fn text(name: &str, image: &Image<'_>) -> String {
     }
     line("multiply-adds", count(image.multiply_adds()));
     line("CRC-32", format!("{:08x}", image.crc()));
-    let signature = if image.signature().is_some() {
-        "64 bytes, not checked"
-    } else {
-        "none"
+    let signature = match (image.signature(), checked) {
+        (Some(_), true) => "64 bytes, the key's",
+        (Some(_), false) => "64 bytes, not checked",
+        (None, _) => "none",
     };
     line("signature", signature.to_owned());
 
@@ -115,7 +127,7 @@ fn text(name: &str, image: &Image<'_>) -> String {
     format!("{}\n{}", header.render(), layers.render())
 }
 
-fn object(image: &Image<'_>) -> Value {
+fn object(image: &Image<'_>, checked: bool) -> Value {
     let layer = |layer: LayerInfo| {
         json!({
             "kind": kind(&layer),
@@ -148,6 +160,7 @@ fn object(image: &Image<'_>) -> Value {
         "multiply_adds": image.multiply_adds(),
         "crc": format!("{:08x}", image.crc()),
         "signed": image.signature().is_some(),
+        "verified": checked,
         "layers": image.layers().map(layer).collect::<Vec<_>>(),
     })
 }

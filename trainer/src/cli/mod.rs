@@ -3,8 +3,10 @@
 mod eval;
 mod export;
 mod inspect;
+mod keygen;
 mod methods;
 mod progress;
+mod sign;
 mod solve;
 mod tasks;
 mod train;
@@ -32,6 +34,8 @@ enum Command {
     Eval(eval::Args),
     Export(export::Args),
     Inspect(inspect::Args),
+    Keygen(keygen::Args),
+    Sign(sign::Args),
     Solve(solve::Args),
     /// List the tasks there are
     Tasks,
@@ -53,6 +57,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Keygen(args) => keygen::run(&args),
+        Command::Sign(args) => sign::run(&args),
         Command::Solve(args) => solve::run(&args),
         Command::Tasks => Ok(tasks::run()),
         Command::Methods => Ok(methods::run()),

@@ -1,0 +1,185 @@
+/*
+ * Acts as one agent and prints what it did; `cargo xtask qemu` compares every bit with the golden sequence and with the host.
+ *
+ * Lines of words separated by one space; bits of floats are eight hexadecimal digits.
+ *
+ *   consort-c 1                    first; the protocol's version
+ *   image <agent> <revision>       the image was accepted, and its signature if it has one
+ *   step <t> <action> <bits>...    the best action and the logits; for vectors `-` and the action
+ *   draw <t> <bits>...             an action drawn: the number's bits, or the vector's
+ *   safe <status> <action>         a step that must fail, and the safe action that is left
+ *   refused <status> <status>      an image that must be refused, and a step with it
+ *   done <steps>                   last, and only after all that
+ *   error <what>                   last instead
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "agent.h" /* written by `cargo xtask qemu`: the image, its public key, the golden observations, starts and masks */
+#include "board.h"
+#include "consort.h"
+
+#define STAND_STILL 0xffffffffu /* what this machine does when it does not know what to do */
+
+static consort_policy_t policy, refused;
+/* One memory each for the three ways of acting below, as each has a state of its own. */
+static float acting[AGENT_MEMORY], logging[AGENT_MEMORY], drawing[AGENT_MEMORY];
+static float values[AGENT_OUTPUTS];
+static uint8_t damaged[sizeof agent_image] __attribute__((aligned(16)));
+
+static void print_number(uint32_t number) {
+    char text[12];
+    char *digit = text + sizeof text - 1;
+    *digit = 0;
+    do {
+        *--digit = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    board_print(digit);
+}
+
+static void print_bits(uint32_t bits) {
+    char text[10] = " ";
+    for (int digit = 0; digit < 8; digit++) {
+        text[1 + digit] = "0123456789abcdef"[bits >> (28 - 4 * digit) & 15];
+    }
+    text[9] = 0;
+    board_print(text);
+}
+
+static void print_values(void) {
+    for (size_t i = 0; i < AGENT_OUTPUTS; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        print_bits(bits);
+    }
+}
+
+static int fail(consort_status_t status) {
+    board_print("error ");
+    board_print(consort_status_string(status));
+    board_print("\n");
+    return 1;
+}
+
+/* A linear congruential generator; xtask has the same. A machine that draws its actions needs a better one. */
+static uint32_t next_random(void *context) {
+    uint32_t *state = context;
+    *state = *state * 1664525u + 1013904223u;
+    return *state;
+}
+
+/* Prints one step: the best action with its logits, and one that is drawn. */
+static consort_status_t step(size_t t, const float *observation, bool continuous, uint32_t *seed) {
+    consort_status_t status;
+    uint32_t action = STAND_STILL, drawn = STAND_STILL;
+    const uint8_t *mask = agent_masked[t] ? &agent_masks[t * AGENT_OUTPUTS] : NULL;
+
+    board_print("step ");
+    print_number((uint32_t)t);
+    board_print(" ");
+    if (continuous) {
+        status = consort_step(&policy, observation, AGENT_OBSERVATIONS, acting, AGENT_MEMORY, values, AGENT_OUTPUTS);
+        board_print("-");
+    } else {
+        status = mask ? consort_act_greedy_masked(&policy, observation, AGENT_OBSERVATIONS, mask, AGENT_OUTPUTS, acting,
+                                                  AGENT_MEMORY, &action)
+                      : consort_act_greedy(&policy, observation, AGENT_OBSERVATIONS, acting, AGENT_MEMORY, &action);
+        print_number(action);
+        if (status == CONSORT_OK) {
+            status = consort_outputs(&policy, observation, AGENT_OBSERVATIONS, logging, AGENT_MEMORY, values,
+                                     AGENT_OUTPUTS);
+        }
+    }
+    print_values();
+    board_print("\ndraw ");
+    print_number((uint32_t)t);
+    if (status == CONSORT_OK && continuous) {
+        status = consort_step_sampled(&policy, observation, AGENT_OBSERVATIONS, drawing, AGENT_MEMORY, next_random,
+                                      seed, values, AGENT_OUTPUTS);
+        print_values();
+    } else if (status == CONSORT_OK) {
+        status = mask ? consort_act_sampled_masked(&policy, observation, AGENT_OBSERVATIONS, mask, AGENT_OUTPUTS,
+                                                   drawing, AGENT_MEMORY, next_random, seed, &drawn)
+                      : consort_act_sampled(&policy, observation, AGENT_OBSERVATIONS, drawing, AGENT_MEMORY,
+                                            next_random, seed, &drawn);
+        print_bits(drawn);
+    }
+    board_print("\n");
+    return status;
+}
+
+int main(void) {
+    consort_info_t info;
+    consort_status_t status;
+    uint32_t seed = 1, action = STAND_STILL;
+    float observation[AGENT_OBSERVATIONS];
+
+    board_print("consort-c 1\n");
+#if AGENT_SIGNED
+    status = consort_policy_init_verified(&policy, agent_image, sizeof agent_image, consort_verify_ed25519,
+                                          agent_public_key);
+#else
+    status = consort_policy_init(&policy, agent_image, sizeof agent_image);
+#endif
+    if (status == CONSORT_OK) {
+        status = consort_policy_info(&policy, &info);
+    }
+    if (status != CONSORT_OK) {
+        return fail(status);
+    }
+    if (info.observation_len != AGENT_OBSERVATIONS || info.output_len != AGENT_OUTPUTS ||
+        info.memory_len > AGENT_MEMORY) {
+        board_print("error the image is of another machine\n");
+        return 1;
+    }
+    board_print("image ");
+    print_number(info.agent);
+    board_print(" ");
+    print_number(info.revision);
+    board_print("\n");
+
+    for (size_t t = 0; t < AGENT_STEPS; t++) {
+        memcpy(observation, &agent_observations[t * AGENT_OBSERVATIONS], sizeof observation);
+        if (agent_starts[t]) {
+            float *const memories[3] = {acting, logging, drawing};
+            for (size_t i = 0; i < 3; i++) {
+                status = consort_reset(&policy, memories[i], AGENT_MEMORY);
+                if (status != CONSORT_OK) {
+                    return fail(status);
+                }
+            }
+        }
+        status = step(t, observation, info.continuous, &seed);
+        if (status != CONSORT_OK) {
+            return fail(status);
+        }
+    }
+
+    /* A sensor fails: the safe action stays. */
+    const uint32_t not_a_number = 0x7fc00000;
+    memcpy(&observation[0], &not_a_number, sizeof not_a_number);
+    if (info.continuous) {
+        memset(values, 0, sizeof values);
+        status = consort_step(&policy, observation, AGENT_OBSERVATIONS, acting, AGENT_MEMORY, values, AGENT_OUTPUTS);
+        action = values[0] == 0.0f ? STAND_STILL : 0;
+    } else {
+        status = consort_act_greedy(&policy, observation, AGENT_OBSERVATIONS, acting, AGENT_MEMORY, &action);
+    }
+    board_print("safe ");
+    print_number((uint32_t)status);
+    board_print(action == STAND_STILL ? " kept\n" : " lost\n");
+
+    /* The flash is damaged: nothing acts from it. */
+    memcpy(damaged, agent_image, sizeof agent_image);
+    damaged[sizeof agent_image / 2] ^= 1;
+    board_print("refused ");
+    print_number((uint32_t)consort_policy_init(&refused, damaged, sizeof damaged));
+    board_print(" ");
+    print_number((uint32_t)consort_reset(&refused, acting, AGENT_MEMORY));
+    board_print("\ndone ");
+    print_number(AGENT_STEPS);
+    board_print("\n");
+    return 0;
+}

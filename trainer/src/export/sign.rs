@@ -1,0 +1,88 @@
+//! A team once more, its images signed.
+
+use std::fs;
+use std::path::Path;
+
+use consort_runtime::{SIGNATURE_LEN, reissue_signed};
+
+use super::{ExportError, card, taken};
+use crate::atomic::PendingFolder;
+use crate::keys::Signer;
+use crate::team::{Actors, AlignedImage, MANIFEST, Team, TeamError, read};
+
+/// The most bytes that issuing an image anew adds beside the signature: its revision may take more of the header.
+const MORE: usize = 16;
+
+/// Writes the team at `source` to `destination` with images signed by `signer`, of `revision` or their own; everything
+/// that does not speak of the images is copied as it is.
+pub fn sign(
+    source: &Path,
+    destination: &Path,
+    signer: &Signer,
+    revision: Option<u32>,
+) -> Result<Team, ExportError> {
+    let Team {
+        folder,
+        mut manifest,
+        task,
+        actors,
+    } = Team::load(source)?;
+    let mut images = Vec::new();
+    for (agent, image) in actors.images().iter().enumerate() {
+        let wrong = |source| ExportError::Emit { agent, source };
+        let revision = revision.unwrap_or_else(|| image.view().revision());
+        let mut bytes = vec![0; image.bytes().len() + SIGNATURE_LEN + MORE];
+        let sign = |message: &[u8]| signer.sign(message);
+        let len = reissue_signed(image.bytes(), revision, &mut bytes, sign).map_err(wrong)?;
+        bytes.truncate(len);
+        images.push(AlignedImage::new(&bytes).expect("an emitted image passes its own checks"));
+    }
+    let actors = Actors::new(images);
+    for (entry, image) in manifest.agents.iter_mut().zip(actors.images()) {
+        entry.crc = format!("{:08x}", image.view().crc());
+    }
+
+    let card_name = "README.md";
+    let mut pending = PendingFolder::new(destination).map_err(taken)?;
+    for name in names(&folder)? {
+        let ours = name == MANIFEST || name == card_name;
+        if !ours && manifest.agents.iter().all(|entry| entry.image != name) {
+            pending.write(&name, &read(&folder.join(&name))?)?;
+        }
+    }
+    for (entry, image) in manifest.agents.iter().zip(actors.images()) {
+        pending.write(&entry.image, image.bytes())?;
+    }
+    let card = card::write(&manifest, &task, &actors);
+    pending.write(card_name, card.as_bytes())?;
+    // The manifest last: where it is, the team is whole.
+    pending.write(MANIFEST, manifest.to_toml().as_bytes())?;
+    pending.commit().map_err(taken)?;
+    Ok(Team {
+        folder: destination.to_owned(),
+        manifest,
+        task,
+        actors,
+    })
+}
+
+/// The names of a folder's files, in order.
+fn names(folder: &Path) -> Result<Vec<String>, ExportError> {
+    let unreadable = |source| TeamError::Unreadable {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if !path.is_file() {
+            continue;
+        }
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some(name) => names.push(name.to_owned()),
+            None => return Err(ExportError::Name { path }),
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -107,11 +107,17 @@ impl Graph {
             .filter(|section| section.kind() == SectionKind::Text)
         {
             let (bytes, start) = (section.data()?, section.address());
-            // Every half-word, without following the instructions: a constant that looks like a call of a function's start
-            // would be one call too many.
-            for offset in (0..bytes.len()).step_by(2) {
+            let mut offset = 0;
+            while offset < bytes.len() {
                 let place = start + offset as u64;
-                let Some(target) = code.call(&bytes[offset..], place) else {
+                let here = &bytes[offset..];
+                // Where a function begins, so does an instruction, whatever lies before it.
+                let begins = nodes.partition_point(|node| node.start <= place);
+                let room = nodes
+                    .get(begins)
+                    .map_or(u64::MAX, |node| node.start - place);
+                offset += code.len(here).min(room.try_into().unwrap_or(usize::MAX));
+                let Some(target) = code.call(here, place) else {
                     continue;
                 };
                 if let Some(from) = containing(place)

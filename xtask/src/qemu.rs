@@ -30,7 +30,7 @@ const QEMU_PACKAGES: Need = Need {
 };
 
 /// The device's text on our stdout: without a chardev, some versions of QEMU choose stderr.
-const SEMIHOSTING: [&str; 7] = [
+pub(crate) const SEMIHOSTING: [&str; 7] = [
     "-display",
     "none",
     "-chardev",
@@ -46,12 +46,12 @@ const QEMU_LIMIT: Duration = Duration::from_secs(120);
 /// What one agent costs on one board.
 #[derive(Serialize)]
 pub(crate) struct Figures {
-    board: &'static str,
-    agent: String,
+    pub(crate) board: &'static str,
+    pub(crate) agent: String,
     steps: usize,
     /// From observation to action: the fewest and the most of any step.
     instructions_min: u64,
-    instructions_max: u64,
+    pub(crate) instructions_max: u64,
     multiply_adds: u64,
     /// A Cortex-M4F's cycles by the model of `firmware-examples/README.md`: a multiply-add is a VMLA, 3 cycles, and its
     /// weight one more load; every other instruction is 1. No wait states, no refilled pipeline. There is no model of

@@ -52,9 +52,9 @@ impl Firmware {
             .filter(|name| name.contains("4core9panicking"))
     }
 
-    /// Where the first function lies whose symbol contains `part`; without the bit that says Thumb.
-    pub(crate) fn address(&self, part: &str) -> Option<u64> {
-        let found = self.symbols.iter().find(|(name, _)| name.contains(part));
+    /// Where the first function lies whose symbol is as `wanted`; without the bit that says Thumb.
+    pub(crate) fn address(&self, wanted: impl Fn(&str) -> bool) -> Option<u64> {
+        let found = self.symbols.iter().find(|(name, _)| wanted(name));
         found.map(|(_, address)| address & !1)
     }
 

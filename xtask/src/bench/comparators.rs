@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::trace;
 use crate::board::{BOARDS, Board, firmware};
 use crate::elf::Firmware;
 use crate::packages::Need;
@@ -86,6 +87,8 @@ pub(crate) struct Cost {
     pub(crate) instructions: u64,
     instructions_min: u64,
     instructions_max: u64,
+    /// Of one step, by the same model as ours; none where the step has no symbol of its own.
+    pub(crate) cycles: Option<u64>,
     /// Code beyond the harness, the system's part of the C library included.
     pub(crate) text_bytes: u64,
 }
@@ -132,10 +135,12 @@ pub(crate) fn measure(report: &mut Report, toolchain: &Toolchain) -> Vec<Count> 
             cost = comparator.measure(toolchain);
             Ok(match &cost {
                 Ok(cost) => format!(
-                    "{} to {} instructions, {} on average; {} B of code",
+                    "{} to {} instructions, {} on average{}; {} B of code",
                     cost.instructions_min,
                     cost.instructions_max,
                     cost.instructions,
+                    (cost.cycles)
+                        .map_or(String::new(), |cycles| format!(" (model: {cycles} cycles)")),
                     cost.text_bytes
                 ),
                 Err(error) => format!("NOT MEASURED: {error:#}"),
@@ -190,10 +195,16 @@ impl Comparator {
         let counts = counts(&finished.stdout, board.ticks_per_instruction)?;
         let sum: f64 = counts.iter().sum();
         let round = |count: f64| count.round() as u64;
+        let cycles = match (self.source, trace::timing(board.core)) {
+            // Inlined into its harness.
+            (MicroFlow, _) | (_, None) => None,
+            (_, Some(timing)) => Some(trace::step(board, &elf, timing)?.cycles),
+        };
         Ok(Cost {
             instructions: round(sum / counts.len() as f64),
             instructions_min: round(counts.iter().copied().fold(f64::INFINITY, f64::min)),
             instructions_max: round(counts.iter().copied().fold(0.0, f64::max)),
+            cycles,
             text_bytes: Firmware::read(&elf)?
                 .text()
                 .saturating_sub(Firmware::read(&nothing)?.text()),

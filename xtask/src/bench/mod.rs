@@ -96,6 +96,7 @@ fn device(toolchain: &Toolchain, models: &Path, report: &mut Report) -> Result<V
                 "network": count.network,
                 "system": count.system,
                 "instructions": cost.instructions,
+                "cycles": cost.cycles,
                 "text_bytes": cost.text_bytes,
             }),
             Err(error) => json!({
@@ -187,7 +188,7 @@ fn traced(
     timing: trace::Timing,
 ) -> Result<trace::Mix> {
     let (_, app) = board.replay(toolchain, agent)?;
-    trace::last_step(board, &app, timing)
+    trace::step(board, &app, timing)
 }
 
 /// Bytes of memory that the dense reference policy is lent, after a look at what every one is.

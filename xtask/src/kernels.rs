@@ -16,8 +16,12 @@ pub(crate) fn check(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
         .find(|board| board.name == "mps2-an386")
         .context("no board is the Cortex-M4F")?;
     for features in FEATURES {
-        let name = format!("{} kernels {}", board.name, features.concat());
-        report.step(name.trim_end(), || run(board, toolchain, features))?;
+        let name = format!(
+            "{} kernels{}",
+            board.name,
+            features.concat().replace("--features", ", ")
+        );
+        report.step(name, || run(board, toolchain, features))?;
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ enum Task {
     Cross,
     /// Build the firmware of every real board
     Boards,
-    /// Package the two libraries as `cargo publish` would, without uploading them
+    /// Package the libraries as `cargo publish` would, without uploading them
     PublishCheck {
         /// Compile the trainer from its package too, and candle with it
         #[arg(long)]

@@ -1,4 +1,4 @@
-//! Whether the two libraries could be published as they are, and what a new version would have to be called.
+//! Whether the libraries could be published as they are, and what a new version would have to be called.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::process::{self, cargo, run};
 use crate::report::Report;
 use crate::root;
 
-const LIBRARIES: [&str; 2] = ["consort-runtime", "consort-trainer"];
+const LIBRARIES: [&str; 3] = ["consort-kernels", "consort-runtime", "consort-trainer"];
 
 /// Warnings that are as they should be: the tests need the repository around them.
 const EXPECTED: [&str; 2] = ["aborting upload due to dry run", "ignoring test"];
@@ -16,15 +16,17 @@ const EXPECTED: [&str; 2] = ["aborting upload due to dry run", "ignoring test"];
 /// With candle compiled once more.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// Packages the libraries and does all but upload them, without a warning. The runtime is compiled from its package;
+/// Packages the libraries and does all but upload them, without a warning. Kernels and runtime are compiled from their packages;
 /// with `verify` the trainer is too, which compiles candle once more.
 pub(crate) fn check(report: &mut Report, verify: bool) -> Result<()> {
-    let [runtime, _] = LIBRARIES;
+    let [kernels, runtime, _] = LIBRARIES;
     if !verify {
-        report.step(format!("publish {runtime}"), || dry_run(&[runtime], true))?;
+        report.step(format!("publish {kernels}, {runtime}"), || {
+            dry_run(&[kernels, runtime], true)
+        })?;
     }
     report
-        .step("publish both", || dry_run(&LIBRARIES, verify))
+        .step("publish all", || dry_run(&LIBRARIES, verify))
         .map(|_| ())
 }
 

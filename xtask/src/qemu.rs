@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use crate::board::{BOARDS, Board, Core};
+use crate::board::{BOARDS, Board};
 use crate::elf::Firmware;
 use crate::packages::Need;
 use crate::process::{self, Finished};
@@ -30,7 +30,7 @@ const QEMU_PACKAGES: Need = Need {
 };
 
 /// The device's text on our stdout: without a chardev, some versions of QEMU choose stderr.
-const SEMIHOSTING: [&str; 7] = [
+pub(crate) const SEMIHOSTING: [&str; 7] = [
     "-display",
     "none",
     "-chardev",
@@ -46,17 +46,13 @@ const QEMU_LIMIT: Duration = Duration::from_secs(120);
 /// What one agent costs on one board.
 #[derive(Serialize)]
 pub(crate) struct Figures {
-    board: &'static str,
-    agent: String,
+    pub(crate) board: &'static str,
+    pub(crate) agent: String,
     steps: usize,
     /// From observation to action: the fewest and the most of any step.
     instructions_min: u64,
-    instructions_max: u64,
+    pub(crate) instructions_max: u64,
     multiply_adds: u64,
-    /// A Cortex-M4F's cycles by the model of `firmware-examples/README.md`: a multiply-add is a VMLA, 3 cycles, and its
-    /// weight one more load; every other instruction is 1. No wait states, no refilled pipeline. There is no model of
-    /// the other cores.
-    cycles_modelled: Option<u64>,
     image_bytes: usize,
     /// The most bytes of stack that checking the image, and any step, had in use.
     check_stack_bytes: u32,
@@ -87,9 +83,6 @@ impl fmt::Display for Figures {
             f,
             "{instructions_max} instructions for {multiply_adds} multiply-adds"
         )?;
-        if let Some(cycles) = self.cycles_modelled {
-            write!(f, " (model: {cycles} cycles)")?;
-        }
         write!(
             f,
             "; stack: step {step_stack_bytes} B, check {check_stack_bytes} B"
@@ -229,8 +222,6 @@ impl Board {
             instructions_min,
             instructions_max,
             multiply_adds: image.multiply_adds(),
-            cycles_modelled: (self.core == Core::CortexM4F)
-                .then(|| instructions_max + 3 * image.multiply_adds()),
             image_bytes: image.as_bytes().len(),
             check_stack_bytes: check,
             step_stack_bytes: step,

@@ -8,6 +8,15 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// How far the next instruction may be: on RISC-V behind this one. Thumb code has constants in between, so there every
+    /// half-word is looked at: a `BL` fills two, and one of them by chance leads to no function's start.
+    pub(crate) fn len(self, bytes: &[u8]) -> usize {
+        match self {
+            Code::RiscV32 if bytes.first().is_some_and(|byte| byte & 3 == 3) => 4,
+            _ => 2,
+        }
+    }
+
     /// Where the call at the start of `bytes`, which lie at `place`, leads; none where there is no direct call.
     pub(crate) fn call(self, bytes: &[u8], place: u64) -> Option<u64> {
         let offset = match self {
@@ -107,5 +116,7 @@ mod tests {
             .concat();
         assert_eq!(riscv(&far), Some(0x1ffc));
         assert_eq!(riscv(&0x0000_1097_u32.to_le_bytes()), None);
+        assert_eq!(Code::RiscV32.len(&0x0000_00ef_u32.to_le_bytes()), 4);
+        assert_eq!(Code::RiscV32.len(&0x2001_u16.to_le_bytes()), 2);
     }
 }

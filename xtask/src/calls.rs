@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
-use object::elf::{R_ARM_ABS32, R_RISCV_PCREL_LO12_I, R_RISCV_PCREL_LO12_S, RelocationType};
+use object::elf::{
+    R_ARM_ABS32, R_ARM_THM_JUMP19, R_ARM_THM_JUMP24, R_ARM_THM_PC9, R_ARM_THM_PC11, R_ARM_THM_PC22,
+    R_RISCV_BRANCH, R_RISCV_CALL, R_RISCV_CALL_PLT, R_RISCV_JAL, R_RISCV_PCREL_LO12_I,
+    R_RISCV_PCREL_LO12_S, R_RISCV_RVC_BRANCH, R_RISCV_RVC_JUMP, RelocationType,
+};
 use object::{
     File, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget, SectionKind,
     SymbolKind,
@@ -11,12 +15,22 @@ use object::{
 
 use crate::branch::Code;
 
-/// Functions and constants, and what each refers to: calls, jumps and addresses alike, so that a call through a pointer is
-/// counted at whoever takes the function's address. Too much rather than too little.
+/// Functions and constants, and what each refers to.
 #[derive(Default)]
 pub(crate) struct Graph {
     names: BTreeMap<u64, String>,
     references: BTreeMap<u64, BTreeSet<u64>>,
+    /// Who has a function's address, and could hand it to whoever then calls through it.
+    pointers: BTreeMap<u64, u64>,
+}
+
+/// Why calls may be nested without a bound.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unbounded<'a> {
+    /// The names along a way that comes back to where it was.
+    Recursion(Vec<&'a str>),
+    /// The first has the address of the second: a call through a pointer cannot be followed.
+    Pointer(&'a str, &'a str),
 }
 
 /// A function or a constant: where it starts and ends.
@@ -37,6 +51,7 @@ impl Graph {
             (address < node.end).then_some(node)
         };
         let mut references = BTreeMap::<_, BTreeSet<_>>::new();
+        let mut pointers = BTreeMap::new();
         for section in file.sections().filter(is_loaded) {
             for (place, relocation) in section.relocations() {
                 let RelocationFlags::Elf { r_type } = relocation.flags() else {
@@ -74,6 +89,9 @@ impl Graph {
                 if whole && from.start != to.start {
                     references.entry(from.start).or_default().insert(to.start);
                 }
+                if to.start == target && names[&target].1 && !is_branch(file, r_type) {
+                    pointers.insert(from.start, target);
+                }
             }
         }
         ensure!(
@@ -89,11 +107,17 @@ impl Graph {
             .filter(|section| section.kind() == SectionKind::Text)
         {
             let (bytes, start) = (section.data()?, section.address());
-            // Every half-word, without following the instructions: a constant that looks like a call of a function's start
-            // would be one call too many.
-            for offset in (0..bytes.len()).step_by(2) {
+            let mut offset = 0;
+            while offset < bytes.len() {
                 let place = start + offset as u64;
-                let Some(target) = code.call(&bytes[offset..], place) else {
+                let here = &bytes[offset..];
+                // Where a function begins, so does an instruction, whatever lies before it.
+                let begins = nodes.partition_point(|node| node.start <= place);
+                let room = nodes
+                    .get(begins)
+                    .map_or(u64::MAX, |node| node.start - place);
+                offset += code.len(here).min(room.try_into().unwrap_or(usize::MAX));
+                let Some(target) = code.call(here, place) else {
                     continue;
                 };
                 if let Some(from) = containing(place)
@@ -109,17 +133,21 @@ impl Graph {
                 .map(|(start, (name, _))| (start, name))
                 .collect(),
             references,
+            pointers,
         })
     }
 
-    /// The names along a way from `function` that comes back to where it was; none where nothing that it calls, directly or
-    /// not, can be at work twice.
-    pub(crate) fn cycle(&self, function: &str) -> Result<Option<Vec<&str>>> {
+    /// Whether something that `function` calls, directly or not, may be at work twice; none where the stack is bounded.
+    pub(crate) fn unbounded(&self, function: &str) -> Result<Option<Unbounded<'_>>> {
         let start = self.names.iter().find(|(_, name)| *name == function);
         let (&start, _) = start.with_context(|| format!("no function `{function}`"))?;
-        let mut path = Vec::new();
-        let found = self.walk(start, &mut path, &mut BTreeSet::new());
-        Ok(found.then(|| path.iter().map(|node| self.names[node].as_str()).collect()))
+        let name = |node: &u64| self.names[node].as_str();
+        let (mut path, mut done) = (Vec::new(), BTreeSet::new());
+        if self.walk(start, &mut path, &mut done) {
+            return Ok(Some(Unbounded::Recursion(path.iter().map(name).collect())));
+        }
+        let taken = self.pointers.iter().find(|(from, _)| done.contains(from));
+        Ok(taken.map(|(from, to)| Unbounded::Pointer(name(from), name(to))))
     }
 
     /// Whether a way from `node` meets one of `path`; `path` is then that way.
@@ -190,6 +218,28 @@ fn is_same_place(file: &File<'_>, r_type: RelocationType) -> bool {
     !is_arm(file) && [R_RISCV_PCREL_LO12_I, R_RISCV_PCREL_LO12_S].contains(&r_type)
 }
 
+/// Whether a relocation is of a call or a jump; every other one makes an address.
+fn is_branch(file: &File<'_>, r_type: RelocationType) -> bool {
+    let branches: &[RelocationType] = match is_arm(file) {
+        true => &[
+            R_ARM_THM_PC22,
+            R_ARM_THM_JUMP24,
+            R_ARM_THM_JUMP19,
+            R_ARM_THM_PC11,
+            R_ARM_THM_PC9,
+        ],
+        false => &[
+            R_RISCV_CALL,
+            R_RISCV_CALL_PLT,
+            R_RISCV_JAL,
+            R_RISCV_BRANCH,
+            R_RISCV_RVC_JUMP,
+            R_RISCV_RVC_BRANCH,
+        ],
+    };
+    branches.contains(&r_type)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,18 +262,26 @@ mod tests {
 
     #[test]
     fn a_way_back_is_found_and_a_second_way_to_the_same_place_is_none() {
+        let recursion = |references: &[(u64, u64)]| {
+            let graph = graph(references);
+            let found = graph.unbounded("main").unwrap();
+            found.map(|found| match found {
+                Unbounded::Recursion(way) => way.join(" "),
+                Unbounded::Pointer(..) => panic!("{found:?}"),
+            })
+        };
         let diamond = [(0, 1), (0, 2), (1, 3), (2, 3), (3, 4)];
-        assert_eq!(graph(&diamond).cycle("main").unwrap(), None);
-        let back = [&diamond[..], &[(4, 2)]].concat();
-        let expected = ["main", "1", "3", "4", "2", "3"];
-        assert_eq!(graph(&back).cycle("main").unwrap().unwrap(), expected);
-        let itself = [&diamond[..], &[(2, 2)]].concat();
-        assert_eq!(
-            graph(&itself).cycle("main").unwrap().unwrap(),
-            ["main", "2", "2"]
-        );
-        let unreached = [&diamond[..], &[(7, 7)]].concat();
-        assert_eq!(graph(&unreached).cycle("main").unwrap(), None);
-        assert!(graph(&diamond).cycle("absent").is_err());
+        assert_eq!(recursion(&diamond), None);
+        let with = |more| recursion(&[&diamond[..], &[more]].concat());
+        assert_eq!(with((4, 2)).unwrap(), "main 1 3 4 2 3");
+        assert_eq!(with((2, 2)).unwrap(), "main 2 2");
+        assert_eq!(with((7, 7)), None);
+        let mut graph = graph(&diamond);
+        graph.pointers.insert(7, 1);
+        assert_eq!(graph.unbounded("main").unwrap(), None);
+        graph.pointers.insert(3, 2);
+        let pointer = Unbounded::Pointer("3", "2");
+        assert_eq!(graph.unbounded("main").unwrap(), Some(pointer));
+        assert!(graph.unbounded("absent").is_err());
     }
 }

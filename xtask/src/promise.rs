@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use object::File;
 
-use crate::calls::Graph;
+use crate::calls::{Graph, Unbounded};
 use crate::elf::Firmware;
 use crate::protocol::Depths;
 
@@ -16,15 +16,18 @@ pub(crate) const STACK: Depths = Depths {
     step: 768,
 };
 
-/// Checks that the linker found no way to panic, and that nothing which `main` calls can be at work twice: then the stack's
-/// depth is bounded, whatever the input.
+/// Checks that the linker found no way to panic, and that nothing which `main` calls can be at work twice, nor is called through
+/// a pointer: then the stack's depth is bounded, whatever the input.
 pub(crate) fn check(path: &Path) -> Result<()> {
     if let Some(symbol) = Firmware::read(path)?.panics().next() {
         bail!("`{symbol}` is linked: there is a way to panic");
     }
     let bytes = fs::read(path)?;
-    if let Some(way) = Graph::read(&File::parse(&*bytes)?)?.cycle("main")? {
-        bail!("recursion: {}", way.join(" → "));
+    match Graph::read(&File::parse(&*bytes)?)?.unbounded("main")? {
+        None => Ok(()),
+        Some(Unbounded::Recursion(way)) => bail!("recursion: {}", way.join(" → ")),
+        Some(Unbounded::Pointer(from, to)) => {
+            bail!("`{from}` has the address of `{to}`: whoever calls through it cannot be told")
+        }
     }
-    Ok(())
 }

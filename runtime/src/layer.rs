@@ -21,6 +21,7 @@
 //! value of h the U_r, U_z and U_n from it: one walk again, with four sums a unit in registers.
 
 use crate::math;
+use crate::quantised::{IntegerDense, IntegerGru, Quantise};
 
 /// The widths a dense layer's outputs are cut into, each taken as often as it fits.
 pub(crate) const PANEL_WIDTHS: [usize; 4] = [8, 4, 2, 1];
@@ -81,6 +82,9 @@ fn relu(x: f32) -> f32 {
 pub(crate) enum Layer<'a> {
     Dense(Dense<'a>),
     Gru(Gru<'a>),
+    Quantise(Quantise<'a>),
+    IntegerDense(IntegerDense<'a>),
+    IntegerGru(IntegerGru<'a>),
 }
 
 /// A gated recurrent unit of a checked image:

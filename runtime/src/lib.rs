@@ -63,6 +63,7 @@ pub mod layer;
 pub mod math;
 mod network;
 mod policy;
+mod quantised;
 mod repr;
 
 pub use align::AlignedBytes;
@@ -73,4 +74,5 @@ pub use head::{Action, Head};
 pub use image::{Image, LayerInfo, LayerKind};
 pub use layer::Activation;
 pub use policy::Policy;
+pub use quantised::{InputScale, IntegerDenseRepr, IntegerGruRepr, QuantiseRepr};
 pub use repr::{DenseRepr, GruRepr, LayerRepr};

@@ -3,10 +3,11 @@
 use rand_core::Rng;
 
 use crate::error::StepError;
-use crate::format::Memory;
+use crate::format::{INT8, Memory};
 use crate::head::{self, Action, Head};
 use crate::image::Image;
 use crate::layer::{Layer, dense, gru};
+use crate::quantised;
 
 /// A policy ready to act.
 ///
@@ -208,7 +209,11 @@ impl<'a> Policy<'a> {
         let Memory {
             state: states,
             regions: [even, odd],
+            integer,
         } = self.image.memory();
+        if INT8 && integer {
+            return self.integer_outputs(observation, memory).ok_or(short);
+        }
         let (state, rest) = memory.split_at_mut_checked(states).ok_or(short)?;
         let (next, rest) = rest.split_at_mut_checked(states).ok_or(short)?;
         let (mut target, source) = rest.split_at_mut_checked(even).ok_or(short)?;
@@ -233,6 +238,9 @@ impl<'a> Policy<'a> {
                     dense(layer.parameters, input, output);
                     layer.activation.apply(output);
                     (last, len) = (Place::Region, layer.outputs);
+                }
+                Layer::Quantise(_) | Layer::IntegerDense(_) | Layer::IntegerGru(_) => {
+                    return Err(short);
                 }
                 Layer::Gru(layer) => {
                     let (_, own) = state.split_at_checked(stepped).ok_or(short)?;
@@ -265,6 +273,34 @@ impl<'a> Policy<'a> {
             }
         };
         Ok(outputs)
+    }
+
+    /// As [`outputs`](Self::outputs), of an integer image and a finite observation; none where the memory
+    /// is too short.
+    ///
+    /// Whatever bits the state has, they are one: no step of an integer image can fail once it has begun.
+    fn integer_outputs<'m>(
+        &self,
+        observation: &[f32],
+        memory: &'m mut [f32],
+    ) -> Option<&'m mut [f32]> {
+        let Memory {
+            state,
+            regions: [even, _],
+            ..
+        } = self.image.memory();
+        let words: &mut [i32] =
+            bytemuck::cast_slice_mut(memory.get_mut(..self.image.memory_len())?);
+        let (state, rest) = words.split_at_mut_checked(state)?;
+        let (even, odd) = rest.split_at_mut_checked(even)?;
+        let (region, len) = quantised::step(
+            self.image.network(),
+            observation,
+            state,
+            [&mut *even, &mut *odd],
+        )?;
+        let outputs = if region == 0 { even } else { odd };
+        Some(bytemuck::cast_slice_mut(outputs.get_mut(..len)?))
     }
 }
 

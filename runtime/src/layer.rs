@@ -20,6 +20,7 @@
 //! its b_r, b_z, b_n and c_n, then for every input the W_r, W_z and W_n from it, then for every
 //! value of h the U_r, U_z and U_n from it: one walk again, with four sums a unit in registers.
 
+use crate::compute;
 use crate::math;
 use crate::quantised::{IntegerDense, IntegerGru, Quantise};
 
@@ -58,15 +59,15 @@ impl Activation {
         match self {
             Activation::Identity => {}
             Activation::Relu => each(values, relu),
-            Activation::Tanh => each(values, math::tanh),
-            Activation::Sigmoid => each(values, sigmoid),
-            Activation::Silu => each(values, |x| x * sigmoid(x)),
+            Activation::Tanh => compute::tanh(values),
+            Activation::Sigmoid => compute::sigmoid(values),
+            Activation::Silu => each(values, silu),
         }
     }
 }
 
 #[inline]
-fn each(values: &mut [f32], function: impl Fn(f32) -> f32) {
+pub(crate) fn each(values: &mut [f32], function: impl Fn(f32) -> f32) {
     values
         .iter_mut()
         .for_each(|value| *value = function(*value));
@@ -186,8 +187,12 @@ pub fn gru(parameters: &[f32], input: &[f32], state: &[f32], next: &mut [f32]) {
 
 /// Not inlined, as [`unit`] is not: only the activations that most networks have are unrolled.
 #[inline(never)]
-fn sigmoid(x: f32) -> f32 {
+pub(crate) fn sigmoid(x: f32) -> f32 {
     math::sigmoid(x)
+}
+
+fn silu(x: f32) -> f32 {
+    x * sigmoid(x)
 }
 
 /// What a unit's four sums and its state make its next state.

@@ -54,6 +54,7 @@ compile_error!("weights are used where they lie: consort-runtime needs a little-
 compile_error!("an image's lengths have 32 bits: consort-runtime needs 32-bit addresses or wider");
 
 mod align;
+mod compute;
 mod emit;
 mod error;
 mod format;

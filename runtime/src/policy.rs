@@ -2,11 +2,12 @@
 
 use rand_core::Rng;
 
+use crate::compute::{dense, gru};
 use crate::error::StepError;
 use crate::format::{INT8, Memory};
 use crate::head::{self, Action, Head};
 use crate::image::Image;
-use crate::layer::{Layer, dense, gru};
+use crate::layer::Layer;
 use crate::quantised;
 
 /// A policy ready to act.
@@ -322,6 +323,18 @@ fn keep(state: &mut [f32], next: &[f32]) {
         .for_each(|(value, &next)| *value = next);
 }
 
+/// The first value that is an infinity or NaN.
+///
+/// Finding out whether there is one takes as many instructions wherever it lies, and fewer than asking
+/// each value: one more in an exponent of nothing but ones overflows into the sign.
 fn not_finite(values: &[f32]) -> Option<usize> {
-    values.iter().position(|value| !value.is_finite())
+    const SIGN: u32 = 1 << 31;
+    const EXPONENT_ONE: u32 = 1 << 23;
+    let seen = (values.iter()).fold(0, |seen, value| {
+        seen | ((value.to_bits() & !SIGN) + EXPONENT_ONE)
+    });
+    match seen & SIGN {
+        0 => None,
+        _ => values.iter().position(|value| !value.is_finite()),
+    }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ImageError, ShapeError};
 use crate::head::Head;
 use crate::layer::Activation;
-use crate::quantised::layers::{dense_words, gru_words, lane_words};
+use crate::quantised::layers::{dense_words, gru_words, lane_words, whole_rows};
 
 /// The version of the layout *and* of the arithmetic this crate reads, emits and computes.
 pub const FORMAT_VERSION: u16 = 1;
@@ -451,7 +451,12 @@ impl Chain {
         self.integer(true)?;
         let last = self.is_at_last();
         self.floats = last && activation == Activation::Identity;
-        self.reserve(self.len, if last { outputs } else { lane_words(outputs) });
+        let own = if last {
+            whole_rows(outputs)
+        } else {
+            lane_words(outputs)
+        };
+        self.reserve(self.len, own);
         self.link(inputs, outputs)?;
         Ok(dense_words(inputs, outputs))
     }

@@ -35,9 +35,14 @@ pub(crate) const fn lane_words(lanes: usize) -> usize {
     lanes.div_ceil(2)
 }
 
+/// Rows that so many outputs have in panels.
+pub(crate) const fn whole_rows(outputs: usize) -> usize {
+    outputs + outputs % 2
+}
+
 /// Words of a dense layer's parameters; the largest number where they would not fit in memory.
 pub(crate) const fn dense_words(inputs: usize, outputs: usize) -> usize {
-    let (input_words, rows) = (lane_words(inputs), outputs + outputs % 2);
+    let (input_words, rows) = (lane_words(inputs), whole_rows(outputs));
     let pairs = rows % 4 / 2;
     (rows / 4)
         .saturating_mul(quad_len(input_words))

@@ -17,7 +17,6 @@ pub(crate) mod check;
 pub(crate) mod layers;
 pub(crate) mod panel;
 mod repr;
-mod rows;
 mod step;
 
 pub use repr::{InputScale, IntegerDenseRepr, IntegerGruRepr, QuantiseRepr};

@@ -1,6 +1,11 @@
-//! How rows of weights lie in an image: cut into panels, two rows a number.
+//! Rows of weights: how they lie in an image, and their products with lanes.
+//!
+//! Rows come in panels of 4, as many as fit, and at most one of 2. A panel is its biases, a word of
+//! multipliers, then for every word of inputs a word of weights for each pair of rows.
 
-use super::rows;
+#[cfg(feature = "kernels")]
+use super::arithmetic::TANH;
+use super::arithmetic::rounded;
 
 /// Words of a panel of 4 rows whose inputs take so many words.
 pub(crate) const fn quad_len(input_words: usize) -> usize {
@@ -12,8 +17,7 @@ pub(crate) const fn pair_len(input_words: usize) -> usize {
     3 + input_words
 }
 
-/// A panel of `ROWS` rows, 2 or 4: biases, a word of multipliers, a word of weights for every pair of
-/// rows and every word of inputs.
+/// A panel of `ROWS` rows, 2 or 4.
 #[derive(Clone, Copy)]
 pub(crate) struct Panel<'a, const ROWS: usize> {
     pub(crate) biases: [i32; ROWS],
@@ -39,35 +43,109 @@ pub(crate) fn take<'a, const ROWS: usize>(
     })
 }
 
-impl Panel<'_, 4> {
-    /// What each row's sum times its multiplier is, before the shift.
-    #[inline(always)]
-    pub(crate) fn products(&self, lanes: &[i32]) -> [i32; 4] {
-        let [b0, b1, b2, b3] = self.biases;
-        let sums = [joined(b0, b1), b1, joined(b2, b3), b3];
-        let [t0, s0, t1, s1] = rows::quad(sums, self.weights, lanes);
-        let m = self.multipliers;
-        [
-            first(t0, s0).wrapping_mul((m & 0xff) as i32),
-            s0.wrapping_mul((m >> 8 & 0xff) as i32),
-            first(t1, s1).wrapping_mul((m >> 16 & 0xff) as i32),
-            s1.wrapping_mul((m >> 24) as i32),
-        ]
+/// Takes as many panels of 4 rows off `words` as `out` has places and writes what their rows give:
+/// sums times multipliers, rounded and shifted. None where the words are too few.
+pub(crate) fn quads(
+    out: &mut [[i32; 4]],
+    words: &mut &[i32],
+    lanes: &[i32],
+    shift: u32,
+) -> Option<()> {
+    let len = quad_len(lanes.len()).checked_mul(out.len())?;
+    let (own, rest) = words.split_at_checked(len)?;
+    #[cfg(feature = "kernels")]
+    if consort_kernels::int8::quads(out, own, lanes, shift) {
+        *words = rest;
+        return Some(());
     }
+    *words = rest;
+    quads_of(out, own, lanes, shift)
 }
 
-impl Panel<'_, 2> {
-    /// What each row's sum times its multiplier is, before the shift.
-    #[inline(always)]
-    pub(crate) fn products(&self, lanes: &[i32]) -> [i32; 2] {
-        let [b0, b1] = self.biases;
-        let [t, s] = rows::pair([joined(b0, b1), b1], self.weights, lanes);
-        let m = self.multipliers;
-        [
-            first(t, s).wrapping_mul((m & 0xff) as i32),
-            s.wrapping_mul((m >> 8 & 0xff) as i32),
-        ]
+/// As [`quads`] of a layer whose products go through tanh: two lanes a word. Whether that was done: where
+/// the target has no kernel for it, nothing is.
+pub(crate) fn tanh_quads(
+    out: &mut [[i32; 2]],
+    words: &mut &[i32],
+    lanes: &[i32],
+    shift: u32,
+) -> bool {
+    #[cfg(feature = "kernels")]
+    if let Some((own, rest)) = quad_len(lanes.len())
+        .checked_mul(out.len())
+        .and_then(|len| words.split_at_checked(len))
+        && consort_kernels::int8::quads_by_chords(out, own, lanes, shift, &TANH)
+    {
+        *words = rest;
+        return true;
     }
+    let _ = (out, words, lanes, shift);
+    false
+}
+
+#[inline(never)]
+fn quads_of(out: &mut [[i32; 4]], mut words: &[i32], lanes: &[i32], shift: u32) -> Option<()> {
+    for out in out {
+        let panel = take::<4>(&mut words, lanes.len())?;
+        let [b0, b1, b2, b3] = panel.biases;
+        let [mut t0, mut s0, mut t1, mut s1] = [joined(b0, b1), b1, joined(b2, b3), b3];
+        let (pairs, _) = panel.weights.as_chunks::<2>();
+        for (&[w0, w1], &x) in pairs.iter().zip(lanes) {
+            (t0, s0) = pair_of(t0, s0, w0, x);
+            (t1, s1) = pair_of(t1, s1, w1, x);
+        }
+        let m = panel.multipliers;
+        *out = [
+            scaled(first(t0, s0), m, shift),
+            scaled(s0, m >> 8, shift),
+            scaled(first(t1, s1), m >> 16, shift),
+            scaled(s1, m >> 24, shift),
+        ];
+    }
+    Some(())
+}
+
+/// As [`quads`] for one panel of 2 rows.
+pub(crate) fn pair(words: &mut &[i32], lanes: &[i32], shift: u32) -> Option<[i32; 2]> {
+    let (own, rest) = words.split_at_checked(pair_len(lanes.len()))?;
+    *words = rest;
+    #[cfg(feature = "kernels")]
+    if let Some(out) = consort_kernels::int8::pair(own, lanes, shift) {
+        return Some(out);
+    }
+    pair_of_rows(own, lanes, shift)
+}
+
+#[inline(never)]
+fn pair_of_rows(mut words: &[i32], lanes: &[i32], shift: u32) -> Option<[i32; 2]> {
+    let panel = take::<2>(&mut words, lanes.len())?;
+    let [b0, b1] = panel.biases;
+    let (mut t, mut s) = (joined(b0, b1), b1);
+    for (&w, &x) in panel.weights.iter().zip(lanes) {
+        (t, s) = pair_of(t, s, w, x);
+    }
+    let m = panel.multipliers;
+    Some([scaled(first(t, s), m, shift), scaled(s, m >> 8, shift)])
+}
+
+/// Adds to T and S what two inputs give to a pair of rows.
+#[inline(always)]
+fn pair_of(t: i32, s: i32, weights: i32, lanes: i32) -> (i32, i32) {
+    let (w0, w1) = (i32::from(weights as i16), weights >> 16);
+    let (x0, x1) = (i32::from(lanes as i16), lanes >> 16);
+    let (b0, b1) = (i32::from(w0 as i8), i32::from(w1 as i8));
+    (
+        t.wrapping_add(w0.wrapping_mul(x0))
+            .wrapping_add(w1.wrapping_mul(x1)),
+        s.wrapping_add(b0.wrapping_mul(x0))
+            .wrapping_add(b1.wrapping_mul(x1)),
+    )
+}
+
+/// A sum times the multiplier in the lowest byte, rounded and shifted.
+#[inline(always)]
+fn scaled(sum: i32, multipliers: u32, shift: u32) -> i32 {
+    rounded(sum.wrapping_mul((multipliers & 0xff) as i32), shift)
 }
 
 /// 256 a + b.

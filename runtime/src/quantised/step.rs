@@ -1,8 +1,11 @@
 //! A step of an integer image.
 
-use super::arithmetic::{LANE, ONE, float, held, lane, quantise, rounded, sigmoid, tanh};
-use super::layers::{IntegerDense, IntegerGru, Quantise, lane_words};
-use super::panel::{Panel, take, word};
+use super::arithmetic::{
+    LANE, ONE, float, held, lane, lane_held, quantise, rounded, sigmoid, sigmoid_lane, silu_lane,
+    tanh, tanh_lane,
+};
+use super::layers::{IntegerDense, IntegerGru, Quantise, lane_words, whole_rows};
+use super::panel::{pair, quads, tanh_quads, word};
 use crate::layer::{Activation, Layer};
 
 /// Runs `layers` on a finite observation: moves `state` on and leaves the outputs, as the bits of `f32`
@@ -57,70 +60,65 @@ impl Quantise<'_> {
     }
 }
 
+/// Panels whose products wait for their activation at a time: 64 bytes of stack.
+const BLOCK: usize = 4;
+
 impl IntegerDense<'_> {
     fn run(&self, lanes: &[i32], target: &mut [i32]) -> Option<()> {
-        let (shift, exponent) = (self.shift, self.exponent);
-        match self.activation {
-            Activation::Identity => {
-                self.rows(lanes, target, |y| held(rounded(y, shift), -LANE, LANE))
-            }
-            Activation::Relu => self.rows(lanes, target, |y| held(rounded(y, shift), 0, LANE)),
-            Activation::Tanh => self.rows(lanes, target, |y| lane(tanh(rounded(y, shift)))),
-            Activation::Sigmoid => self.rows(lanes, target, |y| lane(sigmoid(rounded(y, shift)))),
-            Activation::Silu => self.rows(lanes, target, |y| {
-                let p = held(rounded(y, shift), -4096, 4095);
-                held(rounded(p.wrapping_mul(sigmoid(p)), exponent), -LANE, LANE)
-            }),
-        }
-    }
-
-    /// Every row's product through `activation`, two lanes a word.
-    #[inline(always)]
-    fn rows(
-        &self,
-        lanes: &[i32],
-        target: &mut [i32],
-        activation: impl Fn(i32) -> i32,
-    ) -> Option<()> {
         let mut words = self.words;
-        let (quads, rest) = target
+        let (pairs, rest) = target
             .get_mut(..lane_words(self.outputs))?
             .as_chunks_mut::<2>();
-        for slots in quads {
-            let panel: Panel<'_, 4> = take(&mut words, lanes.len())?;
-            let [y0, y1, y2, y3] = panel.products(lanes).map(&activation);
-            *slots = [word(y0, y1), word(y2, y3)];
+        let tanh = self.activation == Activation::Tanh;
+        if !(tanh && tanh_quads(pairs, &mut words, lanes, self.shift)) {
+            let mut block = [[0; 4]; BLOCK];
+            for slots in pairs.chunks_mut(BLOCK) {
+                let products = block.get_mut(..slots.len())?;
+                quads(products, &mut words, lanes, self.shift)?;
+                self.activate(products, slots);
+            }
         }
         for slot in rest {
-            let panel: Panel<'_, 2> = take(&mut words, lanes.len())?;
-            let [y0, y1] = panel.products(lanes).map(&activation);
-            *slot = word(y0, y1);
+            let [y0, y1] = pair(&mut words, lanes, self.shift)?;
+            let mut slots = [[0; 2]];
+            self.activate(&[[y0, y1, 0, 0]], &mut slots);
+            let [[first, _]] = slots;
+            *slot = first;
         }
         Some(())
     }
 
-    /// The last layer: every row as an `f32`.
+    /// Products through the activation, two lanes a word.
+    fn activate(&self, products: &[[i32; 4]], slots: &mut [[i32; 2]]) {
+        match self.activation {
+            Activation::Identity => each(products, slots, lane_held),
+            Activation::Relu => each(products, slots, |y| held(y, 0, LANE - 1)),
+            Activation::Tanh => each(products, slots, tanh_lane),
+            Activation::Sigmoid => each(products, slots, sigmoid_lane),
+            Activation::Silu => each(products, slots, |y| silu_lane(y, self.exponent)),
+        }
+    }
+
+    /// The last layer: every row as the bits of an `f32`.
     fn finish(&self, lanes: &[i32], target: &mut [i32]) -> Option<()> {
         let mut words = self.words;
-        let value = |y| float(rounded(y, self.shift), self.exponent).to_bits() as i32;
-        let (quads, rest) = target.get_mut(..self.outputs)?.as_chunks_mut::<4>();
-        for slots in quads {
-            let panel: Panel<'_, 4> = take(&mut words, lanes.len())?;
-            *slots = panel.products(lanes).map(value);
+        let rows = target.get_mut(..whole_rows(self.outputs))?;
+        let (fours, rest) = rows.as_chunks_mut::<4>();
+        quads(fours, &mut words, lanes, self.shift)?;
+        if let Some(two) = rest.first_chunk_mut::<2>() {
+            *two = pair(&mut words, lanes, self.shift)?;
         }
-        // Three outputs are a panel of four rows, one or two a panel of two: what has no slot is padding.
-        let products = match rest.len() {
-            0 => return Some(()),
-            3 => take::<4>(&mut words, lanes.len())?.products(lanes),
-            _ => {
-                let [first, second] = take::<2>(&mut words, lanes.len())?.products(lanes);
-                [first, second, 0, 0]
-            }
-        };
-        rest.iter_mut()
-            .zip(products)
-            .for_each(|(slot, product)| *slot = value(product));
+        let outputs = rows.iter_mut().take(self.outputs);
+        outputs.for_each(|slot| *slot = float(*slot, self.exponent).to_bits() as i32);
         Some(())
+    }
+}
+
+#[inline(always)]
+fn each(products: &[[i32; 4]], slots: &mut [[i32; 2]], activation: impl Fn(i32) -> i32) {
+    for (&products, slots) in products.iter().zip(slots) {
+        let [y0, y1, y2, y3] = products.map(&activation);
+        *slots = [word(y0, y1), word(y2, y3)];
     }
 }
 
@@ -140,14 +138,11 @@ impl IntegerGru<'_> {
         let [of_gates, of_new, of_recurrent] = self.shifts;
         let mut words = self.words;
         for (units, slot) in state.iter_mut().zip(target.get_mut(..from_state.len())?) {
-            let gates: Panel<'_, 4> = take(&mut words, lanes.len())?;
-            let new: Panel<'_, 2> = take(&mut words, from_input.len())?;
-            let recurrent: Panel<'_, 2> = take(&mut words, from_state.len())?;
-            let [r0, z0, r1, z1] = gates.products(lanes).map(|y| sigmoid(rounded(y, of_gates)));
-            let [n0, n1] = new.products(from_input).map(|y| rounded(y, of_new));
-            let [q0, q1] = recurrent
-                .products(from_state)
-                .map(|y| held(rounded(y, of_recurrent), -ONE, ONE));
+            let mut gates = [[0; 4]];
+            quads(&mut gates, &mut words, lanes, of_gates)?;
+            let [n0, n1] = pair(&mut words, from_input, of_new)?;
+            let [q0, q1] = pair(&mut words, from_state, of_recurrent)?;
+            let [[r0, z0, r1, z1]] = gates;
             let h0 = unit(r0, z0, n0, q0, i32::from(*units as i16));
             let h1 = unit(r1, z1, n1, q1, *units >> 16);
             *units = word(h0, h1);
@@ -157,11 +152,12 @@ impl IntegerGru<'_> {
     }
 }
 
-/// What a unit's gates, the two parts of its argument and its state make its next state.
-#[inline(always)]
-fn unit(reset: i32, update: i32, new: i32, recurrent: i32, held: i32) -> i32 {
-    let n = tanh(new.wrapping_add(rounded(reset.wrapping_mul(recurrent), 15)));
-    n.wrapping_add(rounded(update.wrapping_mul(held.wrapping_sub(n)), 15))
+/// What a unit's two gates, the two parts of n's argument and its state make its next state.
+#[inline(never)]
+fn unit(reset: i32, update: i32, new: i32, recurrent: i32, state: i32) -> i32 {
+    let (r, z) = (sigmoid(reset), sigmoid(update));
+    let n = tanh(new.wrapping_add(rounded(r.wrapping_mul(held(recurrent, -ONE, ONE)), 15)));
+    n.wrapping_add(rounded(z.wrapping_mul(state.wrapping_sub(n)), 15))
 }
 
 /// Two states as lanes.

@@ -86,6 +86,8 @@ pub fn tanh(values: &mut [f32]) {
     }
 }
 
+/// Not inlined: a hundred instructions that nothing should double.
+#[inline(never)]
 fn tanh_of_fours(fours: &mut [[f32; 4]]) {
     if fours.is_empty() {
         return;

@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use crate::error::EmitError;
 use crate::format::{
-    CRC_LEN, Chain, DenseRecord, GruRecord, Header, IntegerDenseRecord, IntegerGruRecord,
-    MAX_HEADER_LEN, PREFIX_LEN, Prefix, QuantiseRecord, SIGNATURE_LEN, TeamId, WEIGHTS_ALIGN,
-    crc32, padding_len,
+    CRC_LEN, Chain, DenseRecord, GruRecord, Header, MAX_HEADER_LEN, PREFIX_LEN, Prefix,
+    SIGNATURE_LEN, TeamId, WEIGHTS_ALIGN, crc32, padding_len,
 };
 use crate::head::Head;
+use crate::quantised::record::{IntegerDenseRecord, IntegerGruRecord, QuantiseRecord};
 use crate::repr::LayerRepr;
 
 /// The meaning of an image: what the trainer knows, before it is bytes.

@@ -116,6 +116,12 @@ pub enum ImageError {
         /// The tag found.
         found: u8,
     },
+    /// A kind of layer or head that this build leaves out, to be smaller.
+    #[error("the image needs the feature `{feature}` of consort-runtime: this build is without it")]
+    LeftOut {
+        /// The crate's feature that brings the kind in.
+        feature: &'static str,
+    },
     /// A policy that no image may describe.
     #[error(transparent)]
     Shape(#[from] ShapeError),

@@ -13,6 +13,7 @@ use crate::error::{ImageError, ShapeError};
 use crate::head::Head;
 use crate::layer::Activation;
 use crate::quantised::layers::{dense_words, gru_words, lane_words, whole_rows};
+use crate::quantised::record::{IntegerDenseRecord, IntegerGruRecord, QuantiseRecord};
 
 /// The version of the layout *and* of the arithmetic this crate reads, emits and computes.
 pub const FORMAT_VERSION: u16 = 1;
@@ -28,8 +29,6 @@ pub(crate) const CRC_LEN: usize = 4;
 pub(crate) const WEIGHTS_ALIGN: usize = 16;
 /// The longest header: every varint at its longest, [`MAX_LAYERS`] layers.
 pub(crate) const MAX_HEADER_LEN: usize = 16 + 3 + 3 + 5 + 5 + 3 + 5 + 1 + 3 + 1 + MAX_LAYERS * 10;
-/// Whether integer layers are known: without them a firmware of an `f32` image is smaller.
-pub(crate) const INT8: bool = cfg!(feature = "int8");
 
 /// Names a team: its images carry the same identifier. Shown as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -130,7 +129,8 @@ impl Prefix {
 
 /// The postcard header. As many layer records as `layers` says follow it, in postcard too and
 /// within the header's length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub(crate) struct Header {
     pub(crate) team: TeamId,
     pub(crate) agent: u16,
@@ -142,6 +142,69 @@ pub(crate) struct Header {
     pub(crate) head: u8,
     pub(crate) head_size: u16,
     pub(crate) layers: u8,
+}
+
+impl Header {
+    /// Reads a header and returns what follows it.
+    pub(crate) fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (&team, rest) = bytes.split_first_chunk()?;
+        let mut fields = Fields(rest);
+        let header = Header {
+            team: TeamId(team),
+            agent: fields.u16()?,
+            agents: fields.u16()?,
+            revision: fields.u32()?,
+            period_us: fields.u32()?,
+            observations: fields.u16()?,
+            memory: fields.u32()?,
+            head: fields.u8()?,
+            head_size: fields.u16()?,
+            layers: fields.u8()?,
+        };
+        Some((header, fields.0))
+    }
+}
+
+/// What is left to read of a header or a record.
+///
+/// postcard writes them; reading by serde's visitors would be a third of the code of a firmware that
+/// runs one small network. A test holds the two to the same bytes.
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
+
+impl Fields<'_> {
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(byte)
+    }
+
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        self.varint(16).map(|value| value as u16)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.varint(32)
+    }
+
+    /// A number of at most so many bits, 32 or fewer: seven of them a byte, lowest first, the top bit
+    /// of every byte but the last set.
+    #[inline(never)]
+    fn varint(&mut self, bits: u32) -> Option<u32> {
+        let (mut value, mut shift) = (0, 0);
+        while shift < bits {
+            let byte = u32::from(self.u8()?);
+            let payload = byte & 0x7f;
+            if shift + 7 > bits && payload >> (bits - shift) != 0 {
+                return None;
+            }
+            value |= payload << shift;
+            if byte == payload {
+                return Some(value);
+            }
+            shift += 7;
+        }
+        None
+    }
 }
 
 /// A layer's record, of whichever kind its first byte names.
@@ -157,32 +220,33 @@ pub(crate) enum LayerRecord {
 impl LayerRecord {
     /// Reads the record of layer `layer` and returns what follows it.
     pub(crate) fn read(layer: usize, records: &[u8]) -> Result<(Self, &[u8]), ImageError> {
-        fn of<'r, T: Deserialize<'r>>(
-            layer: usize,
-            records: &'r [u8],
-            record: fn(T) -> LayerRecord,
-        ) -> Result<(LayerRecord, &'r [u8]), ImageError> {
-            postcard::take_from_bytes(records)
-                .map(|(fields, rest)| (record(fields), rest))
-                .map_err(|_| ImageError::LayerRecord { layer })
-        }
         let malformed = ImageError::LayerRecord { layer };
-        match records.first() {
-            Some(&DenseRecord::KIND) => of(layer, records, LayerRecord::Dense),
-            Some(&GruRecord::KIND) => of(layer, records, LayerRecord::Gru),
-            Some(&QuantiseRecord::KIND) if INT8 => of(layer, records, LayerRecord::Quantise),
-            Some(&IntegerDenseRecord::KIND) if INT8 => {
-                of(layer, records, LayerRecord::IntegerDense)
-            }
-            Some(&IntegerGruRecord::KIND) if INT8 => of(layer, records, LayerRecord::IntegerGru),
-            Some(&found) => Err(ImageError::LayerTag { layer, found }),
-            None => Err(malformed),
+        fn of<T>(
+            kind: fn(T) -> LayerRecord,
+            read: Option<(T, &[u8])>,
+        ) -> Option<(LayerRecord, &[u8])> {
+            read.map(|(record, rest)| (kind(record), rest))
         }
+        let read = match records.first() {
+            Some(&DenseRecord::KIND) => of(LayerRecord::Dense, DenseRecord::read(records)),
+            Some(&GruRecord::KIND) => of(LayerRecord::Gru, GruRecord::read(records)),
+            Some(&QuantiseRecord::KIND) => of(LayerRecord::Quantise, QuantiseRecord::read(records)),
+            Some(&IntegerDenseRecord::KIND) => {
+                of(LayerRecord::IntegerDense, IntegerDenseRecord::read(records))
+            }
+            Some(&IntegerGruRecord::KIND) => {
+                of(LayerRecord::IntegerGru, IntegerGruRecord::read(records))
+            }
+            Some(&found) => return Err(ImageError::LayerTag { layer, found }),
+            None => None,
+        };
+        read.ok_or(malformed)
     }
 }
 
 /// A dense layer's record. Tags are bytes, not postcard enums, so that an unknown one can be named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub(crate) struct DenseRecord {
     kind: u8,
     pub(crate) inputs: u16,
@@ -192,6 +256,18 @@ pub(crate) struct DenseRecord {
 
 impl DenseRecord {
     const KIND: u8 = 1;
+
+    /// Reads a record and returns what follows it.
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let mut fields = Fields(bytes);
+        let record = DenseRecord {
+            kind: fields.u8()?,
+            inputs: fields.u16()?,
+            outputs: fields.u16()?,
+            activation: fields.u8()?,
+        };
+        Some((record, fields.0))
+    }
 
     pub(crate) fn new(inputs: u16, outputs: u16, activation: Activation) -> Self {
         DenseRecord {
@@ -204,7 +280,8 @@ impl DenseRecord {
 }
 
 /// A gated recurrent unit's record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub(crate) struct GruRecord {
     kind: u8,
     pub(crate) inputs: u16,
@@ -214,83 +291,22 @@ pub(crate) struct GruRecord {
 impl GruRecord {
     const KIND: u8 = 2;
 
+    /// Reads a record and returns what follows it.
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let mut fields = Fields(bytes);
+        let record = GruRecord {
+            kind: fields.u8()?,
+            inputs: fields.u16()?,
+            hidden: fields.u16()?,
+        };
+        Some((record, fields.0))
+    }
+
     pub(crate) fn new(inputs: u16, hidden: u16) -> Self {
         GruRecord {
             kind: Self::KIND,
             inputs,
             hidden,
-        }
-    }
-}
-
-/// The record of the layer that an integer image begins with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct QuantiseRecord {
-    kind: u8,
-    pub(crate) inputs: u16,
-}
-
-impl QuantiseRecord {
-    const KIND: u8 = 3;
-
-    pub(crate) fn new(inputs: u16) -> Self {
-        QuantiseRecord {
-            kind: Self::KIND,
-            inputs,
-        }
-    }
-}
-
-/// The record of a dense layer in whole numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct IntegerDenseRecord {
-    kind: u8,
-    pub(crate) inputs: u16,
-    pub(crate) outputs: u16,
-    pub(crate) activation: u8,
-    pub(crate) shift: u8,
-    pub(crate) exponent: u8,
-}
-
-impl IntegerDenseRecord {
-    const KIND: u8 = 4;
-
-    pub(crate) fn new(
-        inputs: u16,
-        outputs: u16,
-        activation: Activation,
-        [shift, exponent]: [u8; 2],
-    ) -> Self {
-        IntegerDenseRecord {
-            kind: Self::KIND,
-            inputs,
-            outputs,
-            activation: activation.tag(),
-            shift,
-            exponent,
-        }
-    }
-}
-
-/// The record of a gated recurrent unit in whole numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct IntegerGruRecord {
-    kind: u8,
-    pub(crate) inputs: u16,
-    pub(crate) hidden: u16,
-    /// Of the gates, of n and of q.
-    pub(crate) shifts: [u8; 3],
-}
-
-impl IntegerGruRecord {
-    const KIND: u8 = 5;
-
-    pub(crate) fn new(inputs: u16, hidden: u16, shifts: [u8; 3]) -> Self {
-        IntegerGruRecord {
-            kind: Self::KIND,
-            inputs,
-            hidden,
-            shifts,
         }
     }
 }
@@ -580,6 +596,46 @@ mod tests {
         assert!(postcard::to_slice(&gru, &mut buffer).unwrap().len() <= layer);
         let quantise = QuantiseRecord::new(u16::MAX);
         assert!(postcard::to_slice(&quantise, &mut buffer).unwrap().len() <= layer);
+    }
+
+    #[test]
+    fn headers_and_records_are_read_as_postcard_reads_them() {
+        let mut state = 1u32;
+        let mut number = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 16
+        };
+        let (mut accepted, mut refused) = (0, 0);
+        for _ in 0..200_000 {
+            let mut bytes = [0u8; 48];
+            // Small bytes, large ones and those at the edges of a varint, in any mixture.
+            let edges = [0x00, 0x01, 0x03, 0x04, 0x0f, 0x10, 0x7f, 0x80, 0x81, 0xff];
+            bytes.iter_mut().for_each(|byte| {
+                *byte = match number() % 3 {
+                    0 => number() as u8,
+                    1 => (number() % 128) as u8,
+                    _ => edges[number() as usize % edges.len()],
+                }
+            });
+            let bytes = &bytes[..number() as usize % 48];
+            let header = postcard::take_from_bytes::<Header>(bytes).ok();
+            assert_eq!(Header::read(bytes), header, "{bytes:02x?}");
+            let dense = postcard::take_from_bytes::<DenseRecord>(bytes).ok();
+            assert_eq!(DenseRecord::read(bytes), dense, "{bytes:02x?}");
+            let gru = postcard::take_from_bytes::<GruRecord>(bytes).ok();
+            assert_eq!(GruRecord::read(bytes), gru, "{bytes:02x?}");
+            let quantise = postcard::take_from_bytes::<QuantiseRecord>(bytes).ok();
+            assert_eq!(QuantiseRecord::read(bytes), quantise, "{bytes:02x?}");
+            let dense = postcard::take_from_bytes::<IntegerDenseRecord>(bytes).ok();
+            assert_eq!(IntegerDenseRecord::read(bytes), dense, "{bytes:02x?}");
+            let gru = postcard::take_from_bytes::<IntegerGruRecord>(bytes).ok();
+            assert_eq!(IntegerGruRecord::read(bytes), gru, "{bytes:02x?}");
+            match header {
+                Some(_) => accepted += 1,
+                None => refused += 1,
+            }
+        }
+        assert!(accepted > 1_000 && refused > 1_000, "{accepted} {refused}");
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use crate::error::ImageError;
 use crate::format::{
-    CRC_LEN, Header, MAX_LAYERS, Memory, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId, crc32,
-    padding_len,
+    CRC_LEN, Header, Memory, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId, crc32, padding_len,
 };
 use crate::head::Head;
 use crate::layer::{Activation, Layer};
@@ -18,10 +17,7 @@ pub struct Image<'a> {
     crc: u32,
     signature: Option<&'a [u8; SIGNATURE_LEN]>,
     header: Header,
-    head: Head<'a>,
-    memory: Memory,
-    /// The first `header.layers` are the policy's, the rest are empty.
-    layers: [Layer<'a>; MAX_LAYERS],
+    network: Network<'a>,
 }
 
 /// What a layer is and costs.
@@ -67,17 +63,13 @@ impl<'a> Image<'a> {
         let prefix = Prefix::read(bytes)?;
         let (body, crc) = check_crc(bytes)?;
         let parts = Parts::cut(body, prefix)?;
-        let (header, records) =
-            postcard::take_from_bytes::<Header>(parts.header).map_err(|_| ImageError::Header)?;
-        let network = Network::read(&header, records, &parts)?;
+        let (header, records) = Header::read(parts.header).ok_or(ImageError::Header)?;
         Ok(Image {
             bytes,
             crc,
             signature: parts.signature,
             header,
-            head: network.head,
-            memory: network.memory,
-            layers: network.layers,
+            network: Network::read(&header, records, &parts)?,
         })
     }
 
@@ -115,18 +107,18 @@ impl<'a> Image<'a> {
 
     /// Values the network gives: the logits of a categorical head, or the dimensions of a vector.
     pub fn output_len(&self) -> usize {
-        self.head.inputs()
+        self.network.head.inputs()
     }
 
     /// `f32` values of memory the caller lends to a step: the state and what it computes in.
     pub fn memory_len(&self) -> usize {
-        self.memory.len()
+        self.network.memory.len()
     }
 
     /// How many of those values, the first ones, must be kept from one step of an episode to the
     /// next: the units of all recurrent layers (two a value in an integer image), 0 where there is none.
     pub fn state_len(&self) -> usize {
-        self.memory.state
+        self.network.memory.state
     }
 
     /// Whether the image computes in whole numbers behind its first layer, not in `f32`.
@@ -134,12 +126,12 @@ impl<'a> Image<'a> {
     /// Its memory is then words of four bytes all the same, of which a lent `f32` is one; what they hold
     /// are no numbers to read.
     pub fn is_integer(&self) -> bool {
-        self.memory.integer
+        self.network.memory.integer
     }
 
     /// How the outputs become an action.
     pub fn head(&self) -> Head<'a> {
-        self.head
+        self.network.head
     }
 
     /// The layers, in order.
@@ -218,11 +210,12 @@ impl<'a> Image<'a> {
 
     /// How a step divides its memory.
     pub(crate) fn memory(&self) -> Memory {
-        self.memory
+        self.network.memory
     }
 
     pub(crate) fn network(&self) -> &[Layer<'a>] {
-        self.layers
+        self.network
+            .layers
             .get(..usize::from(self.header.layers))
             .unwrap_or_default()
     }

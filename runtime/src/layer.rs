@@ -58,19 +58,12 @@ impl Activation {
     pub fn apply(self, values: &mut [f32]) {
         match self {
             Activation::Identity => {}
-            Activation::Relu => each(values, relu),
+            Activation::Relu => values.iter_mut().for_each(|value| *value = relu(*value)),
             Activation::Tanh => compute::tanh(values),
             Activation::Sigmoid => compute::sigmoid(values),
-            Activation::Silu => each(values, silu),
+            Activation::Silu => compute::silu(values),
         }
     }
-}
-
-#[inline]
-pub(crate) fn each(values: &mut [f32], function: impl Fn(f32) -> f32) {
-    values
-        .iter_mut()
-        .for_each(|value| *value = function(*value));
 }
 
 /// Not `max(x, 0)`, which would turn NaN into a respectable zero.
@@ -183,16 +176,6 @@ pub fn gru(parameters: &[f32], input: &[f32], state: &[f32], next: &mut [f32]) {
     let (parameters, held, next) = units_of_4(parameters, input, state, state, next);
     let (parameters, held, next) = units_of_2(parameters, input, state, held, next);
     units_of_1(parameters, input, state, held, next);
-}
-
-/// Not inlined, as [`unit`] is not: only the activations that most networks have are unrolled.
-#[inline(never)]
-pub(crate) fn sigmoid(x: f32) -> f32 {
-    math::sigmoid(x)
-}
-
-fn silu(x: f32) -> f32 {
-    x * sigmoid(x)
 }
 
 /// What a unit's four sums and its state make its next state.

@@ -9,8 +9,10 @@ use crate::quantised::check::{Check, SHIFTS, exponents};
 use crate::quantised::{IntegerDense, IntegerGru, Quantise};
 
 /// What the layer table and the parameters say.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Network<'a> {
     pub(crate) head: Head<'a>,
+    /// The first `header.layers` are the policy's, the rest are empty.
     pub(crate) layers: [Layer<'a>; MAX_LAYERS],
     pub(crate) memory: Memory,
 }
@@ -46,6 +48,9 @@ impl<'a> Network<'a> {
                         parameters: parameters.take(layer, chain.dense(inputs, outputs)?)?,
                     })
                 }
+                LayerRecord::Gru(_) if !cfg!(feature = "gru") => {
+                    return Err(ImageError::LeftOut { feature: "gru" });
+                }
                 LayerRecord::Gru(record) => {
                     let (inputs, hidden) = (usize::from(record.inputs), usize::from(record.hidden));
                     Layer::Gru(Gru {
@@ -53,6 +58,13 @@ impl<'a> Network<'a> {
                         hidden,
                         parameters: parameters.take(layer, chain.gru(inputs, hidden)?)?,
                     })
+                }
+                LayerRecord::Quantise(_)
+                | LayerRecord::IntegerDense(_)
+                | LayerRecord::IntegerGru(_)
+                    if !cfg!(feature = "int8") =>
+                {
+                    return Err(ImageError::LeftOut { feature: "int8" });
                 }
                 LayerRecord::Quantise(record) => {
                     let own = chain.quantise(usize::from(record.inputs))?;
@@ -103,7 +115,15 @@ impl<'a> Network<'a> {
             };
         }
         let memory = chain.finish(head_size)?;
-        let own = parameters.take_head(head_len)?;
+        let own = match head_len {
+            0 => &[],
+            _ if cfg!(feature = "gaussian") => parameters.take_head(head_len)?,
+            _ => {
+                return Err(ImageError::LeftOut {
+                    feature: "gaussian",
+                });
+            }
+        };
         let head = Head::from_tag(header.head, head_size, own).ok_or(unknown_head)?;
         if !records.is_empty() {
             return Err(ImageError::HeaderTrailing {

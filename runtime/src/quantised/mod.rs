@@ -16,6 +16,7 @@ pub(crate) mod arithmetic;
 pub(crate) mod check;
 pub(crate) mod layers;
 pub(crate) mod panel;
+pub(crate) mod record;
 mod repr;
 mod step;
 

@@ -1,5 +1,7 @@
 //! Heads: from a network's outputs to an action.
 
+use core::hint::black_box;
+
 use rand_core::Rng;
 
 use crate::math;
@@ -131,10 +133,10 @@ fn allowed(logits: &[f32], mask: &[bool]) -> impl Iterator<Item = (usize, f32)> 
 /// The first largest of the candidates, which are actions and their logits.
 fn largest(candidates: impl Iterator<Item = (usize, f32)>) -> Option<(usize, f32)> {
     candidates.reduce(|best, next| {
-        // Masks, not a choice: as many instructions whichever is larger, and on a core without a
-        // floating-point unit no call to compare.
-        let above = (i64::from(key(best.1)) - i64::from(key(next.1))) >> 63;
-        let pick = |best: usize, next: usize| best ^ ((best ^ next) & above as usize);
+        // A mask, not a choice: as many instructions whichever is larger, and on a core without a
+        // floating-point unit no call to compare. A compiler that saw the mask would choose again.
+        let above = black_box((i64::from(key(best.1)) - i64::from(key(next.1))) >> 63) as usize;
+        let pick = |best: usize, next: usize| best ^ ((best ^ next) & above);
         let logit = pick(best.1.to_bits() as usize, next.1.to_bits() as usize);
         (pick(best.0, next.0), f32::from_bits(logit as u32))
     })

@@ -10,6 +10,7 @@ pub mod eval;
 pub mod export;
 pub mod job;
 pub mod net;
+pub mod quantise;
 pub mod report;
 pub mod rng;
 pub mod rollout;

@@ -64,6 +64,7 @@ fn text(name: &str, image: &Image<'_>) -> String {
         },
     );
     line("observation", format!("{} × f32", image.observation_len()));
+    line("precision", precision(image).to_owned());
     line(
         "head",
         match image.head() {
@@ -146,10 +147,16 @@ fn object(image: &Image<'_>) -> Value {
         "ram_bytes": bytes(image.memory_len()),
         "state_bytes": bytes(image.state_len()),
         "multiply_adds": image.multiply_adds(),
+        "precision": precision(image),
         "crc": format!("{:08x}", image.crc()),
         "signed": image.signature().is_some(),
         "layers": image.layers().map(layer).collect::<Vec<_>>(),
     })
+}
+
+/// What its numbers are.
+fn precision(image: &Image<'_>) -> &'static str {
+    if image.is_integer() { "i8" } else { "f32" }
 }
 
 /// Bytes of so many values.
@@ -161,13 +168,18 @@ fn kind(layer: &LayerInfo) -> &'static str {
     match layer.kind {
         LayerKind::Dense(_) => "dense",
         LayerKind::Gru => "gru",
+        LayerKind::Quantise => "quantise",
+        LayerKind::IntegerDense(_) => "integer dense",
+        LayerKind::IntegerGru => "integer gru",
     }
 }
 
 /// What the outputs go through; a recurrent layer has its own.
 fn activation(layer: &LayerInfo) -> Option<&'static str> {
     match layer.kind {
-        LayerKind::Dense(activation) => Some(activation_word(activation)),
-        LayerKind::Gru => None,
+        LayerKind::Dense(activation) | LayerKind::IntegerDense(activation) => {
+            Some(activation_word(activation))
+        }
+        LayerKind::Gru | LayerKind::IntegerGru | LayerKind::Quantise => None,
     }
 }

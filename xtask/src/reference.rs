@@ -400,11 +400,4 @@ mod tests {
             assert!(vectors || actions.len() > 1, "{agent}");
         }
     }
-
-    #[test]
-    fn dump() {
-        if let Ok(folder) = std::env::var("DUMP") {
-            write(Path::new(&folder)).unwrap();
-        }
-    }
 }

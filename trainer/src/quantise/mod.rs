@@ -225,15 +225,13 @@ fn hidden(
     let most: Vec<f64> = (ranges.iter())
         .map(|[low, high]| f64::from(low.abs().max(high.abs())))
         .collect();
-    let largest = most
-        .iter()
-        .copied()
-        .fold(f64::MIN_POSITIVE.sqrt(), f64::max);
-    // An output that was hardly ever anything has no finer unit than a thousandth of the others'.
-    let own = |most: &f64| most.max(largest / 1_000.0) / 255.0;
+    let rows = dense_rows(dense, units);
+    // An output that was hardly ever anything has no finer unit than an eighth of what one lane of its
+    // largest input changes.
+    let own = |(most, row): (&f64, &Row)| (most / 255.0).max(16.0 * row.least_unit());
     let (exponent, arguments, given) = match activation {
         Activation::Identity | Activation::Relu => {
-            let units: Vec<f64> = most.iter().map(own).collect();
+            let units: Vec<f64> = most.iter().zip(&rows).map(own).collect();
             let given = units.iter().map(|&unit| Unit { unit, zero: 0.0 });
             (0, units.clone(), given.collect())
         }
@@ -248,6 +246,10 @@ fn hidden(
             vec![BOUNDED; most.len()],
         ),
         Activation::Silu => {
+            let largest = most
+                .iter()
+                .copied()
+                .fold(f64::MIN_POSITIVE.sqrt(), f64::max);
             let exponent = (largest / 255.0).log2().ceil() + 23.0;
             let exponent = exponent.clamp(8.0, 27.0);
             let unit = (exponent - 23.0).exp2();
@@ -255,7 +257,7 @@ fn hidden(
             (exponent as u8, vec![SIGMOID_ARGUMENT; most.len()], given)
         }
     };
-    let rows = scale(&dense_rows(dense, units), &arguments)?;
+    let rows = scale(&rows, &arguments)?;
     let layer = IntegerLayer::Dense {
         inputs: dense.inputs,
         outputs: dense.outputs,

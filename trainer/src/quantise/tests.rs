@@ -31,16 +31,16 @@ fn gru(state: &mut u32, inputs: usize, hidden: usize) -> GruWeights {
     }
 }
 
-/// Observations far from 0, near it, constant, and of two values.
+/// Observations away from 0, about it, constant, and of two values.
 fn seen(state: &mut u32) -> Vec<Seen> {
     (0..400)
         .map(|t| {
             let noise = numbers(state, 3, 1.0);
             Seen {
                 observation: vec![
-                    20.0 + noise[0],
+                    4.0 + noise[0],
                     3.0 * noise[1],
-                    7.0,
+                    2.0,
                     f32::from(noise[2] > 0.0),
                 ],
                 start: t % 20 == 0,

@@ -26,29 +26,36 @@ fn embed() -> Result<(), String> {
 
     // The image is copied unread: it is the device's own check that must refuse a bad one.
     write(&out.join("agent.image"), &read(&image)?)?;
-    let sequence =
-        sequence(&read(&golden)?).map_err(|what| format!("{}: {what}", golden.display()))?;
-    write(&out.join("sequence.rs"), sequence.as_bytes())
+    let golden_bytes = read(&golden)?;
+    let [sequence, expected] =
+        expressions(&golden_bytes).map_err(|what| format!("{}: {what}", golden.display()))?;
+    write(&out.join("sequence.rs"), sequence.as_bytes())?;
+    write(&out.join("expected.rs"), expected.as_bytes())
 }
 
-/// The Rust expression of the golden sequence, observations bit by bit: a decimal literal might round.
-fn sequence(golden: &[u8]) -> Result<String, String> {
+/// The Rust expressions of the golden sequence and of what it says is done, bit by bit: a decimal literal might round.
+fn expressions(golden: &[u8]) -> Result<[String; 2], String> {
     let golden: serde_json::Value =
         serde_json::from_slice(golden).map_err(|error| error.to_string())?;
     let steps = golden["steps"]
         .as_array()
         .ok_or("`steps` is missing or not a list")?;
     let (mut observations, mut starts, mut masks) = (String::new(), String::new(), String::new());
+    let (mut actions, mut values) = (String::new(), String::new());
     for (t, step) in steps.iter().enumerate() {
-        let observation = step["observation"]
-            .as_array()
-            .ok_or(format!("step {t}: `observation` is not a list"))?;
-        for value in observation {
-            let bits = value.as_u64().and_then(|bits| u32::try_from(bits).ok());
-            let bits = bits.ok_or(format!(
-                "step {t}: observation {value}: expected the bits of an f32 as a number"
-            ))?;
+        for bits in bits(step, "observation").map_err(|what| format!("step {t}: {what}"))? {
             observations += &format!("f32::from_bits({bits:#010x}),\n");
+        }
+        // An action is a number beside its logits, or a vector.
+        let outputs = match step["action"].as_u64() {
+            Some(action) => {
+                actions += &format!("{action}, ");
+                "logits"
+            }
+            None => "action",
+        };
+        for bits in bits(step, outputs).map_err(|what| format!("step {t}: {what}"))? {
+            values += &format!("{bits:#010x}, ");
         }
         // Of one-shot games, neither is written: every step is an episode, and nothing is forbidden.
         starts += &flag(&step["start"]).map_err(|what| format!("step {t}: `start` {what}"))?;
@@ -56,9 +63,26 @@ fn sequence(golden: &[u8]) -> Result<String, String> {
             masks += &flag(allowed).map_err(|what| format!("step {t}: `mask` {what}"))?;
         }
     }
-    Ok(format!(
-        "Sequence {{\nobservations: &[\n{observations}],\nstarts: &[{starts}],\nmasks: &[{masks}],\n}}"
-    ))
+    Ok([
+        format!(
+            "Sequence {{\nobservations: &[\n{observations}],\nstarts: &[{starts}],\nmasks: &[{masks}],\n}}"
+        ),
+        format!("Expected {{\nactions: &[{actions}],\nvalues: &[{values}],\n}}"),
+    ])
+}
+
+/// The list `name` of a step: the bits of `f32`s.
+fn bits(step: &serde_json::Value, name: &str) -> Result<Vec<u32>, String> {
+    let list = step[name]
+        .as_array()
+        .ok_or(format!("`{name}` is not a list"))?;
+    let bits = |value: &serde_json::Value| {
+        let bits = value.as_u64().and_then(|bits| u32::try_from(bits).ok());
+        bits.ok_or(format!(
+            "`{name}`: {value}: expected the bits of an f32 as a number"
+        ))
+    };
+    list.iter().map(bits).collect()
 }
 
 /// The Rust expression of a truth value and a comma; nothing where there is none.

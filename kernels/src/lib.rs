@@ -12,8 +12,8 @@
 //! with any of them, and has a twin in `consort_runtime` that it equals bit for bit (NaN for NaN:
 //! which one is not specified); the firmware examples compare the two in the emulator.
 //!
-//! The only `unsafe` there is are the `asm!` blocks. Each says which memory it reads and writes and
-//! why that is what the slices hold.
+//! The only `unsafe` there is are the `asm!` blocks, and the array that one of them fills. Each says
+//! which memory it reads and writes and why that is what the slices hold.
 #![no_std]
 #![allow(
     unsafe_code,

@@ -99,7 +99,15 @@ pub fn greedy(logits: &[f32]) -> usize {
 ///
 /// Both `[A]`; `logits` finite.
 pub fn greedy_masked(logits: &[f32], mask: &[bool]) -> Option<usize> {
-    largest(allowed(logits, mask)).map(|(action, _)| action)
+    // A forbidden action counts as one below all logits, so that the work does not depend on the mask.
+    let mut best = (None, f32::NEG_INFINITY);
+    for ((action, logit), &allowed) in all(logits).zip(mask) {
+        let logit = if allowed { logit } else { f32::NEG_INFINITY };
+        if logit > best.1 {
+            best = (Some(action), logit);
+        }
+    }
+    best.0
 }
 
 /// Draws an action with probabilities softmax(`logits`). `logits`: `[A]`, finite, A ≥ 1.

@@ -426,6 +426,12 @@ fn eval_and_inspect_say_what_a_team_is_and_earns() {
     // 2 observations, 32 hidden units, 3 actions; two layers' outputs in memory.
     assert_eq!(image["multiply_adds"], 2 * 32 + 32 * 3);
     assert_eq!(image["ram_bytes"], (32 + 3) * 4);
+    let costs = image["costs"].as_array().unwrap();
+    assert!(costs.iter().any(|cost| cost["core"] == "Cortex-M4F"));
+    for cost in costs {
+        // A multiply-add is one instruction at least.
+        assert!(cost["instructions"].as_u64().unwrap() > 160, "{cost}");
+    }
 }
 
 #[test]

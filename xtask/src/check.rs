@@ -4,18 +4,21 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::board::{BOARDS, firmware};
-use crate::process::{cargo, run};
+use crate::board::{BOARDS, REAL_BOARDS, firmware, real};
+use crate::elf::Firmware;
+use crate::process::{cargo, executables, run, stdout};
 use crate::report::Report;
 use crate::root;
 use crate::toolchain::Toolchain;
 
-/// Where consort-runtime must build: Cortex-M0+, M4F, M33 and a RISC-V without floating point.
-const TARGETS: [&str; 4] = [
+/// Where consort-runtime must build: Cortex-M0, M3, M4F, M33 and RISC-V without floating point, with and without atomics.
+const TARGETS: [&str; 6] = [
     "thumbv6m-none-eabi",
+    "thumbv7m-none-eabi",
     "thumbv7em-none-eabihf",
     "thumbv8m.main-none-eabihf",
     "riscv32imac-unknown-none-elf",
+    "riscv32imc-unknown-none-elf",
 ];
 
 /// Prepares the compiler for every target the project builds for.
@@ -29,7 +32,11 @@ pub(crate) fn toolchain(report: &mut Report, build_std: bool) -> Result<Toolchai
 ///
 /// The release profile, so that what cargo builds on the way is what the tests use too.
 pub(crate) fn lint(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
-    for (workspace, folder) in [("workspace", root().to_owned()), ("firmware", firmware())] {
+    for (workspace, folder) in [
+        ("workspace", root().to_owned()),
+        ("firmware", firmware()),
+        ("real boards", real()),
+    ] {
         report.step(format!("fmt {workspace}"), || {
             ensure_component("rustfmt", "fmt")?;
             // Not `--all`: that follows the firmware's path dependencies into this workspace.
@@ -47,13 +54,23 @@ pub(crate) fn lint(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
     report.step("clippy firmware app", || {
         clippy(
             &mut cargo(&firmware(), "clippy"),
-            &["--package", "consort-replay", "--all-targets"],
+            &[
+                "--package",
+                "consort-replay",
+                "--package",
+                "consort-probes",
+                "--all-targets",
+            ],
         )
     })?;
-    for board in BOARDS {
-        report.step(format!("clippy {}", board.name), || match toolchain {
+    let boards = (BOARDS.iter()).map(|board| (board.name, board.folder(), board.target));
+    // Firmware for the Cortex-M4F alone.
+    let others =
+        ["kernels", "smallest"].map(|name| (name, firmware().join(name), "thumbv7em-none-eabihf"));
+    for (name, folder, target) in boards.chain(others) {
+        report.step(format!("clippy {name}"), || match toolchain {
             Toolchain::Targets => clippy(
-                &mut toolchain.cargo(&board.folder(), "clippy", board.target),
+                &mut toolchain.cargo(&folder, "clippy", target),
                 &["--all-targets"],
             ),
             // clippy is bound to rustup's compiler, which has no `core` for the board here.
@@ -65,7 +82,7 @@ pub(crate) fn lint(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
         (
             "doc firmware app",
             firmware(),
-            &["--package", "consort-replay"][..],
+            &["--package", "consort-replay", "--package", "consort-probes"][..],
         ),
     ] {
         report.step(name, || {
@@ -91,23 +108,55 @@ pub(crate) fn host_tests(report: &mut Report) -> Result<()> {
         run(cargo(root(), "test").args(["--package", "consort-runtime"]))?;
         Ok("passed")
     })?;
+    report.step("test runtime, least features", || {
+        let mut test = cargo(root(), "test");
+        run(test.args(["--package", "consort-runtime"]).args([
+            "--no-default-features",
+            "--test",
+            "left_out",
+        ]))?;
+        Ok("passed")
+    })?;
     report.step("test firmware app", || {
-        run(cargo(&firmware(), "test").args(["--package", "consort-replay"]))?;
+        let packages = ["--package", "consort-replay", "--package", "consort-probes"];
+        run(cargo(&firmware(), "test").args(packages))?;
         Ok("passed")
     })?;
     Ok(())
 }
 
-/// Builds consort-runtime for every target.
+/// Builds consort-runtime for every target: in the firmware's workspace, so that `core`, where it is built from source, is
+/// built once a target.
 pub(crate) fn cross(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
     for target in TARGETS {
         report.step(format!("cross {target}"), || {
-            run(toolchain.cargo(root(), "build", target).args([
+            run(toolchain.cargo(&firmware(), "build", target).args([
                 "--release",
                 "--package",
                 "consort-runtime",
             ]))?;
             Ok("built")
+        })?;
+    }
+    Ok(())
+}
+
+/// Builds the firmware of every real board.
+pub(crate) fn boards(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
+    for board in &REAL_BOARDS {
+        report.step(format!("board {}", board.name), || {
+            let folder = real().join(board.name);
+            let mut build = toolchain.cargo(&folder, "build", board.target);
+            let messages = build.args(["--release", "--message-format", "json-render-diagnostics"]);
+            let binaries = executables(&stdout(messages)?)?;
+            let name = format!("consort-{}", board.name);
+            let binary = binaries.get(&name).context("no binary was built")?;
+            let firmware = Firmware::read(binary)?;
+            Ok(format!(
+                "{} B of code, {} B of constants",
+                firmware.text(),
+                firmware.rodata()
+            ))
         })?;
     }
     Ok(())

@@ -9,7 +9,8 @@ use object::{File, Object, ObjectSection, ObjectSymbol};
 /// What matters of one ELF file.
 pub(crate) struct Firmware {
     sections: BTreeMap<String, u64>,
-    symbols: Vec<String>,
+    /// Names and addresses.
+    symbols: Vec<(String, u64)>,
 }
 
 impl Firmware {
@@ -23,7 +24,9 @@ impl Firmware {
         let sections = file
             .sections()
             .map(|section| Ok((section.name()?.to_owned(), section.size())));
-        let symbols = file.symbols().map(|symbol| Ok(symbol.name()?.to_owned()));
+        let symbols = file
+            .symbols()
+            .map(|symbol| Ok((symbol.name()?.to_owned(), symbol.address())));
         Ok(Firmware {
             sections: sections.collect::<Result<_, object::Error>>()?,
             symbols: symbols.collect::<Result<_, object::Error>>()?,
@@ -45,8 +48,14 @@ impl Firmware {
         // Both of rustc's manglings write a path's element as its length and its name.
         self.symbols
             .iter()
-            .map(String::as_str)
-            .filter(|symbol| symbol.contains("4core9panicking"))
+            .map(|(name, _)| name.as_str())
+            .filter(|name| name.contains("4core9panicking"))
+    }
+
+    /// Where the first function lies whose symbol is as `wanted`; without the bit that says Thumb.
+    pub(crate) fn address(&self, wanted: impl Fn(&str) -> bool) -> Option<u64> {
+        let found = self.symbols.iter().find(|(name, _)| wanted(name));
+        found.map(|(_, address)| address & !1)
     }
 
     /// A section the linker left out has no bytes.
@@ -113,7 +122,7 @@ mod tests {
         ];
         let firmware = Firmware {
             sections: BTreeMap::new(),
-            symbols: symbols.map(String::from).to_vec(),
+            symbols: symbols.map(|name| (name.to_owned(), 0)).to_vec(),
         };
         assert_eq!(firmware.panics().collect::<Vec<_>>(), symbols[..2]);
     }

@@ -5,16 +5,22 @@
 
 mod bench;
 mod board;
+mod branch;
+mod calls;
 mod check;
 mod elf;
+mod kernels;
 mod packages;
 mod process;
+mod promise;
 mod protocol;
+mod publish;
 mod qemu;
 mod reference;
 mod report;
 mod team;
 mod toolchain;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +29,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use report::Report;
+use toolchain::Toolchain;
 
 #[derive(Parser)]
 #[command(
@@ -40,17 +47,37 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Everything: lint, host tests, cross builds, emulated runs
+    /// Everything: lint, host tests, cross builds, real boards, packages, emulated runs
     Test,
     /// Formatting, clippy and rustdoc, in both workspaces
     Lint,
     /// Build consort-runtime for every supported microcontroller target
     Cross,
+    /// Build the firmware of every real board
+    Boards,
+    /// Package the libraries as `cargo publish` would, without uploading them
+    PublishCheck {
+        /// Compile the trainer from its package too, and candle with it
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Compare a library's public interface with an earlier one (installs cargo-semver-checks)
+    Semver {
+        /// Commit or tag to compare with; by default the last tag
+        #[arg(long)]
+        baseline: Option<String>,
+        /// Which library
+        #[arg(long, default_value = "consort-runtime")]
+        package: String,
+    },
     /// Run every agent of every team in its own emulator and compare each bit with the host
     Qemu {
         /// Folder of the teams
         #[arg(long, default_value_os_t = models())]
         models: PathBuf,
+        /// Only this board (may be given several times)
+        #[arg(long, value_parser = board::names())]
+        board: Vec<String>,
     },
     /// Run a study: `study one-shot [--json] …`, `study sequential [--json] …`
     Study {
@@ -100,7 +127,9 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             check::lint(report, &toolchain)?;
             check::host_tests(report)?;
             check::cross(report, &toolchain)?;
-            qemu::run_teams(report, &toolchain, &models())?;
+            check::boards(report, &toolchain)?;
+            publish::check(report, false)?;
+            emulated(report, &toolchain, &models(), &[])?;
         }
         Task::Lint => {
             let toolchain = prepare(report)?;
@@ -110,9 +139,17 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             let toolchain = prepare(report)?;
             check::cross(report, &toolchain)?;
         }
-        Task::Qemu { models } => {
+        Task::Boards => {
             let toolchain = prepare(report)?;
-            qemu::run_teams(report, &toolchain, models)?;
+            check::boards(report, &toolchain)?;
+        }
+        Task::PublishCheck { verify } => publish::check(report, *verify)?,
+        Task::Semver { baseline, package } => {
+            publish::semver(report, package, baseline.as_deref())?;
+        }
+        Task::Qemu { models, board } => {
+            let toolchain = prepare(report)?;
+            emulated(report, &toolchain, models, board)?;
         }
         Task::Study { name, args } => {
             let mut study = process::cargo(root(), "run");
@@ -131,6 +168,24 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// Everything that runs in an emulator, on the boards of these names or on all.
+fn emulated(
+    report: &mut Report,
+    toolchain: &Toolchain,
+    models: &Path,
+    names: &[String],
+) -> Result<()> {
+    let mut boards = board::named(names);
+    qemu::run_teams(report, toolchain, models, &boards)?;
+    // Without a floating-point unit the work varies: nothing to assert, and the bench says by how much.
+    boards.retain(|board| board.has_float_unit());
+    work::check(report, toolchain, &boards)?;
+    match boards.is_empty() {
+        true => Ok(()),
+        false => kernels::check(report, toolchain),
+    }
 }
 
 /// The workspace's folder.

@@ -1,7 +1,8 @@
 //! Running other programs.
 
+use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -98,6 +99,21 @@ pub(crate) fn line(command: &Command) -> String {
         .join(" ")
 }
 
+/// The executables among cargo's JSON messages, by target.
+pub(crate) fn executables(messages: &str) -> Result<BTreeMap<String, PathBuf>> {
+    let mut found = BTreeMap::new();
+    for line in messages.lines() {
+        let message: serde_json::Value = serde_json::from_str(line).context("cargo's message")?;
+        if let (Some(name), Some(path)) = (
+            message["target"]["name"].as_str(),
+            message["executable"].as_str(),
+        ) {
+            found.insert(name.to_owned(), PathBuf::from(path));
+        }
+    }
+    Ok(found)
+}
+
 fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
     if !status.success() {
         bail!("`{}` ended with {status}", line(command));
@@ -135,6 +151,19 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn executables_are_found_among_cargos_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"consort_replay"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"replay"},"executable":"/somewhere/release/replay"}
+{"reason":"build-finished","success":true}"#;
+        let expected = BTreeMap::from([(
+            "replay".to_owned(),
+            PathBuf::from("/somewhere/release/replay"),
+        )]);
+        assert_eq!(executables(messages).unwrap(), expected);
+        assert!(executables("not JSON").is_err());
+    }
 
     #[test]
     fn output_larger_than_a_pipe_does_not_block() {

@@ -17,6 +17,17 @@ pub(crate) struct Replay {
     pub(crate) outcomes: Vec<Outcome>,
     /// Ticks of each step.
     pub(crate) ticks: Vec<u32>,
+    /// The most bytes of stack in use.
+    pub(crate) stack: Depths,
+}
+
+/// The most bytes of stack in use.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Depths {
+    /// While the image was checked.
+    pub(crate) check: u32,
+    /// During any step.
+    pub(crate) step: u32,
 }
 
 impl Replay {
@@ -75,17 +86,19 @@ pub(crate) fn parse(text: &str) -> Result<Replay> {
         ticks_per_instruction,
         outcomes: Vec::new(),
         ticks: Vec::new(),
+        stack: Depths::default(),
     };
     loop {
         let line = next("done")?;
-        if line.text.starts_with("done ") {
-            let steps = replay.ticks.len();
-            line.read("done", |words| {
-                ensure!(
-                    words == [steps.to_string()],
-                    "expected {steps}, the number of `step` lines"
-                );
-                Ok(())
+        if line.text.starts_with("stack ") {
+            replay.stack = line.read("stack", |words| {
+                let [check, step] = words else {
+                    bail!("expected 2 words")
+                };
+                Ok(Depths {
+                    check: check.parse()?,
+                    step: step.parse()?,
+                })
             })?;
             break;
         }
@@ -94,6 +107,14 @@ pub(crate) fn parse(text: &str) -> Result<Replay> {
         replay.outcomes.push(outcome);
         replay.ticks.push(ticks);
     }
+    let steps = replay.ticks.len();
+    next("done")?.read("done", |words| {
+        ensure!(
+            words == [steps.to_string()],
+            "expected {steps}, the number of `step` lines"
+        );
+        Ok(())
+    })?;
     match lines.next() {
         None => Ok(replay),
         Some(line) => bail!(
@@ -162,7 +183,8 @@ mod tests {
     use super::*;
 
     const WHOLE: &str = "consort-replay 1\nimage 00ff 1 1 2\ncalibration 1000 1600\n\
-                         step 0 1 160 3f800000 c0000000\nstep 1 0 320 00000000 80000000\ndone 2\n";
+                         step 0 1 160 3f800000 c0000000\nstep 1 0 320 00000000 80000000\nstack 700 90\n\
+                         done 2\n";
 
     #[test]
     fn a_whole_replay_is_read() {
@@ -182,6 +204,8 @@ mod tests {
         assert_eq!(second.values, [0, 0x8000_0000]);
         // 1.6 ticks an instruction.
         assert_eq!(replay.instructions(), Some((100, 200)));
+        let Depths { check, step } = replay.stack;
+        assert_eq!((check, step), (700, 90));
     }
 
     #[test]
@@ -213,18 +237,22 @@ mod tests {
         );
         assert_eq!(
             message("done 2", "done 3"),
-            "line 6: `done 3`: expected 2, the number of `step` lines"
+            "line 7: `done 3`: expected 2, the number of `step` lines"
         );
         assert_eq!(
             message(" c0000000", ""),
             "line 4: `step 0 1 160 3f800000`: expected 2 outputs"
         );
         assert_eq!(
-            message("done 2\n", "done 2\nstep"),
-            "line 7: `step` after the `done` line"
+            message("stack 700 90\n", ""),
+            "line 6: `done 2`: expected a `step` line"
         );
         assert_eq!(
-            message("step 1 0 320 00000000 80000000\ndone 2\n", ""),
+            message("done 2\n", "done 2\nstep"),
+            "line 8: `step` after the `done` line"
+        );
+        assert_eq!(
+            message("step 1 0 320 00000000 80000000\nstack 700 90\ndone 2\n", ""),
             "the replay was cut short: it ended before its `done` line"
         );
     }

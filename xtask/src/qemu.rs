@@ -7,30 +7,30 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use crate::board::{BOARDS, Board, firmware};
+use crate::board::{BOARDS, Board};
 use crate::elf::Firmware;
 use crate::packages::Need;
 use crate::process::{self, Finished};
-use crate::protocol::{self, Replay};
-use crate::reference;
+use crate::promise::{self, STACK};
+use crate::protocol::{self, Depths, Replay};
+use crate::reference::{self, Observations};
 use crate::report::Report;
 use crate::team::{self, Agent, compare};
 use crate::toolchain::Toolchain;
 
-const QEMU: &str = "qemu-system-arm";
 const QEMU_PACKAGES: Need = Need {
-    what: QEMU,
-    apt: &["qemu-system-arm"],
-    dnf: &["qemu-system-arm"],
-    pacman: &["qemu-system-arm"],
+    what: "QEMU for Arm and RISC-V",
+    apt: &["qemu-system-arm", "qemu-system-misc"],
+    dnf: &["qemu-system-arm", "qemu-system-riscv"],
+    pacman: &["qemu-system-arm", "qemu-system-riscv"],
     brew: &["qemu"],
 };
 
 /// The device's text on our stdout: without a chardev, some versions of QEMU choose stderr.
-const SEMIHOSTING: [&str; 7] = [
+pub(crate) const SEMIHOSTING: [&str; 7] = [
     "-display",
     "none",
     "-chardev",
@@ -46,17 +46,17 @@ const QEMU_LIMIT: Duration = Duration::from_secs(120);
 /// What one agent costs on one board.
 #[derive(Serialize)]
 pub(crate) struct Figures {
-    board: &'static str,
-    agent: String,
+    pub(crate) board: &'static str,
+    pub(crate) agent: String,
     steps: usize,
     /// From observation to action: the fewest and the most of any step.
     instructions_min: u64,
-    instructions_max: u64,
+    pub(crate) instructions_max: u64,
     multiply_adds: u64,
-    /// A Cortex-M4F's cycles by the model of `firmware-examples/README.md`: a multiply-add is a VMLA, 3 cycles, and its
-    /// weight one more load; every other instruction is 1. No wait states, no refilled pipeline.
-    cycles_modelled: u64,
     image_bytes: usize,
+    /// The most bytes of stack that checking the image, and any step, had in use.
+    check_stack_bytes: u32,
+    step_stack_bytes: u32,
     /// Code and constants of parser and policy alone.
     runtime_text_bytes: u64,
     runtime_rodata_bytes: u64,
@@ -71,7 +71,8 @@ impl fmt::Display for Figures {
             instructions_min,
             instructions_max,
             multiply_adds,
-            cycles_modelled,
+            step_stack_bytes,
+            check_stack_bytes,
             ..
         } = self;
         write!(f, "{steps} steps, same bits; ")?;
@@ -80,25 +81,21 @@ impl fmt::Display for Figures {
         }
         write!(
             f,
-            "{instructions_max} instructions for {multiply_adds} multiply-adds \
-             (model: {cycles_modelled} cycles); text: app {} B, parser and policy alone {} B and {} B of constants",
-            self.app_text_bytes, self.runtime_text_bytes, self.runtime_rodata_bytes
+            "{instructions_max} instructions for {multiply_adds} multiply-adds"
+        )?;
+        write!(
+            f,
+            "; stack: step {step_stack_bytes} B, check {check_stack_bytes} B"
         )
     }
 }
 
-/// What a board is asked once, with any agent.
-type Check = fn(&Board, &Toolchain, &Agent) -> Result<&'static str>;
-const CHECKS: [(&str, Check); 2] = [
-    ("refuses a flipped bit", Board::check_refusal),
-    ("way to panic", Board::check_no_panic),
-];
-
-/// Runs every agent of every team in the folder `models`, and every reference policy, on every board.
+/// Runs every agent of every team in the folder `models`, and every reference policy, on every one of `boards`.
 pub(crate) fn run_teams(
     report: &mut Report,
     toolchain: &Toolchain,
     models: &Path,
+    boards: &[&Board],
 ) -> Result<Vec<Figures>> {
     let mut agents = Vec::new();
     report.step("models", || {
@@ -107,47 +104,80 @@ pub(crate) fn run_teams(
     })?;
     let references = tempfile::tempdir()?;
     report.step("reference policies", || {
-        reference::write(references.path())?;
+        reference::write(references.path(), Observations::Moderate)?;
         let made = team::all(references.path())?;
         let count = made.len();
         agents.extend(made);
         Ok(format!("{count} agents"))
     })?;
-    report.step(QEMU, || {
-        if !process::exists(QEMU) {
-            QEMU_PACKAGES.install()?;
-        }
-        let version = process::stdout(Command::new(QEMU).arg("--version"))?;
-        Ok(version.lines().next().unwrap_or_default().to_owned())
+    report.step("the host", || {
+        agents.iter().try_for_each(same_on_the_host)?;
+        Ok("as the golden sequences")
     })?;
+    report.step("QEMU", install)?;
     let mut figures = Vec::new();
-    for board in &BOARDS {
+    for &board in boards {
+        let mut size = Size::default();
+        report.step(format!("{} as linked", board.name), || {
+            size = board.check_linked(toolchain, &agents[0])?;
+            Ok(format!(
+                "no way to panic, no recursion; parser and policy {} B of code, {} B of constants",
+                size.text, size.rodata
+            ))
+        })?;
         for agent in &agents {
             let name = format!("{} {agent}", board.name);
-            figures.push(report.step(name, || board.check(toolchain, agent))?);
+            figures.push(report.step(name, || board.check(toolchain, agent, size))?);
         }
-        for (what, check) in CHECKS {
-            report.step(format!("{} {what}", board.name), || {
-                check(board, toolchain, &agents[0])
-            })?;
-        }
+        report.step(format!("{} refuses a flipped bit", board.name), || {
+            board.check_refusal(toolchain, &agents[0])
+        })?;
     }
     Ok(figures)
 }
 
+/// Installs what is missing of the emulators; their version.
+pub(crate) fn install() -> Result<String> {
+    if !BOARDS.iter().all(|board| process::exists(board.emulator())) {
+        QEMU_PACKAGES.install()?;
+    }
+    let version = process::stdout(Command::new(BOARDS[0].emulator()).arg("--version"))?;
+    Ok(version.lines().next().unwrap_or_default().to_owned())
+}
+
+/// What the host does now is what the golden sequence says.
+fn same_on_the_host(agent: &Agent) -> Result<()> {
+    compare(
+        "the golden sequence",
+        &agent.golden(),
+        "the host",
+        &agent.host()?,
+    )
+    .with_context(|| {
+        format!(
+            "{agent}: the golden sequence was made by `{}`",
+            agent.command()
+        )
+    })
+}
+
+/// Bytes of parser and policy alone.
+#[derive(Default, Clone, Copy)]
+struct Size {
+    text: u64,
+    rodata: u64,
+}
+
 impl Board {
-    /// The board's package.
-    pub(crate) fn folder(&self) -> PathBuf {
-        firmware().join("boards").join(self.name)
+    /// The device does what the golden sequence says, and so what the host does.
+    fn check(&self, toolchain: &Toolchain, agent: &Agent, size: Size) -> Result<Figures> {
+        let (replay, app) = self.replay(toolchain, agent)?;
+        self.figures(agent, &replay, size, &app)
     }
 
-    /// The device does what the golden sequence says and what the host does now.
-    fn check(&self, toolchain: &Toolchain, agent: &Agent) -> Result<Figures> {
-        let (host, golden) = (agent.host()?, agent.golden());
-        let made_by = || format!("the golden sequence was made by `{}`", agent.command());
-        compare("the golden sequence", &golden, "the host", &host).with_context(made_by)?;
-
-        let binaries = self.build(toolchain, &agent.folder, agent.index)?;
+    /// What the device did, which is what the golden sequence says; and the app that it ran.
+    pub(crate) fn replay(&self, toolchain: &Toolchain, agent: &Agent) -> Result<(Replay, PathBuf)> {
+        let mut binaries = self.build(toolchain, &agent.folder, agent.index, &["replay"])?;
         let finished = self.emulate(&binaries["replay"])?;
         let ended = || {
             format!(
@@ -157,24 +187,7 @@ impl Board {
         };
         let replay = protocol::parse(&finished.stdout).with_context(ended)?;
         ensure!(finished.status.success(), ended());
-        compare("the host", &host, self.name, &replay.outcomes)?;
-        compare("the golden sequence", &golden, self.name, &replay.outcomes)
-            .with_context(made_by)?;
-        self.figures(agent, &replay, &binaries)
-    }
-
-    fn figures(
-        &self,
-        agent: &Agent,
-        replay: &Replay,
-        binaries: &BTreeMap<String, PathBuf>,
-    ) -> Result<Figures> {
-        let image = agent.view()?;
-        let identity = (image.team().to_string(), image.agent());
-        ensure!(
-            (&replay.team, replay.agent) == (&identity.0, identity.1),
-            "the device ran another agent's image"
-        );
+        compare("the host", &agent.golden(), self.name, &replay.outcomes)?;
         let drift = replay.ticks_per_instruction / self.ticks_per_instruction - 1.0;
         ensure!(
             drift.abs() < 1e-4,
@@ -182,11 +195,26 @@ impl Board {
             replay.ticks_per_instruction,
             self.ticks_per_instruction
         );
+        let app = binaries.remove("replay").unwrap_or_default();
+        Ok((replay, app))
+    }
+
+    fn figures(&self, agent: &Agent, replay: &Replay, size: Size, app: &Path) -> Result<Figures> {
+        let image = agent.view()?;
+        let identity = (image.team().to_string(), image.agent());
+        ensure!(
+            (&replay.team, replay.agent) == (&identity.0, identity.1),
+            "the device ran another agent's image"
+        );
+        let Depths { check, step } = replay.stack;
+        ensure!(
+            check <= STACK.check && step <= STACK.step,
+            "{check} bytes of stack to check the image and {step} to step, promised {} and {}",
+            STACK.check,
+            STACK.step
+        );
         let (instructions_min, instructions_max) =
             replay.instructions().context("the sequence has no step")?;
-        let [app, policy, empty] =
-            ["replay", "policy", "empty"].map(|name| Firmware::read(&binaries[name]));
-        let (policy, empty) = (policy?, empty?);
         Ok(Figures {
             board: self.name,
             agent: agent.to_string(),
@@ -194,23 +222,29 @@ impl Board {
             instructions_min,
             instructions_max,
             multiply_adds: image.multiply_adds(),
-            cycles_modelled: instructions_max + 3 * image.multiply_adds(),
             image_bytes: image.as_bytes().len(),
-            runtime_text_bytes: policy.text() - empty.text(),
-            runtime_rodata_bytes: policy.rodata() - empty.rodata(),
-            app_text_bytes: app?.text(),
+            check_stack_bytes: check,
+            step_stack_bytes: step,
+            runtime_text_bytes: size.text,
+            runtime_rodata_bytes: size.rodata,
+            app_text_bytes: Firmware::read(app)?.text(),
         })
     }
 
-    /// Parser and policy, with everything they can do, have no way to panic: the linker found no call of it.
-    fn check_no_panic(&self, toolchain: &Toolchain, agent: &Agent) -> Result<&'static str> {
-        let binaries = self.build(toolchain, &agent.folder, agent.index)?;
+    /// Parser and policy, with everything they can do, have no way to panic and call nothing that is at work already. The
+    /// binaries that show it do not depend on the agent's image, so one is enough.
+    fn check_linked(&self, toolchain: &Toolchain, agent: &Agent) -> Result<Size> {
+        let names = ["policy", "all", "empty"];
+        let binaries = self.build(toolchain, &agent.folder, agent.index, &names)?;
         for name in ["policy", "all"] {
-            if let Some(symbol) = Firmware::read(&binaries[name])?.panics().next() {
-                bail!("`{symbol}` is linked into `{name}`");
-            }
+            promise::check(&binaries[name]).with_context(|| format!("binary `{name}`"))?;
         }
-        Ok("none linked")
+        let [policy, empty] = ["policy", "empty"].map(|name| Firmware::read(&binaries[name]));
+        let (policy, empty) = (policy?, empty?);
+        Ok(Size {
+            text: policy.text() - empty.text(),
+            rodata: policy.rodata() - empty.rodata(),
+        })
     }
 
     /// The device refuses a damaged image, says so, and exits with a failure.
@@ -226,7 +260,7 @@ impl Board {
         damaged[middle] ^= 1;
         fs::write(folder.path().join(file("image")), damaged)?;
 
-        let binaries = self.build(toolchain, folder.path(), agent.index)?;
+        let binaries = self.build(toolchain, folder.path(), agent.index, &["replay"])?;
         let finished = self.emulate(&binaries["replay"])?;
         let last = finished.stdout.lines().last().unwrap_or_default();
         ensure!(
@@ -241,27 +275,24 @@ impl Board {
         Ok("refused")
     }
 
-    /// Builds the board's binaries around one agent; where they lie, by name.
-    fn build(
+    /// Builds binaries of the board around one agent; where they lie, by name.
+    pub(crate) fn build(
         &self,
         toolchain: &Toolchain,
         team: &Path,
         agent: u16,
+        names: &[&str],
     ) -> Result<BTreeMap<String, PathBuf>> {
         let mut build = toolchain.cargo(&self.folder(), "build", self.target);
-        build.args([
-            "--release",
-            "--bins",
-            "--message-format",
-            "json-render-diagnostics",
-        ]);
         build
+            .args(["--release", "--message-format", "json-render-diagnostics"])
+            .args(names.iter().flat_map(|name| ["--bin", name]))
             .env("CONSORT_TEAM_DIR", team)
             .env("CONSORT_AGENT", agent.to_string());
-        let binaries = executables(&process::stdout(&mut build)?)?;
-        for name in ["replay", "policy", "all", "empty"] {
+        let binaries = process::executables(&process::stdout(&mut build)?)?;
+        for name in names {
             ensure!(
-                binaries.contains_key(name),
+                binaries.contains_key(*name),
                 "board {} has no binary `{name}`",
                 self.name
             );
@@ -269,42 +300,9 @@ impl Board {
         Ok(binaries)
     }
 
-    fn emulate(&self, elf: &Path) -> Result<Finished> {
-        let mut qemu = Command::new(QEMU);
-        qemu.args(self.machine).args(SEMIHOSTING).arg(elf);
+    pub(crate) fn emulate(&self, elf: &Path) -> Result<Finished> {
+        let mut qemu = Command::new(self.emulator());
+        qemu.args(&self.machine[1..]).args(SEMIHOSTING).arg(elf);
         process::run_limited(&mut qemu, QEMU_LIMIT)
-    }
-}
-
-/// The executables among cargo's JSON messages, by target.
-fn executables(messages: &str) -> Result<BTreeMap<String, PathBuf>> {
-    let mut found = BTreeMap::new();
-    for line in messages.lines() {
-        let message: serde_json::Value = serde_json::from_str(line).context("cargo's message")?;
-        if let (Some(name), Some(path)) = (
-            message["target"]["name"].as_str(),
-            message["executable"].as_str(),
-        ) {
-            found.insert(name.to_owned(), PathBuf::from(path));
-        }
-    }
-    Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn executables_are_found_among_cargos_messages() {
-        let messages = r#"{"reason":"compiler-artifact","target":{"name":"consort_replay"},"executable":null}
-{"reason":"compiler-artifact","target":{"name":"replay"},"executable":"/somewhere/release/replay"}
-{"reason":"build-finished","success":true}"#;
-        let expected = BTreeMap::from([(
-            "replay".to_owned(),
-            PathBuf::from("/somewhere/release/replay"),
-        )]);
-        assert_eq!(executables(messages).unwrap(), expected);
-        assert!(executables("not JSON").is_err());
     }
 }

@@ -13,20 +13,27 @@ use serde_json::{Value, json};
 
 use crate::team::{Aligned, Outcome, Player};
 
-/// Steps of a golden sequence, and of an episode.
-const STEPS: [usize; 2] = [400, 100];
+/// Steps of a golden sequence, and of its first episode; the second is cut short.
+const STEPS: [usize; 2] = [500, 400];
 
 /// A policy to make.
 struct Reference {
     name: &'static str,
     inputs: usize,
     layers: &'static [Shape],
-    /// Whether its actions are vectors.
-    gaussian: bool,
+    output: Output,
     /// Whether some of its actions are at times forbidden.
     masked: bool,
     /// Whether it computes in whole numbers.
     integer: bool,
+}
+
+/// The kind of head.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Categorical,
+    Deterministic,
+    Gaussian,
 }
 
 /// A layer to make.
@@ -39,12 +46,12 @@ enum Shape {
 use Activation::{Identity, Relu, Sigmoid, Silu, Tanh};
 use Shape::{Dense, Gru};
 
-const REFERENCES: [Reference; 8] = [
+const REFERENCES: [Reference; 9] = [
     Reference {
         name: "reference-dense-13-64-64-4",
         inputs: 13,
         layers: &[Dense(64, Tanh), Dense(64, Tanh), Dense(4, Identity)],
-        gaussian: false,
+        output: Output::Categorical,
         masked: false,
         integer: false,
     },
@@ -52,7 +59,7 @@ const REFERENCES: [Reference; 8] = [
         name: "reference-gru-13-32-4",
         inputs: 13,
         layers: &[Gru(32), Dense(4, Identity)],
-        gaussian: false,
+        output: Output::Categorical,
         masked: false,
         integer: false,
     },
@@ -60,7 +67,7 @@ const REFERENCES: [Reference; 8] = [
         name: "reference-gaussian",
         inputs: 8,
         layers: &[Dense(16, Silu), Gru(7), Gru(5), Dense(3, Identity)],
-        gaussian: true,
+        output: Output::Gaussian,
         masked: false,
         integer: false,
     },
@@ -73,7 +80,7 @@ const REFERENCES: [Reference; 8] = [
             Dense(5, Relu),
             Dense(6, Identity),
         ],
-        gaussian: false,
+        output: Output::Categorical,
         masked: true,
         integer: false,
     },
@@ -81,7 +88,7 @@ const REFERENCES: [Reference; 8] = [
         name: "reference-dense-13-64-64-4-i8",
         inputs: 13,
         layers: &[Dense(64, Tanh), Dense(64, Tanh), Dense(4, Identity)],
-        gaussian: false,
+        output: Output::Categorical,
         masked: false,
         integer: true,
     },
@@ -89,7 +96,7 @@ const REFERENCES: [Reference; 8] = [
         name: "reference-gru-13-32-4-i8",
         inputs: 13,
         layers: &[Gru(32), Dense(4, Identity)],
-        gaussian: false,
+        output: Output::Categorical,
         masked: false,
         integer: true,
     },
@@ -97,7 +104,7 @@ const REFERENCES: [Reference; 8] = [
         name: "reference-gaussian-i8",
         inputs: 8,
         layers: &[Dense(16, Silu), Gru(7), Gru(5), Dense(3, Identity)],
-        gaussian: true,
+        output: Output::Gaussian,
         masked: false,
         integer: true,
     },
@@ -110,20 +117,79 @@ const REFERENCES: [Reference; 8] = [
             Dense(5, Relu),
             Dense(6, Identity),
         ],
-        gaussian: false,
+        output: Output::Categorical,
         masked: true,
         integer: true,
     },
+    // The shape of TensorFlow Lite Micro's first example, which MicroFlow ships too.
+    Reference {
+        name: "reference-sine-1-16-16-1",
+        inputs: 1,
+        layers: &[Dense(16, Relu), Dense(16, Relu), Dense(1, Identity)],
+        output: Output::Deterministic,
+        masked: false,
+        integer: false,
+    },
 ];
 
+/// What a reference policy is made to observe.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Observations {
+    /// Moderate numbers, in episodes.
+    Moderate,
+    /// Numbers that might make some steps longer than others: zeros of both signs, subnormal, tiny, huge and saturating ones,
+    /// each kind alone and all together.
+    Adversarial,
+    /// The first few of the moderate ones.
+    Few,
+}
+
+impl Observations {
+    /// Steps of the sequence, and of its first episode; the second is cut short.
+    fn steps(self) -> [usize; 2] {
+        match self {
+            Observations::Moderate => STEPS,
+            Observations::Adversarial => [320, 300],
+            Observations::Few => [3, 3],
+        }
+    }
+
+    /// Observation `t`.
+    fn next(self, t: usize, numbers: &mut Numbers, len: usize) -> Vec<f32> {
+        let moderate = numbers.take(len, 3.0);
+        if self != Observations::Adversarial {
+            return moderate;
+        }
+        let kinds = numbers.take(len, 1.0);
+        let kinds = kinds.iter().map(|kind| ((kind + 1.0) * 5.0) as usize);
+        moderate
+            .iter()
+            .zip(kinds)
+            .map(|(&value, kind)| match if t < 160 { t / 16 } else { kind } {
+                0 => 0.0,
+                1 => -0.0,
+                2 => f32::from_bits(value.to_bits() & 0x807f_ffff),
+                3 => value * f32::MIN_POSITIVE,
+                4 => value * 1e-20,
+                5 => value.signum(),
+                6 => value * 1e3,
+                7 => value * 1e10,
+                8 => value * 1e20,
+                // As large as these policies take without an overflow that would end in an error.
+                _ => value.signum() * 1e35,
+            })
+            .collect()
+    }
+}
+
 /// Writes every reference policy as a team of one agent: `<folder>/<name>`.
-pub(crate) fn write(folder: &Path) -> Result<()> {
+pub(crate) fn write(folder: &Path, observations: Observations) -> Result<()> {
     for reference in &REFERENCES {
         let folder = folder.join(reference.name);
         fs::create_dir(&folder)?;
         let mut numbers = Numbers(1);
         let image = reference.image(&mut numbers)?;
-        let golden = reference.golden(&image, &mut numbers)?;
+        let golden = reference.golden(&image, &mut numbers, observations)?;
         fs::write(folder.join("agent-0.image"), image)?;
         fs::write(folder.join("agent-0.golden.json"), golden.to_string())?;
     }
@@ -176,12 +242,14 @@ impl Reference {
             agents: 1,
             revision: 1,
             period_us: 0,
-            head: if self.gaussian {
-                Head::Gaussian { log_std: &log_std }
-            } else {
-                Head::Categorical {
+            head: match self.output {
+                Output::Categorical => Head::Categorical {
                     actions: self.outputs(),
-                }
+                },
+                Output::Deterministic => Head::Deterministic {
+                    outputs: self.outputs(),
+                },
+                Output::Gaussian => Head::Gaussian { log_std: &log_std },
             },
             layers: &layers,
         };
@@ -190,13 +258,18 @@ impl Reference {
         Ok(image)
     }
 
-    fn golden(&self, image: &[u8], numbers: &mut Numbers) -> Result<Value> {
+    fn golden(
+        &self,
+        image: &[u8],
+        numbers: &mut Numbers,
+        observations: Observations,
+    ) -> Result<Value> {
         let image = Aligned::copy(image);
         let mut player = Player::new(image.bytes())?;
-        let [count, episode] = STEPS;
+        let [count, episode] = observations.steps();
         let mut steps = Vec::new();
         for t in 0..count {
-            let observation = numbers.take(self.inputs, 3.0);
+            let observation = observations.next(t, numbers, self.inputs);
             let start = t % episode == 0;
             let mask = self.masked.then(|| {
                 let mut mask: Vec<bool> = (numbers.take(self.outputs(), 1.0).iter())
@@ -386,7 +459,7 @@ mod tests {
     #[test]
     fn reference_policies_hold_on_the_host_and_do_more_than_one_thing() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path()).unwrap();
+        write(folder.path(), Observations::Moderate).unwrap();
         let agents = all(folder.path()).unwrap();
         assert_eq!(agents.len(), REFERENCES.len());
         for agent in agents {

@@ -2,14 +2,17 @@
 
 use core::hint::black_box;
 
-/// A free-running counter, whose relation to instructions is found by [calibration](Clock::spin).
+/// A free-running counter.
 pub trait Clock {
     /// Width of the counter, 1 to 32: it wraps after `2^BITS` ticks.
     const BITS: u32;
 
     /// The counter, in ticks, counting up.
     fn now(&mut self) -> u32;
+}
 
+/// A counter whose relation to instructions can be found by calibration.
+pub trait Spin: Clock {
     /// Executes `instructions` instructions, plus a number of its own that does not depend on `instructions`.
     ///
     /// The difference of two spins is thus a loop of known length.
@@ -32,14 +35,14 @@ pub(crate) fn overhead<C: Clock>(clock: &mut C) -> u32 {
 }
 
 /// Ticks that exactly `instructions` more instructions take.
-pub(crate) fn calibrate<C: Clock>(clock: &mut C, instructions: u32) -> u32 {
+pub(crate) fn calibrate<C: Spin>(clock: &mut C, instructions: u32) -> u32 {
     let longer = time_spin(clock, 2 * instructions);
     longer.wrapping_sub(time_spin(clock, instructions))
 }
 
 /// Not inlined, so that both spins run the very same code.
 #[inline(never)]
-fn time_spin<C: Clock>(clock: &mut C, instructions: u32) -> u32 {
+fn time_spin<C: Spin>(clock: &mut C, instructions: u32) -> u32 {
     time(clock, |clock| clock.spin(instructions)).0
 }
 
@@ -57,7 +60,9 @@ pub(crate) mod tests {
             self.0 += 15;
             self.0 & 0x00ff_ffff
         }
+    }
 
+    impl Spin for Counter {
         fn spin(&mut self, instructions: u32) {
             self.0 += 3 * (instructions + 7);
         }

@@ -1,15 +1,22 @@
-//! A board-independent app: replays an agent's golden sequence and prints, in a line protocol, what the agent did.
+//! A board-independent app: replays an agent's golden sequence.
 //!
-//! A board brings a sink for text, a counter and a way to exit; see `boards/mps2-an386` for how little that is.
+//! On an emulated board [`replay()`] prints, in a line protocol, what the agent did. On a real board [`report()`] compares it
+//! there and says in a sentence what came of it. A board brings a sink for text and a counter; see `boards/mps2-an386` for how
+//! little that is.
 //! The [line protocol](mod@replay#line-protocol) is read back by `cargo xtask qemu`, which compares every bit with the host.
 
 #![no_std]
 
 pub mod clock;
 pub mod embedded;
+mod play;
 pub mod replay;
 pub mod sequence;
+pub mod stack;
+pub mod verify;
 
-pub use clock::Clock;
+pub use clock::{Clock, Spin};
 pub use replay::{ReplayError, replay};
-pub use sequence::Sequence;
+pub use sequence::{Expected, Sequence};
+pub use stack::Stack;
+pub use verify::{report, verify};

@@ -10,6 +10,7 @@
 //! | `image <team id> <agent> <observation_len> <output_len>` | the image was accepted |
 //! | `calibration <instructions> <ticks>` | that many instructions take that many ticks |
 //! | `step <t> <action> <ticks> <bits>…` | once a step: observation `t` to action took that many ticks |
+//! | `stack <check> <step>` | after the steps: the most bytes of stack that checking the image, and any step, had in use |
 //! | `done <steps>` | last, and only after every step: without it a replay was cut short |
 //! | `error <message>` | last, instead of `done`: the image or an observation was refused |
 //!
@@ -18,13 +19,14 @@
 use core::fmt::{self, Display, Write};
 use core::hint::black_box;
 
-use consort_runtime::head::{greedy, greedy_masked};
-use consort_runtime::{Action, Image, ImageError, Policy, StepError};
+use consort_runtime::{Image, ImageError, StepError};
 
 use crate::Sequence;
-use crate::clock::{Clock, calibrate, overhead, time};
+use crate::clock::{Spin, calibrate};
+use crate::play::{Played, play};
+use crate::stack::Stack;
 
-/// Length of the calibration loop, in instructions. Twice as many must not wrap the counter: 24 bits at 3.2 ticks do not.
+/// Length of the calibration loop, in instructions. Twice as many must not wrap the counter: 24 bits at 6.4 ticks do not.
 const CALIBRATION: u32 = 1_000_000;
 
 /// Why a replay ended before its last step.
@@ -53,6 +55,13 @@ pub enum ReplayError {
         /// What was wrong with it.
         error: StepError,
     },
+    /// The policy did something else than the golden sequence says.
+    Mismatch {
+        /// At which step, from 0.
+        step: usize,
+    },
+    /// More stack was used than is watched.
+    Stack,
     /// The sink took no more text.
     Sink,
 }
@@ -74,6 +83,10 @@ impl Display for ReplayError {
                 write!(f, "{found} marks or truth values, expected {expected}")
             }
             ReplayError::Step { step, error } => write!(f, "step {step}: {error}"),
+            ReplayError::Mismatch { step } => {
+                write!(f, "step {step}: not what the golden sequence says")
+            }
+            ReplayError::Stack => f.write_str("stack: all that is watched was used"),
             ReplayError::Sink => f.write_str("the sink took no more text"),
         }
     }
@@ -95,15 +108,16 @@ impl From<fmt::Error> for ReplayError {
 ///
 /// When the image, an observation or the memory is refused, or `out` fails. The protocol's `error` line has been
 /// printed then (unless `out` is what failed); the board is left to exit.
-pub fn replay<W: Write, C: Clock>(
+pub fn replay<W: Write, C: Spin, S: Stack>(
     out: &mut W,
     clock: &mut C,
+    stack: &mut S,
     image: &[u8],
     sequence: Sequence<'_>,
     memory: &mut [f32],
 ) -> Result<(), ReplayError> {
     writeln!(out, "consort-replay 1")?;
-    let replayed = steps(out, clock, image, sequence, memory);
+    let replayed = steps(out, clock, stack, image, sequence, memory);
     match &replayed {
         Ok(count) => writeln!(out, "done {count}")?,
         Err(error) => writeln!(out, "error {error}")?,
@@ -112,14 +126,16 @@ pub fn replay<W: Write, C: Clock>(
 }
 
 /// Everything between the first and the last line; the number of steps.
-fn steps<W: Write, C: Clock>(
+fn steps<W: Write, C: Spin, S: Stack>(
     out: &mut W,
     clock: &mut C,
+    stack: &mut S,
     image: &[u8],
     sequence: Sequence<'_>,
     memory: &mut [f32],
 ) -> Result<usize, ReplayError> {
-    let image = Image::new_checked(image).map_err(ReplayError::Image)?;
+    let (check_depth, image) = stack.depth(|| Image::new_checked(black_box(image)));
+    let image = image.map_err(ReplayError::Image)?;
     let observation_len = image.observation_len();
     writeln!(
         out,
@@ -133,37 +149,13 @@ fn steps<W: Write, C: Clock>(
         "calibration {CALIBRATION} {}",
         calibrate(clock, CALIBRATION)
     )?;
-    let overhead = overhead(clock);
-
-    let observations = sequence.observations.chunks_exact(observation_len);
-    if !observations.remainder().is_empty() {
-        return Err(ReplayError::Observations {
-            found: sequence.observations.len(),
-            observation_len,
-        });
-    }
-    let (count, actions) = (observations.len(), image.output_len());
-    for (found, expected) in [
-        (sequence.starts.len(), count),
-        (sequence.masks.len(), count * actions),
-    ] {
-        if found != 0 && found != expected {
-            return Err(ReplayError::Marks { found, expected });
-        }
-    }
-    let policy = Policy::new(image);
-    for (t, observation) in observations.enumerate() {
-        let refused = |error| ReplayError::Step { step: t, error };
-        if sequence.starts(t) {
-            policy.reset(memory).map_err(refused)?;
-        }
-        let mask = sequence.mask(t, actions);
-        // What is timed is what an agent does each period: from observation to action.
-        let (ticks, acted) = time(clock, |_| {
-            step(&policy, black_box(observation), mask, memory)
-        });
-        let (action, values) = acted.map_err(refused)?;
-        let ticks = ticks.wrapping_sub(overhead);
+    let played = play(clock, stack, image, sequence, memory, |step| {
+        let Played {
+            t,
+            action,
+            values,
+            ticks,
+        } = step;
         match action {
             Some(action) => write!(out, "step {t} {action} {ticks}")?,
             None => write!(out, "step {t} - {ticks}")?,
@@ -171,33 +163,12 @@ fn steps<W: Write, C: Clock>(
         for value in values {
             write!(out, " {:08x}", value.to_bits())?;
         }
-        writeln!(out)?;
-    }
-    Ok(count)
-}
-
-/// One step, greedily: the action and the logits, or no number and the action's vector.
-///
-/// Not inlined: by its symbol `cargo xtask bench device` finds where in a trace a step begins and ends.
-#[inline(never)]
-fn step<'m>(
-    policy: &Policy<'_>,
-    observation: &[f32],
-    mask: Option<&[bool]>,
-    memory: &'m mut [f32],
-) -> Result<(Option<usize>, &'m [f32]), StepError> {
-    if policy.image().head().is_continuous() {
-        return match policy.step(observation, memory)? {
-            Action::Continuous(action) => Ok((None, action)),
-            Action::Discrete(_) => Err(StepError::Continuous),
-        };
-    }
-    let logits = policy.logits(observation, memory)?;
-    let action = match mask {
-        None => greedy(logits),
-        Some(mask) => greedy_masked(logits, mask).ok_or(StepError::EmptyMask)?,
-    };
-    Ok((Some(action), logits))
+        Ok(writeln!(out)?)
+    })?;
+    let depths = check_depth.zip(played.stack);
+    let (check, step) = depths.ok_or(ReplayError::Stack)?;
+    writeln!(out, "stack {check} {step}")?;
+    Ok(played.steps)
 }
 
 #[cfg(test)]
@@ -211,6 +182,7 @@ mod tests {
 
     use super::*;
     use crate::clock::tests::Counter;
+    use crate::stack::tests::Growing;
 
     /// Gives x and 2 − x of an observed x.
     const DENSE: LayerRepr<'_> = LayerRepr::Dense(DenseRepr {
@@ -252,6 +224,7 @@ mod tests {
         let done = replay(
             &mut out,
             &mut Counter(0),
+            &mut Growing(96, 4),
             &buffer.0[..len],
             sequence,
             &mut memory,
@@ -262,10 +235,12 @@ mod tests {
     #[test]
     fn a_whole_replay_is_printed_as_documented() {
         let team = "ab".repeat(16);
-        // The counter moves 15 ticks a reading, and nothing else costs on it: net of that, a step is free.
+        // The counter moves 15 ticks a reading, and nothing else costs on it: net of that, a step is free. Of the
+        // stack, the check, step 0 and step 1 use 100, 104 and 108 bytes.
         let expected = format!(
             "consort-replay 1\nimage {team} 3 1 2\ncalibration 1000000 3000000\n\
-             step 0 1 0 3f000000 3fc00000\nstep 1 0 0 40000000 00000000\ndone 2\n"
+             step 0 1 0 3f000000 3fc00000\nstep 1 0 0 40000000 00000000\n\
+             stack 100 108\ndone 2\n"
         );
         assert_eq!(replayed(&[0.5, 2.0], 2, |_| ()), (expected, true));
     }
@@ -286,7 +261,7 @@ mod tests {
         let head = Head::Deterministic { outputs: 2 };
         let (text, _) = replayed_by(head, &[DENSE], Sequence::of(&[0.5]), 2, |_| ());
         assert!(
-            text.contains("step 0 - 0 3f000000 3fc00000\ndone 1"),
+            text.contains("step 0 - 0 3f000000 3fc00000\nstack 100 104\ndone 1"),
             "{text}"
         );
     }

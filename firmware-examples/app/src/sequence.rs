@@ -33,3 +33,26 @@ impl<'a> Sequence<'a> {
         (!masks.is_empty()).then(|| masks.chunks_exact(actions).nth(t).unwrap_or_default())
     }
 }
+
+/// What the agent made of a sequence on the workstation.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// `[T]`: its actions. Empty where actions are vectors.
+    pub actions: &'a [usize],
+    /// `[T][outputs]`: the bits of its logits, or of its actions.
+    pub values: &'a [u32],
+}
+
+impl Expected<'_> {
+    /// Whether step `t` is as expected, every bit of it.
+    pub(crate) fn is(&self, t: usize, action: Option<usize>, values: &[f32]) -> bool {
+        let mut expected = self.values.chunks_exact(values.len().max(1));
+        self.actions.get(t).copied() == action
+            && expected.nth(t).is_some_and(|bits| {
+                values
+                    .iter()
+                    .map(|value| value.to_bits())
+                    .eq(bits.iter().copied())
+            })
+    }
+}

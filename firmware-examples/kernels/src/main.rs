@@ -5,14 +5,13 @@
 #![no_std]
 #![no_main]
 
-use core::fmt::Write;
 use core::panic::PanicInfo;
 
 use consort_kernels::float;
 use consort_runtime::{layer, math};
 use cortex_m_rt::entry;
-use cortex_m_semihosting::debug::{EXIT_FAILURE, exit};
-use cortex_m_semihosting::hio::{HostStream, hstdout};
+use semihosting::println;
+use semihosting::process::exit;
 
 /// Shapes of each kind of layer.
 const SHAPES: u32 = 1_500;
@@ -22,9 +21,6 @@ const LONGEST: usize = SIDE as usize * (4 + 6 * SIDE as usize);
 
 #[entry]
 fn main() -> ! {
-    let Ok(mut out) = hstdout() else {
-        leave(EXIT_FAILURE);
-    };
     let mut numbers = Numbers(1);
     let mut memory = Memory {
         parameters: [0.0; LONGEST],
@@ -35,20 +31,21 @@ fn main() -> ! {
     let checked = dense(&mut numbers, &mut memory)
         .and_then(|()| gru(&mut numbers, &mut memory))
         .and_then(|()| elementwise());
-    leave(report(&mut out, checked))
-}
-
-fn report(out: &mut HostStream, checked: Result<u32, Difference>) -> Result<(), ()> {
-    let written = match &checked {
-        Ok(values) => writeln!(out, "same {SHAPES} {SHAPES} {values}"),
-        Err(difference) => writeln!(
-            out,
-            "error {}: case {}: {:08x}, expected {:08x}",
-            difference.what, difference.case, difference.found, difference.expected
-        ),
-    };
-    written.map_err(|_| ())?;
-    checked.map(|_| ()).map_err(|_| ())
+    match checked {
+        Ok(values) => {
+            println!("same {SHAPES} {SHAPES} {values}");
+            exit(0)
+        }
+        Err(Difference {
+            what,
+            case,
+            expected,
+            found,
+        }) => {
+            println!("error {what}: case {case}: {found:08x}, expected {expected:08x}");
+            exit(1)
+        }
+    }
 }
 
 /// The first bits that differ.
@@ -225,13 +222,5 @@ impl Numbers {
 
 #[panic_handler]
 fn panic(_: &PanicInfo) -> ! {
-    leave(EXIT_FAILURE)
-}
-
-fn leave(status: Result<(), ()>) -> ! {
-    exit(status);
-    // A debugger may decide to continue after the exit.
-    loop {
-        cortex_m::asm::wfi();
-    }
+    exit(1)
 }

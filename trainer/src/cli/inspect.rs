@@ -10,7 +10,7 @@ use consort_trainer::report::table::{Align, Table};
 use consort_trainer::team::{Team, read_image};
 use serde_json::{Value, json};
 
-use super::Page;
+use super::{Page, cost};
 
 /// Show an image's header, layers and costs, or those of every image of a team
 #[derive(clap::Args)]
@@ -113,7 +113,24 @@ fn text(name: &str, image: &Image<'_>) -> String {
             count(layer.weight_bytes as u64),
         ]);
     }
-    format!("{}\n{}", header.render(), layers.render())
+    let mut costs = Table::new([
+        ("a step, expected", Align::Left),
+        ("instructions", Align::Right),
+        ("cycles", Align::Right),
+    ]);
+    for cost in cost::of(image) {
+        costs.row([
+            cost.core.to_owned(),
+            count(cost.instructions),
+            cost.cycles.map_or("not modelled".to_owned(), count),
+        ]);
+    }
+    format!(
+        "{}\n{}\n{}",
+        header.render(),
+        layers.render(),
+        costs.render()
+    )
 }
 
 fn object(image: &Image<'_>) -> Value {
@@ -147,6 +164,7 @@ fn object(image: &Image<'_>) -> Value {
         "ram_bytes": bytes(image.memory_len()),
         "state_bytes": bytes(image.state_len()),
         "multiply_adds": image.multiply_adds(),
+        "costs": cost::json(image),
         "precision": precision(image),
         "crc": format!("{:08x}", image.crc()),
         "signed": image.signature().is_some(),

@@ -1,5 +1,6 @@
 //! The command line: parse arguments, call the library, print a page.
 
+mod cost;
 mod eval;
 mod export;
 mod inspect;

@@ -1,0 +1,13 @@
+//! Gives the linker the emulated board's memory map and cortex-m-rt's script.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
+    fs::write(out.join("memory.x"), include_bytes!("memory.x")).expect("OUT_DIR is writable");
+    println!("cargo::rustc-link-search={}", out.display());
+    println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    println!("cargo::rerun-if-changed=memory.x");
+    println!("cargo::rerun-if-changed=sine.tflite");
+}

@@ -1,0 +1,71 @@
+//! Calls everything a policy can do, sampled actions and masks included: nothing of it may link a way to panic.
+
+#![no_std]
+#![no_main]
+
+use core::convert::Infallible;
+use core::hint::black_box;
+use core::panic::PanicInfo;
+
+use board::{MEMORY, entry};
+use consort_replay::embedded;
+use consort_runtime::{Image, Policy};
+use rand_core::TryRng;
+
+#[entry]
+fn main() -> ! {
+    let mut memory = [0.0; MEMORY];
+    let mut rng = Lcg(1);
+    loop {
+        let Ok(image) = Image::new_checked(black_box(embedded::IMAGE)) else {
+            continue;
+        };
+        let policy = Policy::new(image);
+        let memory = black_box(&mut memory);
+        let (observation, mask) = (
+            black_box(embedded::SEQUENCE).observations,
+            black_box(embedded::SEQUENCE).masks,
+        );
+        black_box(&policy.reset(memory).ok());
+        black_box(&policy.step(observation, memory).ok());
+        black_box(&policy.step_sampled(observation, memory, &mut rng).ok());
+        black_box(&policy.act_greedy(observation, memory).ok());
+        black_box(&policy.act_sampled(observation, memory, &mut rng).ok());
+        black_box(&policy.act_greedy_masked(observation, mask, memory).ok());
+        black_box(
+            &policy
+                .act_sampled_masked(observation, mask, memory, &mut rng)
+                .ok(),
+        );
+        black_box(&policy.logits(observation, memory).ok());
+        black_box(&policy.outputs(observation, memory).ok());
+    }
+}
+
+/// Any generator will do.
+struct Lcg(u32);
+
+impl TryRng for Lcg {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Ok(self.0)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from(self.try_next_u32()?) << 32 | u64::from(self.try_next_u32()?))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for byte in bytes {
+            *byte = (self.try_next_u32()? >> 24) as u8;
+        }
+        Ok(())
+    }
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo) -> ! {
+    loop {}
+}

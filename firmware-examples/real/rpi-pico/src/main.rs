@@ -1,0 +1,34 @@
+//! Verifies the embedded agent on a Raspberry Pi Pico: the LED stays on if every bit is as on the workstation, else it blinks.
+
+#![no_std]
+#![no_main]
+
+use consort_probes::{Painted, SysTick};
+use consort_replay::report;
+use cortex_m::Peripherals;
+use embassy_executor::Spawner;
+use embassy_rp::gpio::{Level, Output};
+use embassy_time::Timer;
+use rtt_target::rtt_init_print;
+
+use console::Console;
+
+#[path = "../../console.rs"]
+mod console;
+
+#[embassy_executor::main]
+async fn main(_spawner: Spawner) {
+    rtt_init_print!();
+    let board = embassy_rp::init(Default::default());
+    let core = Peripherals::take().expect("taken once");
+    let mut led = Output::new(board.PIN_25, Level::High);
+    let mut memory = [0.0; 1024];
+    // Ticks are cycles of the core, 125 MHz.
+    let clock = &mut SysTick::new(core.SYST);
+    if !report(&mut Console, clock, &mut Painted, &mut memory) {
+        loop {
+            led.toggle();
+            Timer::after_millis(100).await;
+        }
+    }
+}

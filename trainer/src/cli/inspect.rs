@@ -125,12 +125,11 @@ fn text(name: &str, image: &Image<'_>) -> String {
             cost.cycles.map_or("not modelled".to_owned(), count),
         ]);
     }
-    format!(
-        "{}\n{}\n{}",
-        header.render(),
-        layers.render(),
-        costs.render()
-    )
+    let (header, layers) = (header.render(), layers.render());
+    if image.is_integer() {
+        return format!("{header}\n{layers}");
+    }
+    format!("{header}\n{layers}\n{}", costs.render())
 }
 
 fn object(image: &Image<'_>) -> Value {

@@ -142,8 +142,10 @@ fn allowed(logits: &[f32], mask: &[bool]) -> impl Iterator<Item = (usize, f32)> 
 fn largest(candidates: impl Iterator<Item = (usize, f32)>) -> Option<(usize, f32)> {
     candidates.reduce(|best, next| {
         // A mask, not a choice: as many instructions whichever is larger, and on a core without a
-        // floating-point unit no call to compare. A compiler that saw the mask would choose again.
-        let above = black_box((i64::from(key(best.1)) - i64::from(key(next.1))) >> 63) as usize;
+        // floating-point unit no call to compare. A compiler that saw what the difference or the mask is
+        // would compare, and branch.
+        let difference = black_box(i64::from(key(best.1)) - i64::from(key(next.1)));
+        let above = black_box((difference >> 63) as usize);
         let pick = |best: usize, next: usize| best ^ ((best ^ next) & above);
         let logit = pick(best.1.to_bits() as usize, next.1.to_bits() as usize);
         (pick(best.0, next.0), f32::from_bits(logit as u32))

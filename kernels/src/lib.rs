@@ -6,8 +6,9 @@
 //! | module | target | what it uses |
 //! |---|---|---|
 //! | `float` | Arm, bare metal, hard float: Cortex-M4F, M7, M33 … | `VLDM`, which loads many weights in one instruction, and registers that no compiler would give it |
+//! | `int8` | Armv7E-M: Cortex-M4, M4F, M7 | `SMLAD`, two multiply-adds in one instruction, and `LDM` |
 //!
-//! On any other target the crate is empty. Every function takes and gives slices, is safe to call
+//! On any other target the crate does nothing. Every function takes and gives slices, is safe to call
 //! with any of them, and has a twin in `consort_runtime` that it equals bit for bit (NaN for NaN:
 //! which one is not specified); the firmware examples compare the two in the emulator.
 //!
@@ -21,3 +22,4 @@
 
 #[cfg(all(target_arch = "arm", target_os = "none", target_abi = "eabihf"))]
 pub mod float;
+pub mod int8;

@@ -1,5 +1,7 @@
 //! Heads: from a network's outputs to an action.
 
+use core::hint::black_box;
+
 use rand_core::Rng;
 
 use crate::math;
@@ -138,7 +140,23 @@ fn allowed(logits: &[f32], mask: &[bool]) -> impl Iterator<Item = (usize, f32)> 
 
 /// The first largest of the candidates, which are actions and their logits.
 fn largest(candidates: impl Iterator<Item = (usize, f32)>) -> Option<(usize, f32)> {
-    candidates.reduce(|best, next| if next.1 > best.1 { next } else { best })
+    candidates.reduce(|best, next| {
+        // A mask, not a choice: as many instructions whichever is larger, and on a core without a
+        // floating-point unit no call to compare. A compiler that saw what the difference or the mask is
+        // would compare, and branch.
+        let difference = black_box(i64::from(key(best.1)) - i64::from(key(next.1)));
+        let above = black_box((difference >> 63) as usize);
+        let pick = |best: usize, next: usize| best ^ ((best ^ next) & above);
+        let logit = pick(best.1.to_bits() as usize, next.1.to_bits() as usize);
+        (pick(best.0, next.0), f32::from_bits(logit as u32))
+    })
+}
+
+/// A finite number's place among all others: the greater, the greater; 0 and −0 have the same.
+fn key(value: f32) -> i32 {
+    let bits = value.to_bits() as i32;
+    let sign = bits >> 31;
+    ((bits & i32::MAX) ^ sign) - sign
 }
 
 fn draw(

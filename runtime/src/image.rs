@@ -42,6 +42,12 @@ pub enum LayerKind {
     Dense(Activation),
     /// A gated recurrent unit, whose outputs are its state: [`layer::gru`](crate::layer::gru).
     Gru,
+    /// An integer image's first layer, by which an observation becomes whole numbers.
+    Quantise,
+    /// A dense layer in whole numbers, and what its outputs go through.
+    IntegerDense(Activation),
+    /// A gated recurrent unit in whole numbers.
+    IntegerGru,
 }
 
 impl<'a> Image<'a> {
@@ -137,9 +143,17 @@ impl<'a> Image<'a> {
     }
 
     /// How many of those values, the first ones, must be kept from one step of an episode to the
-    /// next: the units of all recurrent layers, 0 where there is none.
+    /// next: the units of all recurrent layers (two a value in an integer image), 0 where there is none.
     pub fn state_len(&self) -> usize {
         self.network.memory.state
+    }
+
+    /// Whether the image computes in whole numbers behind its first layer, not in `f32`.
+    ///
+    /// Its memory is then words of four bytes all the same, of which a lent `f32` is one; what they hold
+    /// are no numbers to read.
+    pub fn is_integer(&self) -> bool {
+        self.network.memory.integer
     }
 
     /// How the outputs become an action.
@@ -162,6 +176,24 @@ impl<'a> Image<'a> {
                 outputs: layer.hidden,
                 weight_bytes: size_of_val(layer.parameters),
             },
+            Layer::Quantise(layer) => LayerInfo {
+                kind: LayerKind::Quantise,
+                inputs: layer.words.len(),
+                outputs: layer.words.len(),
+                weight_bytes: size_of_val(layer.words),
+            },
+            Layer::IntegerDense(layer) => LayerInfo {
+                kind: LayerKind::IntegerDense(layer.activation),
+                inputs: layer.inputs,
+                outputs: layer.outputs,
+                weight_bytes: size_of_val(layer.words),
+            },
+            Layer::IntegerGru(layer) => LayerInfo {
+                kind: LayerKind::IntegerGru,
+                inputs: layer.inputs,
+                outputs: layer.hidden,
+                weight_bytes: size_of_val(layer.words),
+            },
         })
     }
 
@@ -171,8 +203,9 @@ impl<'a> Image<'a> {
             .map(|layer| {
                 let (inputs, outputs) = (layer.inputs as u64, layer.outputs as u64);
                 match layer.kind {
-                    LayerKind::Dense(_) => inputs * outputs,
-                    LayerKind::Gru => 3 * (inputs + outputs) * outputs,
+                    LayerKind::Dense(_) | LayerKind::IntegerDense(_) => inputs * outputs,
+                    LayerKind::Gru | LayerKind::IntegerGru => 3 * (inputs + outputs) * outputs,
+                    LayerKind::Quantise => 0,
                 }
             })
             .sum()

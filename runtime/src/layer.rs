@@ -22,6 +22,7 @@
 
 use crate::compute;
 use crate::math;
+use crate::quantised::{IntegerDense, IntegerGru, Quantise};
 
 /// The widths a dense layer's outputs are cut into, each taken as often as it fits.
 pub(crate) const PANEL_WIDTHS: [usize; 4] = [8, 4, 2, 1];
@@ -75,6 +76,9 @@ fn relu(x: f32) -> f32 {
 pub(crate) enum Layer<'a> {
     Dense(Dense<'a>),
     Gru(Gru<'a>),
+    Quantise(Quantise<'a>),
+    IntegerDense(IntegerDense<'a>),
+    IntegerGru(IntegerGru<'a>),
 }
 
 /// A gated recurrent unit of a checked image:

@@ -79,6 +79,7 @@ pub mod math;
 mod network;
 mod pace;
 mod policy;
+mod quantised;
 mod repr;
 mod verify;
 
@@ -94,5 +95,6 @@ pub use image::{Image, LayerInfo, LayerKind};
 pub use layer::Activation;
 pub use pace::{OffPace, Pace};
 pub use policy::Policy;
+pub use quantised::{InputScale, IntegerDenseRepr, IntegerGruRepr, QuantiseRepr};
 pub use repr::{DenseRepr, GruRepr, LayerRepr};
 pub use verify::{Verifier, VerifyError};

@@ -7,6 +7,7 @@ use crate::error::StepError;
 use crate::head::{self, Action, Head};
 use crate::image::Image;
 use crate::layer::Layer;
+use crate::quantised;
 
 /// A policy ready to act.
 ///
@@ -43,7 +44,7 @@ impl<'a> Policy<'a> {
 
     /// Values of state; none in a build without recurrent layers, which so has no code for them.
     fn states(&self) -> usize {
-        if cfg!(feature = "gru") {
+        if cfg!(any(feature = "gru", feature = "int8")) {
             self.image.state_len()
         } else {
             0
@@ -214,6 +215,9 @@ impl<'a> Policy<'a> {
             expected: self.image.memory_len(),
             found: memory.len(),
         };
+        if cfg!(feature = "int8") && self.image.is_integer() {
+            return self.integer_outputs(observation, memory).ok_or(short);
+        }
         let states = self.states();
         let [even, odd] = self.image.memory().regions;
         let (state, rest) = memory.split_at_mut_checked(states).ok_or(short)?;
@@ -249,8 +253,11 @@ impl<'a> Policy<'a> {
                     (last, len) = (Place::State(stepped), layer.hidden);
                     stepped += layer.hidden;
                 }
-                // No checked image has one in a build that leaves them out.
-                Layer::Gru(_) => return Err(short),
+                // No checked image has one in a build that leaves them out, nor beside a layer in f32.
+                Layer::Gru(_)
+                | Layer::Quantise(_)
+                | Layer::IntegerDense(_)
+                | Layer::IntegerGru(_) => return Err(short),
             }
             (target, source) = (source, target);
         }
@@ -274,6 +281,31 @@ impl<'a> Policy<'a> {
             }
         };
         Ok(outputs)
+    }
+
+    /// As [`outputs`](Self::outputs), of an integer image and a finite observation; none where the memory
+    /// is too short.
+    ///
+    /// Whatever bits the state has, they are one: no step of an integer image can fail once it has begun.
+    fn integer_outputs<'m>(
+        &self,
+        observation: &[f32],
+        memory: &'m mut [f32],
+    ) -> Option<&'m mut [f32]> {
+        let memory_of = self.image.memory();
+        let (states, [even, _]) = (memory_of.state, memory_of.regions);
+        let words: &mut [i32] =
+            bytemuck::cast_slice_mut(memory.get_mut(..self.image.memory_len())?);
+        let (state, rest) = words.split_at_mut_checked(states)?;
+        let (even, odd) = rest.split_at_mut_checked(even)?;
+        let (region, len) = quantised::step(
+            self.image.network(),
+            observation,
+            state,
+            [&mut *even, &mut *odd],
+        )?;
+        let outputs = if region == 0 { even } else { odd };
+        Some(bytemuck::cast_slice_mut(outputs.get_mut(..len)?))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::atomic::{PendingFolder, WriteError};
 use crate::config::{ArmName, Config, ConfigError, Layers};
 use crate::env::Task;
 use crate::net::{HeadWeights, LayerWeights, NetworkWeights};
+use crate::quantise::{CALIBRATION_STEPS, Comparison, IntegerNetwork, QuantiseError, compare};
 use crate::team::{
     Actors, AgentEntry, AlignedImage, CONFIG, Choice, FORMAT, MANIFEST, Manifest, Returns, Team,
     TeamError, Versions, WEIGHTS, read,
@@ -49,6 +50,14 @@ pub enum ExportError {
         agent: usize,
         /// What is wrong with it.
         source: EmitError,
+    },
+    /// A network that no integer image can hold.
+    #[error("agent {agent}: its network cannot be in whole numbers: {source}")]
+    Quantise {
+        /// The agent.
+        agent: usize,
+        /// What is wrong with it.
+        source: QuantiseError,
     },
     /// An exported agent cannot act.
     #[error("an exported agent cannot act: {0}")]
@@ -94,9 +103,18 @@ impl ExportError {
             | Self::Weights { .. }
             | Self::Name { .. } => true,
             Self::Write(error) => error.is_bad_name(),
-            Self::Emit { .. } | Self::Step(_) => false,
+            Self::Emit { .. } | Self::Quantise { .. } | Self::Step(_) => false,
         }
     }
+}
+
+/// What an image's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// `f32`, as training has them.
+    F32,
+    /// Whole numbers: int8 weights.
+    I8,
 }
 
 /// What is known of a team beside its configuration and its networks.
@@ -126,11 +144,32 @@ pub fn export(
     networks: &[NetworkWeights],
     facts: Facts,
 ) -> Result<Team, ExportError> {
+    write(destination, config, task, networks, facts, Precision::F32)
+}
+
+fn write(
+    destination: &Path,
+    config: &Config,
+    task: &Task,
+    networks: &[NetworkWeights],
+    facts: Facts,
+    precision: Precision,
+) -> Result<Team, ExportError> {
     let weights = weights::serialise(networks);
     let settings = config.to_toml();
     let id = team_id(settings.as_bytes(), &weights);
-    let actors = Actors::new(emit(id, networks)?);
-    let manifest = manifest(config, task, id, &actors, facts)?;
+    let exact = Actors::new(emit(id, networks)?);
+    let (actors, quantisation) = match precision {
+        Precision::F32 => (exact, None),
+        Precision::I8 => {
+            let (rounded, comparison) = round(id, &exact, networks, task, config.seed)?;
+            (rounded, Some(comparison))
+        }
+    };
+    let manifest = Manifest {
+        quantisation,
+        ..manifest(config, task, id, &actors, facts)?
+    };
 
     let mut folder = PendingFolder::new(destination).map_err(taken)?;
     folder.write(CONFIG, settings.as_bytes())?;
@@ -161,8 +200,47 @@ fn taken(error: WriteError) -> ExportError {
     }
 }
 
-/// Writes the team at `source`, a finished run or a team, to `destination`, from its weights.
-pub fn export_again(source: &Path, destination: &Path) -> Result<Team, ExportError> {
+/// Agents of `exact`'s networks in whole numbers, calibrated on that team's own episodes, and what rounding
+/// changed.
+fn round(
+    id: TeamId,
+    exact: &Actors,
+    networks: &[NetworkWeights],
+    task: &Task,
+    seed: u64,
+) -> Result<(Actors, Comparison), ExportError> {
+    let drawn = exact.traces(task, CALIBRATION_STEPS, seed, Choice::Sampled)?;
+    let greedy = exact.traces(task, CALIBRATION_STEPS, seed, Choice::Greedy)?;
+    let mut images = Vec::new();
+    for (agent, network) in networks.iter().enumerate() {
+        let seen = [drawn[agent].as_slice(), &greedy[agent]].concat();
+        let integer = IntegerNetwork::new(network, &seen)
+            .map_err(|source| ExportError::Quantise { agent, source })?;
+        let (head, outputs) = integer.head();
+        images.push(image(
+            id,
+            agent,
+            networks.len(),
+            head,
+            outputs,
+            &integer.layers(),
+        )?);
+    }
+    let rounded = Actors::new(images);
+    // Other episodes than those that calibrated.
+    let unseen = exact.traces(task, CALIBRATION_STEPS, seed + 1, Choice::Greedy)?;
+    let episodes = judging_episodes(task.spec().horizon);
+    let comparison = compare(exact, &rounded, task, &unseen, episodes, seed)?;
+    Ok((rounded, comparison))
+}
+
+/// Writes the team at `source`, a finished run or a team, to `destination`, from its weights, as images of
+/// this precision.
+pub fn export_again(
+    source: &Path,
+    destination: &Path,
+    precision: Precision,
+) -> Result<Team, ExportError> {
     let Team {
         folder, manifest, ..
     } = Team::load(source)?;
@@ -199,7 +277,7 @@ pub fn export_again(source: &Path, destination: &Path) -> Result<Team, ExportErr
         joint,
         product: Some([product, greedy]),
     };
-    export(destination, &config, &task, &networks, facts)
+    write(destination, &config, &task, &networks, facts, precision)
 }
 
 /// The identifier of a team: see the [module](self).
@@ -220,32 +298,41 @@ pub fn actors(networks: &[NetworkWeights]) -> Result<Actors, ExportError> {
 
 /// One image an agent.
 fn emit(team: TeamId, networks: &[NetworkWeights]) -> Result<Vec<AlignedImage>, ExportError> {
-    let agents = networks.len() as u16;
-    let image = |(agent, network): (usize, &NetworkWeights)| {
-        let wrong = |source| ExportError::Emit { agent, source };
+    let one = |(agent, network): (usize, &NetworkWeights)| {
         let layers: Vec<LayerRepr<'_>> = network.layers.iter().map(layer).collect();
-        let repr = ImageRepr {
-            team,
-            agent: agent as u16,
-            agents,
-            revision: 1,
-            period_us: 0,
-            head: match &network.head {
-                HeadWeights::Categorical => Head::Categorical {
-                    actions: network.outputs(),
-                },
-                HeadWeights::Gaussian { log_std } => Head::Gaussian { log_std },
-            },
-            layers: &layers,
-        };
-        let mut bytes = vec![0; repr.emitted_len().map_err(wrong)?];
-        repr.emit(&mut bytes).map_err(wrong)?;
-        Ok(AlignedImage::new(&bytes).expect("an emitted image passes its own checks"))
+        let outputs = network.outputs();
+        image(team, agent, networks.len(), &network.head, outputs, &layers)
     };
-    networks.iter().enumerate().map(image).collect()
+    networks.iter().enumerate().map(one).collect()
 }
 
-fn layer(layer: &LayerWeights) -> LayerRepr<'_> {
+fn image(
+    team: TeamId,
+    agent: usize,
+    agents: usize,
+    head: &HeadWeights,
+    outputs: usize,
+    layers: &[LayerRepr<'_>],
+) -> Result<AlignedImage, ExportError> {
+    let wrong = |source| ExportError::Emit { agent, source };
+    let repr = ImageRepr {
+        team,
+        agent: agent as u16,
+        agents: agents as u16,
+        revision: 1,
+        period_us: 0,
+        head: match head {
+            HeadWeights::Categorical => Head::Categorical { actions: outputs },
+            HeadWeights::Gaussian { log_std } => Head::Gaussian { log_std },
+        },
+        layers,
+    };
+    let mut bytes = vec![0; repr.emitted_len().map_err(wrong)?];
+    repr.emit(&mut bytes).map_err(wrong)?;
+    Ok(AlignedImage::new(&bytes).expect("an emitted image passes its own checks"))
+}
+
+pub(crate) fn layer(layer: &LayerWeights) -> LayerRepr<'_> {
     match layer {
         LayerWeights::Dense(layer, activation) => LayerRepr::Dense(DenseRepr {
             inputs: layer.inputs,
@@ -315,6 +402,7 @@ fn manifest(
             exported,
             exported_interval,
         },
+        quantisation: None,
         versions: Versions {
             consort: env!("CARGO_PKG_VERSION").to_owned(),
             image_format: FORMAT_VERSION,

@@ -11,6 +11,7 @@ pub mod export;
 pub mod job;
 pub mod keys;
 pub mod net;
+pub mod quantise;
 pub mod report;
 pub mod rng;
 pub mod rollout;

@@ -15,6 +15,7 @@ mod controller;
 #[cfg(test)]
 pub(crate) mod episodes;
 mod manifest;
+mod traces;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -25,6 +26,7 @@ use consort_runtime::{Image, ImageError};
 pub use actor::{Actor, Decision};
 pub use actors::{Actors, AlignedImage, Choice, EpisodeReturns};
 pub use manifest::{AgentEntry, FORMAT, Manifest, Returns, Versions};
+pub use traces::Seen;
 
 use crate::env::{Task, TaskError};
 
@@ -244,6 +246,9 @@ fn check_image(
     )?;
     let listed = continuous(entry.continuous);
     same("actions that are", image_continuous, listed)?;
+    let precision = |integer| if integer { "i8" } else { "f32" }.to_owned();
+    let listed = precision(manifest.quantisation.is_some());
+    same("precision", precision(image.is_integer()), listed)?;
     let recurrent = |recurrent| if recurrent { "a state" } else { "no state" }.to_owned();
     let found = recurrent(image.state_len() > 0);
     same("a policy with", found, recurrent(entry.recurrent))?;

@@ -88,7 +88,10 @@ pub(crate) fn of_image(error: ImageError) -> Status {
         | ImageError::MissingHead { .. }
         | ImageError::NonFiniteLogStd { .. }
         | ImageError::TrailingWeights { .. }
-        | ImageError::NonFiniteWeight { .. } => ERR_IMAGE_MALFORMED,
+        | ImageError::NonFiniteWeight { .. }
+        | ImageError::IntegerParameter { .. }
+        | ImageError::IntegerShift { .. }
+        | ImageError::IntegerOverflow { .. } => ERR_IMAGE_MALFORMED,
     }
 }
 

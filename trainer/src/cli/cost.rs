@@ -53,11 +53,13 @@ const MODELS: [Model; 5] = [
     },
 ];
 
-/// The costs of a step on every core there are counts of.
+/// The costs of a step on every core there are counts of; none of an integer image, to whose counts no model
+/// is fitted.
 pub(super) fn of(image: &Image<'_>) -> impl Iterator<Item = Cost> {
     let terms = terms(image);
     let [_, _, multiply_adds, activations] = terms;
-    MODELS.iter().map(move |model| {
+    let models = if image.is_integer() { &[][..] } else { &MODELS };
+    models.iter().map(move |model| {
         let instructions = dot(model.instructions, terms);
         let cycles = model
             .cycles
@@ -92,6 +94,7 @@ fn terms(image: &Image<'_>) -> [f64; 4] {
             LayerKind::Dense(Activation::Tanh | Activation::Sigmoid | Activation::Silu) => {
                 activations += layer.outputs;
             }
+            LayerKind::Quantise | LayerKind::IntegerDense(_) | LayerKind::IntegerGru => {}
             LayerKind::Gru => {
                 // The image format cuts the units into panels of 4, and the rest into one each of 2 and of 1.
                 panels += layer.outputs / 4 + (layer.outputs % 4).count_ones() as usize;

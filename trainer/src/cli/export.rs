@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use consort_trainer::error::Error;
-use consort_trainer::export::export_again;
-use consort_trainer::report::number;
-use serde_json::json;
+use consort_trainer::export::{self, export_again};
+use consort_trainer::quantise::Comparison;
+use consort_trainer::report::{count, number};
+use serde_json::{Value, json};
 
 use super::Page;
 
@@ -17,25 +19,82 @@ pub(super) struct Args {
     /// Where to: a new or an empty folder
     #[arg(long)]
     out: PathBuf,
+    /// The images' numbers: those of training, or whole ones with weights of 8 bits
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    precision: Precision,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Precision {
+    F32,
+    I8,
 }
 
 pub(super) fn run(args: &Args) -> Result<Page, Error> {
-    let team = export_again(&args.team, &args.out)?;
+    let precision = match args.precision {
+        Precision::F32 => export::Precision::F32,
+        Precision::I8 => export::Precision::I8,
+    };
+    let team = export_again(&args.team, &args.out, precision)?;
     let manifest = &team.manifest;
     Ok(Page {
         text: format!(
-            "{}, team {}: {} images, return {}: {}\n",
+            "{}, team {}: {} images, return {}: {}\n{}",
             manifest.task,
             manifest.team,
             manifest.agents.len(),
             number(Some(manifest.returns.exported)),
-            args.out.display()
+            args.out.display(),
+            manifest.quantisation.map_or_else(String::new, text),
         ),
         json: json!({
             "task": manifest.task,
             "team": args.out,
             "team_id": manifest.team,
             "return_exported": manifest.returns.exported,
+            "precision": if manifest.quantisation.is_some() { "i8" } else { "f32" },
+            "quantisation": manifest.quantisation.map(object),
         }),
+    })
+}
+
+fn text(comparison: Comparison) -> String {
+    let value = |mean: f64, interval: Option<f64>| {
+        let half = interval.map_or_else(String::new, |half| format!(" ± {half:.4}"));
+        format!("{}{half}", number(Some(mean)))
+    };
+    let percent = |part: f64| format!("{:.3} %", 100.0 * part);
+    let steps = count(comparison.steps);
+    let agreement = match comparison.agreement {
+        Some(part) => format!(
+            "the same greedy action at {} of {steps} steps",
+            percent(part)
+        ),
+        None => format!("{steps} steps compared"),
+    };
+    format!(
+        "int8: {agreement}; outputs off by {:.2e}, at most {:.2e}\n\
+         return, greedy: f32 {}, int8 {}, lost {}\n",
+        comparison.error_mean,
+        comparison.error_max,
+        value(comparison.return_f32, comparison.return_f32_interval),
+        value(comparison.return_i8, comparison.return_i8_interval),
+        comparison
+            .lost()
+            .map_or_else(|| "nothing to lose".to_owned(), percent),
+    )
+}
+
+fn object(comparison: Comparison) -> Value {
+    json!({
+        "steps": comparison.steps,
+        "agreement": comparison.agreement,
+        "error_mean": comparison.error_mean,
+        "error_max": comparison.error_max,
+        "return_f32": comparison.return_f32,
+        "return_f32_interval": comparison.return_f32_interval,
+        "return_i8": comparison.return_i8,
+        "return_i8_interval": comparison.return_i8_interval,
+        "lost": comparison.lost(),
     })
 }

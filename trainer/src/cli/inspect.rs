@@ -76,6 +76,7 @@ fn text(name: &str, image: &Image<'_>, checked: bool) -> String {
         },
     );
     line("observation", format!("{} × f32", image.observation_len()));
+    line("precision", precision(image).to_owned());
     line(
         "head",
         match image.head() {
@@ -136,12 +137,11 @@ fn text(name: &str, image: &Image<'_>, checked: bool) -> String {
             cost.cycles.map_or("not modelled".to_owned(), count),
         ]);
     }
-    format!(
-        "{}\n{}\n{}",
-        header.render(),
-        layers.render(),
-        costs.render()
-    )
+    let (header, layers) = (header.render(), layers.render());
+    if image.is_integer() {
+        return format!("{header}\n{layers}");
+    }
+    format!("{header}\n{layers}\n{}", costs.render())
 }
 
 fn object(image: &Image<'_>, checked: bool) -> Value {
@@ -176,11 +176,17 @@ fn object(image: &Image<'_>, checked: bool) -> Value {
         "state_bytes": bytes(image.state_len()),
         "multiply_adds": image.multiply_adds(),
         "costs": cost::json(image),
+        "precision": precision(image),
         "crc": format!("{:08x}", image.crc()),
         "signed": image.signature().is_some(),
         "verified": checked,
         "layers": image.layers().map(layer).collect::<Vec<_>>(),
     })
+}
+
+/// What its numbers are.
+fn precision(image: &Image<'_>) -> &'static str {
+    if image.is_integer() { "i8" } else { "f32" }
 }
 
 /// Bytes of so many values.
@@ -192,13 +198,18 @@ fn kind(layer: &LayerInfo) -> &'static str {
     match layer.kind {
         LayerKind::Dense(_) => "dense",
         LayerKind::Gru => "gru",
+        LayerKind::Quantise => "quantise",
+        LayerKind::IntegerDense(_) => "integer dense",
+        LayerKind::IntegerGru => "integer gru",
     }
 }
 
 /// What the outputs go through; a recurrent layer has its own.
 fn activation(layer: &LayerInfo) -> Option<&'static str> {
     match layer.kind {
-        LayerKind::Dense(activation) => Some(activation_word(activation)),
-        LayerKind::Gru => None,
+        LayerKind::Dense(activation) | LayerKind::IntegerDense(activation) => {
+            Some(activation_word(activation))
+        }
+        LayerKind::Gru | LayerKind::IntegerGru | LayerKind::Quantise => None,
     }
 }

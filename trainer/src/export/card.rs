@@ -78,6 +78,21 @@ pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String
     line(format!(
         "\n`agent-<i>.golden.json` holds observations with {given} that every device must give for them."
     ));
+    if let Some(comparison) = &manifest.quantisation {
+        let agreement = comparison.agreement.map_or_else(String::new, |part| {
+            format!(
+                " take the same greedy actions at {:.3} % of {} steps and",
+                100.0 * part,
+                count(comparison.steps)
+            )
+        });
+        line(format!(
+            "\nThe images compute in whole numbers. Beside those of the same networks in f32 they{agreement} earn {} \
+             for {}.",
+            number(Some(comparison.return_i8)),
+            number(Some(comparison.return_f32)),
+        ));
+    }
     if manifest.agents.iter().any(|entry| entry.recurrent) {
         line(
             "\nThe agents remember: a device resets an agent's memory when an episode begins and lends \

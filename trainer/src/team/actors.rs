@@ -175,14 +175,14 @@ impl Actors {
 }
 
 /// A joint action in the making.
-enum JointChoice {
+pub(super) enum JointChoice {
     Discrete(Vec<u32>),
     /// Where each agent's vector starts, and the vectors.
     Continuous(Vec<usize>, Vec<f32>),
 }
 
 impl JointChoice {
-    fn new(spec: &TeamSpec) -> Self {
+    pub(super) fn new(spec: &TeamSpec) -> Self {
         if !spec.is_continuous() {
             return Self::Discrete(vec![0; spec.agents.len()]);
         }
@@ -195,7 +195,7 @@ impl JointChoice {
     }
 
     /// Lets agent `agent` take its next step.
-    fn choose(
+    pub(super) fn choose(
         &mut self,
         agent: usize,
         actor: &mut Actor<'_>,
@@ -217,7 +217,7 @@ impl JointChoice {
         }
     }
 
-    fn joint(&self) -> JointAction<'_> {
+    pub(super) fn joint(&self) -> JointAction<'_> {
         match self {
             Self::Discrete(actions) => JointAction::Discrete(actions),
             Self::Continuous(_, vectors) => JointAction::Continuous(vectors),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Choice, TeamError, read};
 use crate::config::{ArmName, Method, embedded};
 use crate::env::{Game, Task, TaskError};
+use crate::quantise::Comparison;
 
 /// The version of `team.toml`'s keys that this crate writes and reads.
 pub const FORMAT: u32 = 1;
@@ -50,6 +51,10 @@ pub struct Manifest {
     pub commit: Option<String>,
     /// What the team earned.
     pub returns: Returns,
+    /// What rounding the networks to whole numbers changed, where the images are integer ones; in others
+    /// they are `f32`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantisation: Option<Comparison>,
     /// Versions of what made it.
     pub versions: Versions,
     /// One entry an agent, in agent order.

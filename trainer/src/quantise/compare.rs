@@ -1,0 +1,112 @@
+//! Two teams of the same networks, one of them rounded: how often they agree, and what that costs.
+
+use consort_runtime::StepError;
+use serde::{Deserialize, Serialize};
+
+use crate::env::Task;
+use crate::team::{Actors, Choice, Decision, Seen};
+
+/// What rounding changed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// Steps of one agent each, on the exact team's greedy episodes, at which both were asked.
+    pub steps: u64,
+    /// The fraction of them at which both take the same greedy action; none where actions are vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<f64>,
+    /// The mean absolute difference of a logit, or of a number of an action's vector.
+    pub error_mean: f64,
+    /// The largest.
+    pub error_max: f64,
+    /// The exact team's return, greedy, over the same episodes as the rounded one's.
+    pub return_f32: f64,
+    /// Half of its 95 % interval, where it is a mean over episodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_f32_interval: Option<f64>,
+    /// The rounded team's.
+    pub return_i8: f64,
+    /// Half of its 95 % interval, where it is a mean over episodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_i8_interval: Option<f64>,
+}
+
+impl Comparison {
+    /// The part of the exact team's return that rounding costs: negative where it brings some; none where
+    /// that team earns nothing.
+    pub fn lost(&self) -> Option<f64> {
+        let scale = self.return_f32.abs();
+        (scale > 0.0).then(|| (self.return_f32 - self.return_i8) / scale)
+    }
+}
+
+/// Compares on `seen`, what the exact team's agents saw in greedy episodes, and over `episodes` episodes of
+/// each (where the task has no exact value).
+///
+/// # Errors
+/// What a step of a policy gives.
+pub fn compare(
+    exact: &Actors,
+    rounded: &Actors,
+    task: &Task,
+    seen: &[Vec<Seen>],
+    episodes: usize,
+    seed: u64,
+) -> Result<Comparison, StepError> {
+    let (mut steps, mut same, mut discrete) = (0, 0, false);
+    let (mut errors, mut sum, mut most) = (0u64, 0.0, 0.0_f64);
+    for (agent, trace) in seen.iter().enumerate() {
+        let (mut one, mut other) = (exact.actor(agent), rounded.actor(agent));
+        for step in trace {
+            if step.start {
+                one.reset();
+                other.reset();
+            }
+            let mask = step.mask.as_deref();
+            let decisions = [
+                one.decide(&step.observation, mask)?,
+                other.decide(&step.observation, mask)?,
+            ];
+            let [one, other] = match &decisions {
+                [
+                    Decision::Discrete { action, logits },
+                    Decision::Discrete {
+                        action: found,
+                        logits: found_logits,
+                    },
+                ] => {
+                    discrete = true;
+                    same += u64::from(action == found);
+                    [logits, found_logits]
+                }
+                [Decision::Continuous(one), Decision::Continuous(other)] => [one, other],
+                _ => return Err(StepError::Continuous),
+            };
+            steps += 1;
+            for (&one, &other) in one.iter().zip(other) {
+                let error = f64::from((one - other).abs());
+                errors += 1;
+                sum += error;
+                most = most.max(error);
+            }
+        }
+    }
+    let value = |team: &Actors| match team.exact_value(task, Choice::Greedy)? {
+        Some(value) => Ok((value, None)),
+        None => team
+            .play(task, episodes, seed, Choice::Greedy)
+            .map(|returns| (returns.mean, returns.interval())),
+    };
+    let (return_f32, return_f32_interval) = value(exact)?;
+    let (return_i8, return_i8_interval) = value(rounded)?;
+    Ok(Comparison {
+        steps,
+        agreement: discrete.then(|| same as f64 / steps as f64),
+        error_mean: sum / errors as f64,
+        error_max: most,
+        return_f32,
+        return_f32_interval,
+        return_i8,
+        return_i8_interval,
+    })
+}

@@ -8,6 +8,7 @@ use crate::format::{
     SIGNATURE_LEN, TeamId, WEIGHTS_ALIGN, crc32, padding_len,
 };
 use crate::head::Head;
+use crate::quantised::record::{IntegerDenseRecord, IntegerGruRecord, QuantiseRecord};
 use crate::repr::LayerRepr;
 
 /// The meaning of an image: what the trainer knows, before it is bytes.
@@ -138,6 +139,20 @@ impl ImageRepr<'_> {
                 LayerRepr::Gru(gru) => {
                     encoded.put(&GruRecord::new(gru.inputs as u16, gru.hidden as u16));
                 }
+                LayerRepr::Quantise(layer) => {
+                    encoded.put(&QuantiseRecord::new(layer.scales.len() as u16));
+                }
+                LayerRepr::IntegerDense(dense) => encoded.put(&IntegerDenseRecord::new(
+                    dense.inputs as u16,
+                    dense.outputs as u16,
+                    dense.activation,
+                    [dense.shift, dense.exponent],
+                )),
+                LayerRepr::IntegerGru(gru) => encoded.put(&IntegerGruRecord::new(
+                    gru.inputs as u16,
+                    gru.hidden as u16,
+                    gru.shifts,
+                )),
             }
         }
         Ok(encoded)
@@ -207,6 +222,10 @@ impl Writer<'_> {
         values
             .into_iter()
             .for_each(|value| self.put(&value.to_le_bytes()));
+    }
+
+    pub(crate) fn word(&mut self, value: i32) {
+        self.put(&value.to_le_bytes());
     }
 
     fn written(&self) -> &[u8] {

@@ -96,7 +96,8 @@ pub enum ImageError {
     },
     /// A kind of layer this version does not know.
     #[error(
-        "layer {layer} is of unknown kind, tag {found}: version {FORMAT_VERSION} has 1 (dense), 2 (gru)"
+        "layer {layer} is of unknown kind, tag {found}: version {FORMAT_VERSION} has 1 (dense), \
+         2 (gru) and, of integer images, 3 (quantise), 4 (integer dense), 5 (integer gru)"
     )]
     LayerTag {
         /// Index of the layer.
@@ -114,6 +115,12 @@ pub enum ImageError {
         layer: usize,
         /// The tag found.
         found: u8,
+    },
+    /// A kind of layer or head that this build leaves out, to be smaller.
+    #[error("the image needs the feature `{feature}` of consort-runtime: this build is without it")]
+    LeftOut {
+        /// The crate's feature that brings the kind in.
+        feature: &'static str,
     },
     /// A policy that no image may describe.
     #[error(transparent)]
@@ -170,6 +177,37 @@ pub enum ImageError {
         /// Its offset in the image, in bytes.
         offset: usize,
     },
+    /// A word of an integer layer is no parameter: a weight of −128, a multiplier or an input's scale out
+    /// of its range, or padding that is not zero.
+    #[error(
+        "layer {layer}: the word at offset {offset} has a weight, a multiplier or padding out of range"
+    )]
+    IntegerParameter {
+        /// Index of the layer.
+        layer: usize,
+        /// Its offset in the image, in bytes.
+        offset: usize,
+    },
+    /// A shift or an exponent of an integer layer is out of its range.
+    #[error(
+        "layer {layer} has a shift or exponent of {found}: shifts are 8 to 30, exponents 0 to 100, and 0 where they have no use"
+    )]
+    IntegerShift {
+        /// Index of the layer.
+        layer: usize,
+        /// What was found.
+        found: u8,
+    },
+    /// An integer layer whose sums some observation could make overflow.
+    #[error(
+        "layer {layer}: row {row} could overflow: its weights times 256, and its bias, must stay below 2²³, and times its multiplier below 2³¹"
+    )]
+    IntegerOverflow {
+        /// Index of the layer.
+        layer: usize,
+        /// The row, counted as the image has them.
+        row: usize,
+    },
 }
 
 /// Why a policy can be no image's, whether parsed or emitted.
@@ -217,6 +255,19 @@ pub enum ShapeError {
         /// The last layer's outputs.
         found: usize,
     },
+    /// Layers in whole numbers and others in one image, or a quantising layer that is not the first.
+    #[error(
+        "layer {layer}: layers in whole numbers follow a quantising one, which is the first, and others do not"
+    )]
+    Precision {
+        /// Index of the layer.
+        layer: usize,
+    },
+    /// An integer image whose last layer gives no numbers to act by.
+    #[error(
+        "the last layer of an integer image must be an integer dense one with activation identity"
+    )]
+    IntegerOutput,
 }
 
 fn before(layer: usize) -> &'static str {
@@ -292,6 +343,46 @@ pub enum EmitError {
         part: &'static str,
         /// Its index there.
         index: usize,
+    },
+    /// A part of an integer layer with too few or too many values.
+    #[error("layer {layer} has {found} values in `{part}`: its shape asks for {expected}")]
+    IntegerLength {
+        /// Index of the layer.
+        layer: usize,
+        /// The field.
+        part: &'static str,
+        /// Values that inputs and outputs ask for.
+        expected: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// A value of an integer layer is out of its range.
+    #[error("layer {layer}: value {index} of `{part}` is out of its range")]
+    IntegerParameter {
+        /// Index of the layer.
+        layer: usize,
+        /// The field.
+        part: &'static str,
+        /// Its index there.
+        index: usize,
+    },
+    /// A shift or an exponent of an integer layer is out of its range.
+    #[error("layer {layer}: `{part}` is out of its range")]
+    IntegerShift {
+        /// Index of the layer.
+        layer: usize,
+        /// The field.
+        part: &'static str,
+    },
+    /// An integer layer whose sums some observation could make overflow.
+    #[error(
+        "layer {layer}: row {row} could overflow: its weights times 256, and its bias, must stay below 2²³, and times its multiplier below 2³¹"
+    )]
+    IntegerOverflow {
+        /// Index of the layer.
+        layer: usize,
+        /// The row: an output, or a gate's unit in the order r, z, n, q.
+        row: usize,
     },
     /// A logarithm of a standard deviation is infinite or not a number.
     #[error("the logarithm of dimension {dimension}'s standard deviation is not finite")]

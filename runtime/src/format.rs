@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ImageError, ShapeError};
 use crate::head::Head;
 use crate::layer::Activation;
+use crate::quantised::layers::{dense_words, gru_words, lane_words, whole_rows};
+use crate::quantised::record::{IntegerDenseRecord, IntegerGruRecord, QuantiseRecord};
 
 /// The version of the layout *and* of the arithmetic this crate reads, emits and computes.
 pub const FORMAT_VERSION: u16 = 1;
@@ -26,7 +28,7 @@ pub(crate) const CRC_LEN: usize = 4;
 /// Weights start at a multiple of this many bytes: whole words, whole vectors, whole flash lines.
 pub(crate) const WEIGHTS_ALIGN: usize = 16;
 /// The longest header: every varint at its longest, [`MAX_LAYERS`] layers.
-pub(crate) const MAX_HEADER_LEN: usize = 16 + 3 + 3 + 5 + 5 + 3 + 5 + 1 + 3 + 1 + MAX_LAYERS * 8;
+pub(crate) const MAX_HEADER_LEN: usize = 16 + 3 + 3 + 5 + 5 + 3 + 5 + 1 + 3 + 1 + MAX_LAYERS * 10;
 
 /// Names a team: its images carry the same identifier. Shown as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -127,7 +129,8 @@ impl Prefix {
 
 /// The postcard header. As many layer records as `layers` says follow it, in postcard too and
 /// within the header's length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub(crate) struct Header {
     pub(crate) team: TeamId,
     pub(crate) agent: u16,
@@ -141,32 +144,109 @@ pub(crate) struct Header {
     pub(crate) layers: u8,
 }
 
+impl Header {
+    /// Reads a header and returns what follows it.
+    pub(crate) fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (&team, rest) = bytes.split_first_chunk()?;
+        let mut fields = Fields(rest);
+        let header = Header {
+            team: TeamId(team),
+            agent: fields.u16()?,
+            agents: fields.u16()?,
+            revision: fields.u32()?,
+            period_us: fields.u32()?,
+            observations: fields.u16()?,
+            memory: fields.u32()?,
+            head: fields.u8()?,
+            head_size: fields.u16()?,
+            layers: fields.u8()?,
+        };
+        Some((header, fields.0))
+    }
+}
+
+/// What is left to read of a header or a record.
+///
+/// postcard writes them; reading by serde's visitors would be a third of the code of a firmware that
+/// runs one small network. A test holds the two to the same bytes.
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
+
+impl Fields<'_> {
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(byte)
+    }
+
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        self.varint(16).map(|value| value as u16)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.varint(32)
+    }
+
+    /// A number of at most so many bits, 32 or fewer: seven of them a byte, lowest first, the top bit
+    /// of every byte but the last set.
+    #[inline(never)]
+    fn varint(&mut self, bits: u32) -> Option<u32> {
+        let (mut value, mut shift) = (0, 0);
+        while shift < bits {
+            let byte = u32::from(self.u8()?);
+            let payload = byte & 0x7f;
+            if shift + 7 > bits && payload >> (bits - shift) != 0 {
+                return None;
+            }
+            value |= payload << shift;
+            if byte == payload {
+                return Some(value);
+            }
+            shift += 7;
+        }
+        None
+    }
+}
+
 /// A layer's record, of whichever kind its first byte names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LayerRecord {
     Dense(DenseRecord),
     Gru(GruRecord),
+    Quantise(QuantiseRecord),
+    IntegerDense(IntegerDenseRecord),
+    IntegerGru(IntegerGruRecord),
 }
 
 impl LayerRecord {
     /// Reads the record of layer `layer` and returns what follows it.
     pub(crate) fn read(layer: usize, records: &[u8]) -> Result<(Self, &[u8]), ImageError> {
         let malformed = ImageError::LayerRecord { layer };
-        match records.first() {
-            Some(&DenseRecord::KIND) => postcard::take_from_bytes(records)
-                .map(|(record, rest)| (LayerRecord::Dense(record), rest))
-                .map_err(|_| malformed),
-            Some(&GruRecord::KIND) => postcard::take_from_bytes(records)
-                .map(|(record, rest)| (LayerRecord::Gru(record), rest))
-                .map_err(|_| malformed),
-            Some(&found) => Err(ImageError::LayerTag { layer, found }),
-            None => Err(malformed),
+        fn of<T>(
+            kind: fn(T) -> LayerRecord,
+            read: Option<(T, &[u8])>,
+        ) -> Option<(LayerRecord, &[u8])> {
+            read.map(|(record, rest)| (kind(record), rest))
         }
+        let read = match records.first() {
+            Some(&DenseRecord::KIND) => of(LayerRecord::Dense, DenseRecord::read(records)),
+            Some(&GruRecord::KIND) => of(LayerRecord::Gru, GruRecord::read(records)),
+            Some(&QuantiseRecord::KIND) => of(LayerRecord::Quantise, QuantiseRecord::read(records)),
+            Some(&IntegerDenseRecord::KIND) => {
+                of(LayerRecord::IntegerDense, IntegerDenseRecord::read(records))
+            }
+            Some(&IntegerGruRecord::KIND) => {
+                of(LayerRecord::IntegerGru, IntegerGruRecord::read(records))
+            }
+            Some(&found) => return Err(ImageError::LayerTag { layer, found }),
+            None => None,
+        };
+        read.ok_or(malformed)
     }
 }
 
 /// A dense layer's record. Tags are bytes, not postcard enums, so that an unknown one can be named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub(crate) struct DenseRecord {
     kind: u8,
     pub(crate) inputs: u16,
@@ -176,6 +256,18 @@ pub(crate) struct DenseRecord {
 
 impl DenseRecord {
     const KIND: u8 = 1;
+
+    /// Reads a record and returns what follows it.
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let mut fields = Fields(bytes);
+        let record = DenseRecord {
+            kind: fields.u8()?,
+            inputs: fields.u16()?,
+            outputs: fields.u16()?,
+            activation: fields.u8()?,
+        };
+        Some((record, fields.0))
+    }
 
     pub(crate) fn new(inputs: u16, outputs: u16, activation: Activation) -> Self {
         DenseRecord {
@@ -188,7 +280,8 @@ impl DenseRecord {
 }
 
 /// A gated recurrent unit's record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub(crate) struct GruRecord {
     kind: u8,
     pub(crate) inputs: u16,
@@ -197,6 +290,17 @@ pub(crate) struct GruRecord {
 
 impl GruRecord {
     const KIND: u8 = 2;
+
+    /// Reads a record and returns what follows it.
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let mut fields = Fields(bytes);
+        let record = GruRecord {
+            kind: fields.u8()?,
+            inputs: fields.u16()?,
+            hidden: fields.u16()?,
+        };
+        Some((record, fields.0))
+    }
 
     pub(crate) fn new(inputs: u16, hidden: u16) -> Self {
         GruRecord {
@@ -266,20 +370,23 @@ impl<'a> Head<'a> {
     }
 }
 
-/// How a step divides the memory it is lent: the state, as much again for the next state, and the
-/// two regions that dense layers write to in turn.
+/// How a step divides the memory it is lent: the state, as much again for the next state (none in an
+/// integer image), and the two regions that layers write to in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Memory {
     /// Values of all recurrent layers' states.
     pub(crate) state: usize,
     /// The most outputs of a dense layer at an even index, and at an odd one.
     pub(crate) regions: [usize; 2],
+    /// Whether the image is an integer one, whose values are words of two lanes.
+    pub(crate) integer: bool,
 }
 
 impl Memory {
     pub(crate) fn len(self) -> usize {
         let [even, odd] = self.regions;
-        2 * self.state + even + odd
+        let next = if self.integer { 0 } else { self.state };
+        self.state + next + even + odd
     }
 }
 
@@ -290,6 +397,10 @@ pub(crate) struct Chain {
     width: usize,
     /// Layers so far.
     len: usize,
+    /// Layers that there will be.
+    count: usize,
+    /// Whether the last layer so far gives `f32` values.
+    floats: bool,
     memory: Memory,
 }
 
@@ -309,6 +420,8 @@ impl Chain {
         Ok(Chain {
             width: observations,
             len: 0,
+            count: layers,
+            floats: true,
             memory: Memory::default(),
         })
     }
@@ -316,13 +429,8 @@ impl Chain {
     /// Adds a dense layer and returns how many parameters it has. That fits 32 bits: each side
     /// fits 16.
     pub(crate) fn dense(&mut self, inputs: usize, outputs: usize) -> Result<usize, ShapeError> {
-        let [even, odd] = &mut self.memory.regions;
-        let region = if self.len.is_multiple_of(2) {
-            even
-        } else {
-            odd
-        };
-        *region = outputs.max(*region);
+        self.integer(false)?;
+        self.reserve(self.len, outputs);
         self.link(inputs, outputs)?;
         Ok(outputs * (inputs + 1))
     }
@@ -330,9 +438,80 @@ impl Chain {
     /// Adds a recurrent layer and returns how many parameters it has, or the largest number where
     /// they would not fit in memory: then none has so many.
     pub(crate) fn gru(&mut self, inputs: usize, hidden: usize) -> Result<usize, ShapeError> {
+        self.integer(false)?;
         self.link(inputs, hidden)?;
         self.memory.state += hidden;
         Ok(hidden.saturating_mul(4 + 3 * (inputs + hidden)))
+    }
+
+    /// Adds the layer that makes an image an integer one and returns how many words it has.
+    pub(crate) fn quantise(&mut self, inputs: usize) -> Result<usize, ShapeError> {
+        let layer = self.len;
+        if layer != 0 {
+            return Err(ShapeError::Precision { layer });
+        }
+        self.memory.integer = true;
+        self.floats = false;
+        self.reserve(layer, lane_words(inputs));
+        self.link(inputs, inputs)?;
+        Ok(inputs)
+    }
+
+    /// Adds a dense layer in whole numbers and returns how many words it has.
+    pub(crate) fn integer_dense(
+        &mut self,
+        inputs: usize,
+        outputs: usize,
+        activation: Activation,
+    ) -> Result<usize, ShapeError> {
+        self.integer(true)?;
+        let last = self.is_at_last();
+        self.floats = last && activation == Activation::Identity;
+        let own = if last {
+            whole_rows(outputs)
+        } else {
+            lane_words(outputs)
+        };
+        self.reserve(self.len, own);
+        self.link(inputs, outputs)?;
+        Ok(dense_words(inputs, outputs))
+    }
+
+    /// Adds a recurrent layer in whole numbers and returns how many words it has.
+    pub(crate) fn integer_gru(
+        &mut self,
+        inputs: usize,
+        hidden: usize,
+    ) -> Result<usize, ShapeError> {
+        self.integer(true)?;
+        self.floats = false;
+        let state = lane_words(hidden);
+        // Behind the inputs lies the state, as lanes.
+        self.reserve(self.len + 1, lane_words(inputs) + state);
+        self.reserve(self.len, state);
+        self.link(inputs, hidden)?;
+        self.memory.state += state;
+        Ok(gru_words(inputs, hidden))
+    }
+
+    /// Whether the next layer is the last.
+    pub(crate) fn is_at_last(&self) -> bool {
+        self.len + 1 == self.count
+    }
+
+    /// Layers in whole numbers and others do not mix.
+    fn integer(&self, expected: bool) -> Result<(), ShapeError> {
+        match self.memory.integer == expected {
+            true => Ok(()),
+            false => Err(ShapeError::Precision { layer: self.len }),
+        }
+    }
+
+    /// Makes the region of layers at places like `place` so long at least.
+    fn reserve(&mut self, place: usize, len: usize) {
+        let [even, odd] = &mut self.memory.regions;
+        let region = if place.is_multiple_of(2) { even } else { odd };
+        *region = len.max(*region);
     }
 
     fn link(&mut self, inputs: usize, outputs: usize) -> Result<(), ShapeError> {
@@ -362,6 +541,9 @@ impl Chain {
         let found = self.width;
         if found != expected {
             return Err(ShapeError::Head { expected, found });
+        }
+        if !self.floats {
+            return Err(ShapeError::IntegerOutput);
         }
         Ok(self.memory)
     }
@@ -401,13 +583,59 @@ mod tests {
             head_size: u16::MAX,
             layers: u8::MAX,
         };
-        let record = DenseRecord::new(u16::MAX, u16::MAX, Activation::Tanh);
+        let record = IntegerDenseRecord::new(u16::MAX, u16::MAX, Activation::Tanh, [30, 100]);
         let mut buffer = [0; MAX_HEADER_LEN];
         let fixed = postcard::to_slice(&header, &mut buffer).unwrap().len();
         let layer = postcard::to_slice(&record, &mut buffer).unwrap().len();
         assert_eq!(fixed + MAX_LAYERS * layer, MAX_HEADER_LEN);
-        let gru = postcard::to_slice(&GruRecord::new(u16::MAX, u16::MAX), &mut buffer);
-        assert!(gru.unwrap().len() <= layer);
+        let dense = DenseRecord::new(u16::MAX, u16::MAX, Activation::Tanh);
+        assert!(postcard::to_slice(&dense, &mut buffer).unwrap().len() <= layer);
+        let gru = GruRecord::new(u16::MAX, u16::MAX);
+        assert!(postcard::to_slice(&gru, &mut buffer).unwrap().len() <= layer);
+        let gru = IntegerGruRecord::new(u16::MAX, u16::MAX, [30; 3]);
+        assert!(postcard::to_slice(&gru, &mut buffer).unwrap().len() <= layer);
+        let quantise = QuantiseRecord::new(u16::MAX);
+        assert!(postcard::to_slice(&quantise, &mut buffer).unwrap().len() <= layer);
+    }
+
+    #[test]
+    fn headers_and_records_are_read_as_postcard_reads_them() {
+        let mut state = 1u32;
+        let mut number = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 16
+        };
+        let (mut accepted, mut refused) = (0, 0);
+        for _ in 0..200_000 {
+            let mut bytes = [0u8; 48];
+            // Small bytes, large ones and those at the edges of a varint, in any mixture.
+            let edges = [0x00, 0x01, 0x03, 0x04, 0x0f, 0x10, 0x7f, 0x80, 0x81, 0xff];
+            bytes.iter_mut().for_each(|byte| {
+                *byte = match number() % 3 {
+                    0 => number() as u8,
+                    1 => (number() % 128) as u8,
+                    _ => edges[number() as usize % edges.len()],
+                }
+            });
+            let bytes = &bytes[..number() as usize % 48];
+            let header = postcard::take_from_bytes::<Header>(bytes).ok();
+            assert_eq!(Header::read(bytes), header, "{bytes:02x?}");
+            let dense = postcard::take_from_bytes::<DenseRecord>(bytes).ok();
+            assert_eq!(DenseRecord::read(bytes), dense, "{bytes:02x?}");
+            let gru = postcard::take_from_bytes::<GruRecord>(bytes).ok();
+            assert_eq!(GruRecord::read(bytes), gru, "{bytes:02x?}");
+            let quantise = postcard::take_from_bytes::<QuantiseRecord>(bytes).ok();
+            assert_eq!(QuantiseRecord::read(bytes), quantise, "{bytes:02x?}");
+            let dense = postcard::take_from_bytes::<IntegerDenseRecord>(bytes).ok();
+            assert_eq!(IntegerDenseRecord::read(bytes), dense, "{bytes:02x?}");
+            let gru = postcard::take_from_bytes::<IntegerGruRecord>(bytes).ok();
+            assert_eq!(IntegerGruRecord::read(bytes), gru, "{bytes:02x?}");
+            match header {
+                Some(_) => accepted += 1,
+                None => refused += 1,
+            }
+        }
+        assert!(accepted > 1_000 && refused > 1_000, "{accepted} {refused}");
     }
 
     #[test]

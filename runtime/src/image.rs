@@ -2,8 +2,7 @@
 
 use crate::error::ImageError;
 use crate::format::{
-    CRC_LEN, Header, MAX_LAYERS, Memory, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId, crc32,
-    padding_len,
+    CRC_LEN, Header, Memory, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId, crc32, padding_len,
 };
 use crate::head::Head;
 use crate::layer::{Activation, Layer};
@@ -18,10 +17,7 @@ pub struct Image<'a> {
     crc: u32,
     signature: Option<&'a [u8; SIGNATURE_LEN]>,
     header: Header,
-    head: Head<'a>,
-    memory: Memory,
-    /// The first `header.layers` are the policy's, the rest are empty.
-    layers: [Layer<'a>; MAX_LAYERS],
+    network: Network<'a>,
 }
 
 /// What a layer is and costs.
@@ -45,6 +41,12 @@ pub enum LayerKind {
     Dense(Activation),
     /// A gated recurrent unit, whose outputs are its state: [`layer::gru`](crate::layer::gru).
     Gru,
+    /// An integer image's first layer, by which an observation becomes whole numbers.
+    Quantise,
+    /// A dense layer in whole numbers, and what its outputs go through.
+    IntegerDense(Activation),
+    /// A gated recurrent unit in whole numbers.
+    IntegerGru,
 }
 
 impl<'a> Image<'a> {
@@ -61,17 +63,13 @@ impl<'a> Image<'a> {
         let prefix = Prefix::read(bytes)?;
         let (body, crc) = check_crc(bytes)?;
         let parts = Parts::cut(body, prefix)?;
-        let (header, records) =
-            postcard::take_from_bytes::<Header>(parts.header).map_err(|_| ImageError::Header)?;
-        let network = Network::read(&header, records, &parts)?;
+        let (header, records) = Header::read(parts.header).ok_or(ImageError::Header)?;
         Ok(Image {
             bytes,
             crc,
             signature: parts.signature,
             header,
-            head: network.head,
-            memory: network.memory,
-            layers: network.layers,
+            network: Network::read(&header, records, &parts)?,
         })
     }
 
@@ -109,23 +107,31 @@ impl<'a> Image<'a> {
 
     /// Values the network gives: the logits of a categorical head, or the dimensions of a vector.
     pub fn output_len(&self) -> usize {
-        self.head.inputs()
+        self.network.head.inputs()
     }
 
     /// `f32` values of memory the caller lends to a step: the state and what it computes in.
     pub fn memory_len(&self) -> usize {
-        self.memory.len()
+        self.network.memory.len()
     }
 
     /// How many of those values, the first ones, must be kept from one step of an episode to the
-    /// next: the units of all recurrent layers, 0 where there is none.
+    /// next: the units of all recurrent layers (two a value in an integer image), 0 where there is none.
     pub fn state_len(&self) -> usize {
-        self.memory.state
+        self.network.memory.state
+    }
+
+    /// Whether the image computes in whole numbers behind its first layer, not in `f32`.
+    ///
+    /// Its memory is then words of four bytes all the same, of which a lent `f32` is one; what they hold
+    /// are no numbers to read.
+    pub fn is_integer(&self) -> bool {
+        self.network.memory.integer
     }
 
     /// How the outputs become an action.
     pub fn head(&self) -> Head<'a> {
-        self.head
+        self.network.head
     }
 
     /// The layers, in order.
@@ -143,6 +149,24 @@ impl<'a> Image<'a> {
                 outputs: layer.hidden,
                 weight_bytes: size_of_val(layer.parameters),
             },
+            Layer::Quantise(layer) => LayerInfo {
+                kind: LayerKind::Quantise,
+                inputs: layer.words.len(),
+                outputs: layer.words.len(),
+                weight_bytes: size_of_val(layer.words),
+            },
+            Layer::IntegerDense(layer) => LayerInfo {
+                kind: LayerKind::IntegerDense(layer.activation),
+                inputs: layer.inputs,
+                outputs: layer.outputs,
+                weight_bytes: size_of_val(layer.words),
+            },
+            Layer::IntegerGru(layer) => LayerInfo {
+                kind: LayerKind::IntegerGru,
+                inputs: layer.inputs,
+                outputs: layer.hidden,
+                weight_bytes: size_of_val(layer.words),
+            },
         })
     }
 
@@ -152,8 +176,9 @@ impl<'a> Image<'a> {
             .map(|layer| {
                 let (inputs, outputs) = (layer.inputs as u64, layer.outputs as u64);
                 match layer.kind {
-                    LayerKind::Dense(_) => inputs * outputs,
-                    LayerKind::Gru => 3 * (inputs + outputs) * outputs,
+                    LayerKind::Dense(_) | LayerKind::IntegerDense(_) => inputs * outputs,
+                    LayerKind::Gru | LayerKind::IntegerGru => 3 * (inputs + outputs) * outputs,
+                    LayerKind::Quantise => 0,
                 }
             })
             .sum()
@@ -185,11 +210,12 @@ impl<'a> Image<'a> {
 
     /// How a step divides its memory.
     pub(crate) fn memory(&self) -> Memory {
-        self.memory
+        self.network.memory
     }
 
     pub(crate) fn network(&self) -> &[Layer<'a>] {
-        self.layers
+        self.network
+            .layers
             .get(..usize::from(self.header.layers))
             .unwrap_or_default()
     }

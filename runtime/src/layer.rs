@@ -20,7 +20,9 @@
 //! its b_r, b_z, b_n and c_n, then for every input the W_r, W_z and W_n from it, then for every
 //! value of h the U_r, U_z and U_n from it: one walk again, with four sums a unit in registers.
 
+use crate::compute;
 use crate::math;
+use crate::quantised::{IntegerDense, IntegerGru, Quantise};
 
 /// The widths a dense layer's outputs are cut into, each taken as often as it fits.
 pub(crate) const PANEL_WIDTHS: [usize; 4] = [8, 4, 2, 1];
@@ -56,19 +58,12 @@ impl Activation {
     pub fn apply(self, values: &mut [f32]) {
         match self {
             Activation::Identity => {}
-            Activation::Relu => each(values, relu),
-            Activation::Tanh => each(values, math::tanh),
-            Activation::Sigmoid => each(values, sigmoid),
-            Activation::Silu => each(values, |x| x * sigmoid(x)),
+            Activation::Relu => values.iter_mut().for_each(|value| *value = relu(*value)),
+            Activation::Tanh => compute::tanh(values),
+            Activation::Sigmoid => compute::sigmoid(values),
+            Activation::Silu => compute::silu(values),
         }
     }
-}
-
-#[inline]
-fn each(values: &mut [f32], function: impl Fn(f32) -> f32) {
-    values
-        .iter_mut()
-        .for_each(|value| *value = function(*value));
 }
 
 /// Not `max(x, 0)`, which would turn NaN into a respectable zero.
@@ -81,6 +76,9 @@ fn relu(x: f32) -> f32 {
 pub(crate) enum Layer<'a> {
     Dense(Dense<'a>),
     Gru(Gru<'a>),
+    Quantise(Quantise<'a>),
+    IntegerDense(IntegerDense<'a>),
+    IntegerGru(IntegerGru<'a>),
 }
 
 /// A gated recurrent unit of a checked image:
@@ -178,12 +176,6 @@ pub fn gru(parameters: &[f32], input: &[f32], state: &[f32], next: &mut [f32]) {
     let (parameters, held, next) = units_of_4(parameters, input, state, state, next);
     let (parameters, held, next) = units_of_2(parameters, input, state, held, next);
     units_of_1(parameters, input, state, held, next);
-}
-
-/// Not inlined, as [`unit`] is not: only the activations that most networks have are unrolled.
-#[inline(never)]
-fn sigmoid(x: f32) -> f32 {
-    math::sigmoid(x)
 }
 
 /// What a unit's four sums and its state make its next state.

@@ -54,6 +54,7 @@ compile_error!("weights are used where they lie: consort-runtime needs a little-
 compile_error!("an image's lengths have 32 bits: consort-runtime needs 32-bit addresses or wider");
 
 mod align;
+mod compute;
 mod emit;
 mod error;
 mod format;
@@ -63,6 +64,7 @@ pub mod layer;
 pub mod math;
 mod network;
 mod policy;
+mod quantised;
 mod repr;
 
 pub use align::AlignedBytes;
@@ -73,4 +75,5 @@ pub use head::{Action, Head};
 pub use image::{Image, LayerInfo, LayerKind};
 pub use layer::Activation;
 pub use policy::Policy;
+pub use quantised::{InputScale, IntegerDenseRepr, IntegerGruRepr, QuantiseRepr};
 pub use repr::{DenseRepr, GruRepr, LayerRepr};

@@ -19,7 +19,7 @@ const TANH_DENOMINATOR: [f32; 4] = [4_010_095.3, 1_855_391.9, 95_663.5, 962.676_
 /// minimax quotient. Odd; exactly 0 at 0; never beyond ±1; rising, but for ripples of at most
 /// 6·10⁻⁷ where rounding shows. NaN gives NaN.
 #[inline]
-pub fn tanh(x: f32) -> f32 {
+pub const fn tanh(x: f32) -> f32 {
     let [p0, p1, p2, p3] = TANH_NUMERATOR;
     let [q0, q1, q2, q3] = TANH_DENOMINATOR;
     let c = hold(x, -TANH_LIMIT, TANH_LIMIT);
@@ -83,7 +83,7 @@ pub fn exp(x: f32) -> f32 {
 
 /// `clamp` without its assertion, written so that NaN passes.
 #[inline]
-fn hold(x: f32, low: f32, high: f32) -> f32 {
+const fn hold(x: f32, low: f32, high: f32) -> f32 {
     let x = if x > high { high } else { x };
     if x < low { low } else { x }
 }

@@ -5,10 +5,14 @@ use crate::format::{Chain, Header, LayerRecord, MAX_LAYERS, Memory, WEIGHTS_ALIG
 use crate::head::Head;
 use crate::image::Parts;
 use crate::layer::{Activation, Dense, Gru, Layer};
+use crate::quantised::check::{Check, SHIFTS, exponents};
+use crate::quantised::{IntegerDense, IntegerGru, Quantise};
 
 /// What the layer table and the parameters say.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Network<'a> {
     pub(crate) head: Head<'a>,
+    /// The first `header.layers` are the policy's, the rest are empty.
     pub(crate) layers: [Layer<'a>; MAX_LAYERS],
     pub(crate) memory: Memory,
 }
@@ -34,12 +38,7 @@ impl<'a> Network<'a> {
             records = rest;
             *slot = match record {
                 LayerRecord::Dense(record) => {
-                    let activation = Activation::from_tag(record.activation).ok_or(
-                        ImageError::ActivationTag {
-                            layer,
-                            found: record.activation,
-                        },
-                    )?;
+                    let activation = activation(layer, record.activation)?;
                     let (inputs, outputs) =
                         (usize::from(record.inputs), usize::from(record.outputs));
                     Layer::Dense(Dense {
@@ -49,6 +48,9 @@ impl<'a> Network<'a> {
                         parameters: parameters.take(layer, chain.dense(inputs, outputs)?)?,
                     })
                 }
+                LayerRecord::Gru(_) if !cfg!(feature = "gru") => {
+                    return Err(ImageError::LeftOut { feature: "gru" });
+                }
                 LayerRecord::Gru(record) => {
                     let (inputs, hidden) = (usize::from(record.inputs), usize::from(record.hidden));
                     Layer::Gru(Gru {
@@ -57,10 +59,71 @@ impl<'a> Network<'a> {
                         parameters: parameters.take(layer, chain.gru(inputs, hidden)?)?,
                     })
                 }
+                LayerRecord::Quantise(_)
+                | LayerRecord::IntegerDense(_)
+                | LayerRecord::IntegerGru(_)
+                    if !cfg!(feature = "int8") =>
+                {
+                    return Err(ImageError::LeftOut { feature: "int8" });
+                }
+                LayerRecord::Quantise(record) => {
+                    let own = chain.quantise(usize::from(record.inputs))?;
+                    let (check, words) = parameters.take_words(layer, own)?;
+                    check.quantise(words)?;
+                    Layer::Quantise(Quantise { words })
+                }
+                LayerRecord::IntegerDense(record) => {
+                    let activation = activation(layer, record.activation)?;
+                    let (inputs, outputs) =
+                        (usize::from(record.inputs), usize::from(record.outputs));
+                    let (shift, exponent) = (record.shift, record.exponent);
+                    let exponents = exponents(activation, chain.is_at_last());
+                    let own = chain.integer_dense(inputs, outputs, activation)?;
+                    for (range, found) in [(SHIFTS, shift), (exponents, exponent)] {
+                        if !range.contains(&found) {
+                            return Err(ImageError::IntegerShift { layer, found });
+                        }
+                    }
+                    let (check, words) = parameters.take_words(layer, own)?;
+                    check.dense(words, inputs, outputs, shift)?;
+                    Layer::IntegerDense(IntegerDense {
+                        inputs,
+                        outputs,
+                        activation,
+                        shift: u32::from(shift),
+                        exponent: u32::from(exponent),
+                        words,
+                    })
+                }
+                LayerRecord::IntegerGru(record) => {
+                    let (inputs, hidden) = (usize::from(record.inputs), usize::from(record.hidden));
+                    let own = chain.integer_gru(inputs, hidden)?;
+                    for found in record.shifts {
+                        if !SHIFTS.contains(&found) {
+                            return Err(ImageError::IntegerShift { layer, found });
+                        }
+                    }
+                    let (check, words) = parameters.take_words(layer, own)?;
+                    check.gru(words, inputs, hidden, record.shifts)?;
+                    Layer::IntegerGru(IntegerGru {
+                        inputs,
+                        hidden,
+                        shifts: record.shifts.map(u32::from),
+                        words,
+                    })
+                }
             };
         }
         let memory = chain.finish(head_size)?;
-        let own = parameters.take_head(head_len)?;
+        let own = match head_len {
+            0 => &[],
+            _ if cfg!(feature = "gaussian") => parameters.take_head(head_len)?,
+            _ => {
+                return Err(ImageError::LeftOut {
+                    feature: "gaussian",
+                });
+            }
+        };
         let head = Head::from_tag(header.head, head_size, own).ok_or(unknown_head)?;
         if !records.is_empty() {
             return Err(ImageError::HeaderTrailing {
@@ -80,6 +143,10 @@ impl<'a> Network<'a> {
             memory,
         })
     }
+}
+
+fn activation(layer: usize, found: u8) -> Result<Activation, ImageError> {
+    Activation::from_tag(found).ok_or(ImageError::ActivationTag { layer, found })
 }
 
 /// The parameters that no layer has taken yet.
@@ -104,20 +171,37 @@ impl<'a> Parameters<'a> {
         })
     }
 
+    /// The next `expected` of them as they lie: layer `layer`'s, an integer one, and how to check them.
+    fn take_words(
+        &mut self,
+        layer: usize,
+        expected: usize,
+    ) -> Result<(Check, &'a [i32]), ImageError> {
+        let offset = self.offset;
+        let own = self.split(layer, expected)?;
+        Ok((Check { layer, offset }, bytemuck::cast_slice(own)))
+    }
+
     /// The next `expected` of them, all finite: layer `layer`'s.
     fn take(&mut self, layer: usize, expected: usize) -> Result<&'a [f32], ImageError> {
+        let offset = self.offset;
+        let own = self.split(layer, expected)?;
+        if let Some(index) = own.iter().position(|value| !value.is_finite()) {
+            return Err(ImageError::NonFiniteWeight {
+                layer,
+                offset: offset + 4 * index,
+            });
+        }
+        Ok(own)
+    }
+
+    fn split(&mut self, layer: usize, expected: usize) -> Result<&'a [f32], ImageError> {
         let missing = ImageError::MissingWeights {
             layer,
             expected,
             found: self.left.len(),
         };
         let (own, rest) = self.left.split_at_checked(expected).ok_or(missing)?;
-        if let Some(index) = own.iter().position(|value| !value.is_finite()) {
-            return Err(ImageError::NonFiniteWeight {
-                layer,
-                offset: self.offset + 4 * index,
-            });
-        }
         self.offset += 4 * expected;
         self.left = rest;
         Ok(own)

@@ -2,11 +2,12 @@
 
 use rand_core::Rng;
 
+use crate::compute::{dense, gru};
 use crate::error::StepError;
-use crate::format::Memory;
 use crate::head::{self, Action, Head};
 use crate::image::Image;
-use crate::layer::{Layer, dense, gru};
+use crate::layer::Layer;
+use crate::quantised;
 
 /// A policy ready to act.
 ///
@@ -41,6 +42,15 @@ impl<'a> Policy<'a> {
         &self.image
     }
 
+    /// Values of state; none in a build without recurrent layers, which so has no code for them.
+    fn states(&self) -> usize {
+        if cfg!(any(feature = "gru", feature = "int8")) {
+            self.image.state_len()
+        } else {
+            0
+        }
+    }
+
     /// Begins an episode: the state, the first [`Image::state_len`] values of `memory`, becomes 0.
     ///
     /// # Errors
@@ -50,7 +60,7 @@ impl<'a> Policy<'a> {
         let expected = self.image.memory_len();
         let found = memory.len();
         let state = memory
-            .get_mut(..self.image.state_len())
+            .get_mut(..self.states())
             .filter(|_| found >= expected)
             .ok_or(StepError::Memory { expected, found })?;
         state.iter_mut().for_each(|value| *value = 0.0);
@@ -205,10 +215,11 @@ impl<'a> Policy<'a> {
             expected: self.image.memory_len(),
             found: memory.len(),
         };
-        let Memory {
-            state: states,
-            regions: [even, odd],
-        } = self.image.memory();
+        if cfg!(feature = "int8") && self.image.is_integer() {
+            return self.integer_outputs(observation, memory).ok_or(short);
+        }
+        let states = self.states();
+        let [even, odd] = self.image.memory().regions;
         let (state, rest) = memory.split_at_mut_checked(states).ok_or(short)?;
         let (next, rest) = rest.split_at_mut_checked(states).ok_or(short)?;
         let (mut target, source) = rest.split_at_mut_checked(even).ok_or(short)?;
@@ -234,7 +245,7 @@ impl<'a> Policy<'a> {
                     layer.activation.apply(output);
                     (last, len) = (Place::Region, layer.outputs);
                 }
-                Layer::Gru(layer) => {
+                Layer::Gru(layer) if cfg!(feature = "gru") => {
                     let (_, own) = state.split_at_checked(stepped).ok_or(short)?;
                     let own = own.get(..layer.hidden).ok_or(short)?;
                     let output = after.get_mut(..layer.hidden).ok_or(short)?;
@@ -242,6 +253,11 @@ impl<'a> Policy<'a> {
                     (last, len) = (Place::State(stepped), layer.hidden);
                     stepped += layer.hidden;
                 }
+                // No checked image has one in a build that leaves them out, nor beside a layer in f32.
+                Layer::Gru(_)
+                | Layer::Quantise(_)
+                | Layer::IntegerDense(_)
+                | Layer::IntegerGru(_) => return Err(short),
             }
             (target, source) = (source, target);
         }
@@ -266,6 +282,31 @@ impl<'a> Policy<'a> {
         };
         Ok(outputs)
     }
+
+    /// As [`outputs`](Self::outputs), of an integer image and a finite observation; none where the memory
+    /// is too short.
+    ///
+    /// Whatever bits the state has, they are one: no step of an integer image can fail once it has begun.
+    fn integer_outputs<'m>(
+        &self,
+        observation: &[f32],
+        memory: &'m mut [f32],
+    ) -> Option<&'m mut [f32]> {
+        let memory_of = self.image.memory();
+        let (states, [even, _]) = (memory_of.state, memory_of.regions);
+        let words: &mut [i32] =
+            bytemuck::cast_slice_mut(memory.get_mut(..self.image.memory_len())?);
+        let (state, rest) = words.split_at_mut_checked(states)?;
+        let (even, odd) = rest.split_at_mut_checked(even)?;
+        let (region, len) = quantised::step(
+            self.image.network(),
+            observation,
+            state,
+            [&mut *even, &mut *odd],
+        )?;
+        let outputs = if region == 0 { even } else { odd };
+        Some(bytemuck::cast_slice_mut(outputs.get_mut(..len)?))
+    }
 }
 
 /// Where the outputs of the last layer lie.
@@ -286,6 +327,18 @@ fn keep(state: &mut [f32], next: &[f32]) {
         .for_each(|(value, &next)| *value = next);
 }
 
+/// The first value that is an infinity or NaN.
+///
+/// Finding out whether there is one takes as many instructions wherever it lies, and fewer than asking
+/// each value: one more in an exponent of nothing but ones overflows into the sign.
 fn not_finite(values: &[f32]) -> Option<usize> {
-    values.iter().position(|value| !value.is_finite())
+    const SIGN: u32 = 1 << 31;
+    const EXPONENT_ONE: u32 = 1 << 23;
+    let seen = (values.iter()).fold(0, |seen, value| {
+        seen | ((value.to_bits() & !SIGN) + EXPONENT_ONE)
+    });
+    match seen & SIGN {
+        0 => None,
+        _ => values.iter().position(|value| !value.is_finite()),
+    }
 }

@@ -4,6 +4,7 @@ use crate::emit::Writer;
 use crate::error::EmitError;
 use crate::format::Chain;
 use crate::layer::{Activation, PANEL_WIDTHS, UNIT_PANEL_WIDTHS};
+use crate::quantised::{IntegerDenseRepr, IntegerGruRepr, QuantiseRepr};
 
 /// The meaning of a layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,6 +13,12 @@ pub enum LayerRepr<'a> {
     Dense(DenseRepr<'a>),
     /// A gated recurrent unit.
     Gru(GruRepr<'a>),
+    /// An integer image's first layer: the observation becomes whole numbers.
+    Quantise(QuantiseRepr<'a>),
+    /// A dense layer in whole numbers.
+    IntegerDense(IntegerDenseRepr<'a>),
+    /// A gated recurrent unit in whole numbers.
+    IntegerGru(IntegerGruRepr<'a>),
 }
 
 /// The meaning of a dense layer: `activation(weights · input + biases)`.
@@ -52,6 +59,9 @@ impl LayerRepr<'_> {
         match self {
             LayerRepr::Dense(layer) => layer.inputs,
             LayerRepr::Gru(layer) => layer.inputs,
+            LayerRepr::Quantise(layer) => layer.scales.len(),
+            LayerRepr::IntegerDense(layer) => layer.inputs,
+            LayerRepr::IntegerGru(layer) => layer.inputs,
         }
     }
 
@@ -66,6 +76,9 @@ impl LayerRepr<'_> {
                 let own = chain.gru(layer.inputs, layer.hidden)?;
                 layer.check(index).map(|()| own)
             }
+            LayerRepr::Quantise(layer) => layer.check(index, chain),
+            LayerRepr::IntegerDense(layer) => layer.check(index, chain),
+            LayerRepr::IntegerGru(layer) => layer.check(index, chain),
         }
     }
 
@@ -74,6 +87,9 @@ impl LayerRepr<'_> {
         match self {
             LayerRepr::Dense(layer) => layer.write(writer),
             LayerRepr::Gru(layer) => layer.write(writer),
+            LayerRepr::Quantise(layer) => layer.write(writer),
+            LayerRepr::IntegerDense(layer) => layer.write(writer),
+            LayerRepr::IntegerGru(layer) => layer.write(writer),
         }
     }
 }

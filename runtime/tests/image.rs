@@ -543,7 +543,7 @@ fn every_refusal_of_a_recurrent_image_says_what_and_where() {
         seal(image.bytes_mut());
         Image::new_checked(image.bytes()).unwrap_err()
     };
-    assert_eq!(forged(GRU, &[3]), E::LayerTag { layer: 0, found: 3 });
+    assert_eq!(forged(GRU, &[9]), E::LayerTag { layer: 0, found: 9 });
     assert_eq!(forged(GRU + 1, &[0xff; 3]), E::LayerRecord { layer: 0 });
     let inputs = S::Inputs {
         layer: 0,

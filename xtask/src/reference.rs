@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use consort_runtime::{Activation, DenseRepr, GruRepr, Head, ImageRepr, LayerRepr, TeamId};
+use consort_runtime::{
+    Activation, DenseRepr, GruRepr, Head, ImageRepr, InputScale, IntegerDenseRepr, IntegerGruRepr,
+    LayerRepr, QuantiseRepr, TeamId,
+};
 use serde_json::{Value, json};
 
 use crate::team::{Aligned, Outcome, Player};
@@ -22,6 +25,8 @@ struct Reference {
     gaussian: bool,
     /// Whether some of its actions are at times forbidden.
     masked: bool,
+    /// Whether it computes in whole numbers.
+    integer: bool,
 }
 
 /// A layer to make.
@@ -34,13 +39,14 @@ enum Shape {
 use Activation::{Identity, Relu, Sigmoid, Silu, Tanh};
 use Shape::{Dense, Gru};
 
-const REFERENCES: [Reference; 4] = [
+const REFERENCES: [Reference; 8] = [
     Reference {
         name: "reference-dense-13-64-64-4",
         inputs: 13,
         layers: &[Dense(64, Tanh), Dense(64, Tanh), Dense(4, Identity)],
         gaussian: false,
         masked: false,
+        integer: false,
     },
     Reference {
         name: "reference-gru-13-32-4",
@@ -48,6 +54,7 @@ const REFERENCES: [Reference; 4] = [
         layers: &[Gru(32), Dense(4, Identity)],
         gaussian: false,
         masked: false,
+        integer: false,
     },
     Reference {
         name: "reference-gaussian",
@@ -55,6 +62,7 @@ const REFERENCES: [Reference; 4] = [
         layers: &[Dense(16, Silu), Gru(7), Gru(5), Dense(3, Identity)],
         gaussian: true,
         masked: false,
+        integer: false,
     },
     Reference {
         name: "reference-masked",
@@ -67,6 +75,44 @@ const REFERENCES: [Reference; 4] = [
         ],
         gaussian: false,
         masked: true,
+        integer: false,
+    },
+    Reference {
+        name: "reference-dense-13-64-64-4-i8",
+        inputs: 13,
+        layers: &[Dense(64, Tanh), Dense(64, Tanh), Dense(4, Identity)],
+        gaussian: false,
+        masked: false,
+        integer: true,
+    },
+    Reference {
+        name: "reference-gru-13-32-4-i8",
+        inputs: 13,
+        layers: &[Gru(32), Dense(4, Identity)],
+        gaussian: false,
+        masked: false,
+        integer: true,
+    },
+    Reference {
+        name: "reference-gaussian-i8",
+        inputs: 8,
+        layers: &[Dense(16, Silu), Gru(7), Gru(5), Dense(3, Identity)],
+        gaussian: true,
+        masked: false,
+        integer: true,
+    },
+    Reference {
+        name: "reference-masked-i8",
+        inputs: 5,
+        layers: &[
+            Dense(7, Sigmoid),
+            Gru(6),
+            Dense(5, Relu),
+            Dense(6, Identity),
+        ],
+        gaussian: false,
+        masked: true,
+        integer: true,
     },
 ];
 
@@ -96,11 +142,32 @@ impl Reference {
             parameters.push(layer.parameters(inputs, numbers));
             inputs = layer.outputs();
         }
+        let mut integers = Vec::new();
+        inputs = self.inputs;
+        for (layer, parameters) in self.layers.iter().zip(&parameters) {
+            integers.push(layer.integers(inputs, parameters));
+            inputs = layer.outputs();
+        }
+        // 3 is the greatest input, 255 its lane: 85 = 2 × 85 × 2^(149 − 150).
+        let scale = InputScale {
+            multiplier: 85,
+            base: 149,
+            zero: 0,
+        };
+        let scales = vec![scale; self.inputs];
         let log_std = vec![-0.5; self.outputs()];
         inputs = self.inputs;
         let mut layers = Vec::new();
-        for (layer, parameters) in self.layers.iter().zip(&parameters) {
-            layers.push(layer.repr(inputs, parameters));
+        if self.integer {
+            layers.push(LayerRepr::Quantise(QuantiseRepr { scales: &scales }));
+        }
+        for (place, layer) in self.layers.iter().enumerate() {
+            let last = place + 1 == self.layers.len();
+            layers.push(if self.integer {
+                layer.integer_repr(inputs, &integers[place], last)
+            } else {
+                layer.repr(inputs, &parameters[place])
+            });
             inputs = layer.outputs();
         }
         let repr = ImageRepr {
@@ -212,6 +279,89 @@ impl Shape {
             }),
         }
     }
+
+    /// The same layer's whole numbers. Weights are drawn between −scale and scale, which become −127 and 127; a
+    /// bias of 0.5 is as much as half of the sum's unit.
+    fn integers(
+        &self,
+        inputs: usize,
+        [weights, recurrent, biases, more_biases]: &[Vec<f32>; 4],
+    ) -> Integers {
+        let whole = |values: &[f32], most: f32| -> Vec<i32> {
+            let largest = values
+                .iter()
+                .fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
+            values
+                .iter()
+                .map(|value| (value / largest * most) as i32)
+                .collect()
+        };
+        let weights_of = |values: &[f32]| {
+            whole(values, 127.0)
+                .into_iter()
+                .map(|value| value as i8)
+                .collect()
+        };
+        let biases: Vec<f32> = biases.iter().chain(more_biases).copied().collect();
+        let multipliers = biases
+            .iter()
+            .enumerate()
+            .map(|(row, _)| 128 + (row * 37 % 128) as u8);
+        // Of so many weights and lanes, both drawn evenly, a sum spreads by about 73 × 148 × √inputs: so many
+        // bits, and 8 of a multiplier, less the 9 of a table's unit.
+        let bits = (73.0 * 148.0 * (inputs as f32).sqrt()).log2() as u8;
+        Integers {
+            weights: weights_of(weights),
+            recurrent: weights_of(recurrent),
+            multipliers: multipliers.collect(),
+            biases: whole(&biases, 20_000.0),
+            shift: bits + 8 - 9,
+        }
+    }
+
+    fn integer_repr<'a>(&self, inputs: usize, integers: &'a Integers, last: bool) -> LayerRepr<'a> {
+        let Integers {
+            weights,
+            recurrent,
+            biases,
+            multipliers,
+            shift,
+        } = integers;
+        match *self {
+            Dense(outputs, activation) => LayerRepr::IntegerDense(IntegerDenseRepr {
+                inputs,
+                outputs,
+                activation,
+                shift: *shift,
+                exponent: match (last, activation) {
+                    (true, _) => 8,
+                    (false, Silu) => 17,
+                    _ => 0,
+                },
+                weights,
+                biases,
+                multipliers,
+            }),
+            Gru(hidden) => LayerRepr::IntegerGru(IntegerGruRepr {
+                inputs,
+                hidden,
+                shifts: [*shift, *shift, *shift + 1],
+                input: weights,
+                recurrent,
+                biases,
+                multipliers,
+            }),
+        }
+    }
+}
+
+/// A layer's whole numbers.
+struct Integers {
+    weights: Vec<i8>,
+    recurrent: Vec<i8>,
+    biases: Vec<i32>,
+    multipliers: Vec<u8>,
+    shift: u8,
 }
 
 /// A linear congruential generator: the same policies for ever.
@@ -248,6 +398,13 @@ mod tests {
             actions.dedup();
             let vectors = actions == [None] && golden[0].values != golden[1].values;
             assert!(vectors || actions.len() > 1, "{agent}");
+        }
+    }
+
+    #[test]
+    fn dump() {
+        if let Ok(folder) = std::env::var("DUMP") {
+            write(Path::new(&folder)).unwrap();
         }
     }
 }

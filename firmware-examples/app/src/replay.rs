@@ -177,6 +177,9 @@ fn steps<W: Write, C: Clock>(
 }
 
 /// One step, greedily: the action and the logits, or no number and the action's vector.
+///
+/// Not inlined: by its symbol `cargo xtask bench device` finds where in a trace a step begins and ends.
+#[inline(never)]
 fn step<'m>(
     policy: &Policy<'_>,
     observation: &[f32],

@@ -7,6 +7,7 @@ use crate::format::{
 use crate::head::Head;
 use crate::layer::{Activation, Layer};
 use crate::network::Network;
+use crate::seed::Seeding;
 
 /// One agent's policy, borrowed from its image.
 ///
@@ -16,6 +17,7 @@ pub struct Image<'a> {
     bytes: &'a [u8],
     crc: u32,
     signature: Option<&'a [u8; SIGNATURE_LEN]>,
+    seeding: Option<Seeding>,
     header: Header,
     network: Network<'a>,
 }
@@ -64,7 +66,11 @@ impl<'a> Image<'a> {
         let (body, crc) = check_crc(bytes)?;
         let parts = Parts::cut(body, prefix)?;
         let (header, records) = Header::read(parts.header).ok_or(ImageError::Header)?;
+        if let Some(seeding) = prefix.seeding {
+            seeding.check(usize::from(header.observations))?;
+        }
         Ok(Image {
+            seeding: prefix.seeding,
             bytes,
             crc,
             signature: parts.signature,
@@ -100,7 +106,13 @@ impl<'a> Image<'a> {
         self.header.period_us
     }
 
-    /// Values in an observation.
+    /// The shared seed that the policy expects, if it does: the one-hot vector of its
+    /// [symbol](crate::Symbol) is then the end of every observation.
+    pub fn seeding(&self) -> Option<Seeding> {
+        self.seeding
+    }
+
+    /// Values in an observation, a shared seed's among them.
     pub fn observation_len(&self) -> usize {
         usize::from(self.header.observations)
     }

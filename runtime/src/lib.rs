@@ -26,6 +26,7 @@
 //!     agents: 2,
 //!     revision: 1,
 //!     period_us: 0,
+//!     seeding: None,
 //!     head: Head::Categorical { actions: 2 },
 //!     layers: &layers,
 //! };
@@ -66,6 +67,8 @@ mod network;
 mod policy;
 mod quantised;
 mod repr;
+mod seed;
+mod seed_clock;
 
 pub use align::AlignedBytes;
 pub use emit::ImageRepr;
@@ -77,3 +80,5 @@ pub use layer::Activation;
 pub use policy::Policy;
 pub use quantised::{InputScale, IntegerDenseRepr, IntegerGruRepr, QuantiseRepr};
 pub use repr::{DenseRepr, GruRepr, LayerRepr};
+pub use seed::{Per, Seeding, SharedSeed, Symbol};
+pub use seed_clock::{Cadence, Drift, Moment, SeedClock, SeedClockError};

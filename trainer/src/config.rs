@@ -10,6 +10,7 @@ mod device;
 mod kinds;
 mod layers;
 mod method;
+mod shared_seed;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ pub use check::LARGEST_LAYER;
 pub use device::{DeviceChoice, DeviceError};
 pub use layers::{ConfigError, Layers};
 pub use method::{ArmName, Method};
+pub use shared_seed::{SharedSeedConfig, SymbolPer};
 
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::factored::{FactoredConfig, Temperature};
@@ -54,6 +56,8 @@ pub struct Config {
     pub rollout: usize,
     /// Whether networks see observations shifted and scaled to zero mean and unit variance.
     pub normalise_observations: bool,
+    /// The seed that the team shares.
+    pub shared_seed: SharedSeedConfig,
     /// Sizes of the networks.
     pub network: NetworkConfig,
     /// How a batch becomes steps of the optimiser.
@@ -82,6 +86,7 @@ impl Default for Config {
             batch: 16,
             rollout: 0,
             normalise_observations: false,
+            shared_seed: SharedSeedConfig::default(),
             network: NetworkConfig::default(),
             update: UpdateConfig::default(),
             annealed: AnnealConfig::default(),
@@ -344,11 +349,15 @@ impl Config {
 
     /// The task this configuration names or embeds.
     pub fn task(&self) -> Result<Task, TaskError> {
-        match (&self.game, &self.model) {
+        let task = match (&self.game, &self.model) {
             (Some(game), _) => Task::from_game(game.clone()),
             (None, Some(text)) => embedded(text, &self.task, self.horizon),
             (None, None) => Task::find_with(&self.task, self.horizon),
-        }
+        }?;
+        Ok(match self.shared_seed.seeding() {
+            Some(seeding) => task.with_shared_seed(seeding),
+            None => task,
+        })
     }
 
     /// The configuration as TOML: the text of a run's `config.toml`.

@@ -176,6 +176,7 @@ impl Reference {
             agents: 1,
             revision: 1,
             period_us: 0,
+            seeding: None,
             head: if self.gaussian {
                 Head::Gaussian { log_std: &log_std }
             } else {

@@ -241,6 +241,7 @@ mod tests {
             agents: 4,
             revision: 1,
             period_us: 0,
+            seeding: None,
             head,
             layers,
         };

@@ -12,7 +12,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use consort_runtime::{DenseRepr, EmitError, FORMAT_VERSION, GruRepr, Head, ImageRepr};
-use consort_runtime::{LayerRepr, StepError, TeamId};
+use consort_runtime::{LayerRepr, Seeding, StepError, TeamId};
 use sha2::{Digest, Sha256};
 
 use crate::atomic::{PendingFolder, WriteError};
@@ -20,8 +20,8 @@ use crate::config::{ArmName, Config, ConfigError, Layers};
 use crate::env::Task;
 use crate::net::{HeadWeights, LayerWeights, NetworkWeights};
 use crate::team::{
-    Actors, AgentEntry, AlignedImage, CONFIG, Choice, FORMAT, MANIFEST, Manifest, Returns, Team,
-    TeamError, Versions, WEIGHTS, read,
+    Actors, AgentEntry, AlignedImage, CONFIG, Choice, FORMAT, KEY, MANIFEST, Manifest, Returns,
+    SharedSeedEntry, Team, TeamError, TeamKey, Versions, WEIGHTS, read,
 };
 
 pub use weights::{WeightsError, activation_word};
@@ -57,6 +57,14 @@ pub enum ExportError {
         /// The destination.
         path: PathBuf,
     },
+    /// A new key was asked for where there is no shared seed.
+    #[error(
+        "--new-key: found a team without a shared seed, expected one of `consort train --shared-seed`"
+    )]
+    NoSharedSeed,
+    /// The operating system has no random numbers to make a key of.
+    #[error("no key can be made: {0}")]
+    Key(getrandom::Error),
     /// The run's team is damaged.
     #[error(transparent)]
     Team(#[from] TeamError),
@@ -80,9 +88,13 @@ impl ExportError {
     /// Whether what was given is at fault, not the machine or the training.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Taken { .. } | Self::Team(_) | Self::Config(_) | Self::Weights { .. } => true,
+            Self::Taken { .. }
+            | Self::NoSharedSeed
+            | Self::Team(_)
+            | Self::Config(_)
+            | Self::Weights { .. } => true,
             Self::Write(error) => error.is_bad_name(),
-            Self::Emit { .. } | Self::Step(_) => false,
+            Self::Emit { .. } | Self::Step(_) | Self::Key(_) => false,
         }
     }
 }
@@ -114,11 +126,29 @@ pub fn export(
     networks: &[NetworkWeights],
     facts: Facts,
 ) -> Result<Team, ExportError> {
+    let key = task.seeding().map(|_| TeamKey::of_run(config.seed));
+    export_with(destination, config, task, networks, facts, key)
+}
+
+/// The same with the key of its shared seed, if it has one.
+fn export_with(
+    destination: &Path,
+    config: &Config,
+    task: &Task,
+    networks: &[NetworkWeights],
+    facts: Facts,
+    key: Option<TeamKey>,
+) -> Result<Team, ExportError> {
+    // What is judged and recorded is what devices with this key see.
+    let task = &match key {
+        Some(key) => task.clone().with_team_key(key.seed()),
+        None => task.clone(),
+    };
     let weights = weights::serialise(networks);
     let settings = config.to_toml();
     let id = team_id(settings.as_bytes(), &weights);
-    let actors = Actors::new(emit(id, networks)?);
-    let manifest = manifest(config, task, id, &actors, facts)?;
+    let actors = Actors::new(emit(id, networks, task.seeding())?);
+    let manifest = manifest(config, task, id, &actors, facts, key)?;
 
     let taken = |error: WriteError| match error.source.kind() {
         ErrorKind::AlreadyExists => ExportError::Taken { path: error.path },
@@ -126,12 +156,15 @@ pub fn export(
     };
     let mut folder = PendingFolder::new(destination).map_err(taken)?;
     folder.write(CONFIG, settings.as_bytes())?;
-    let goldens = golden::record(&manifest, task, &actors)?;
+    let goldens = golden::record(&manifest, task, &actors, key)?;
     for (agent, (image, golden)) in std::iter::zip(actors.images(), goldens).enumerate() {
         folder.write(&format!("agent-{agent}.golden.json"), golden.as_bytes())?;
         folder.write(&manifest.agents[agent].image, image.bytes())?;
     }
     folder.write(WEIGHTS, &weights)?;
+    if let Some(key) = key {
+        folder.write(KEY, key.text().as_bytes())?;
+    }
     let card = card::write(&manifest, task, &actors);
     folder.write("README.md", card.as_bytes())?;
     folder.write(MANIFEST, manifest.to_toml().as_bytes())?;
@@ -142,14 +175,24 @@ pub fn export(
         manifest,
         task: task.clone(),
         actors,
+        key,
     })
 }
 
-/// Writes the team at `source`, a finished run or a team, to `destination`, from its weights.
-pub fn export_again(source: &Path, destination: &Path) -> Result<Team, ExportError> {
+/// Writes the team at `source`, a finished run or a team, to `destination`, from its weights; with
+/// a key of its shared seed that nobody can foresee, where `new_key` asks for one.
+pub fn export_again(source: &Path, destination: &Path, new_key: bool) -> Result<Team, ExportError> {
     let Team {
-        folder, manifest, ..
+        folder,
+        manifest,
+        key,
+        ..
     } = Team::load(source)?;
+    let key = match (key, new_key) {
+        (None, true) => return Err(ExportError::NoSharedSeed),
+        (Some(_), true) => Some(TeamKey::fresh().map_err(ExportError::Key)?),
+        (key, false) => key,
+    };
     let path = folder.join(CONFIG);
     let text = read(&path)?;
     let mut layers = Layers::new();
@@ -183,7 +226,7 @@ pub fn export_again(source: &Path, destination: &Path) -> Result<Team, ExportErr
         joint,
         product: Some([product, greedy]),
     };
-    export(destination, &config, &task, &networks, facts)
+    export_with(destination, &config, &task, &networks, facts, key)
 }
 
 /// The identifier of a team: see the [module](self).
@@ -199,11 +242,23 @@ fn team_id(config: &[u8], weights: &[u8]) -> TeamId {
 
 /// Agents that act from images of `networks`, not yet part of any team.
 pub fn actors(networks: &[NetworkWeights]) -> Result<Actors, ExportError> {
-    Ok(Actors::new(emit(TeamId([0; 16]), networks)?))
+    actors_for(networks, None)
+}
+
+/// The same for a team with a shared seed, if it has one.
+pub fn actors_for(
+    networks: &[NetworkWeights],
+    seeding: Option<Seeding>,
+) -> Result<Actors, ExportError> {
+    Ok(Actors::new(emit(TeamId([0; 16]), networks, seeding)?))
 }
 
 /// One image an agent.
-fn emit(team: TeamId, networks: &[NetworkWeights]) -> Result<Vec<AlignedImage>, ExportError> {
+fn emit(
+    team: TeamId,
+    networks: &[NetworkWeights],
+    seeding: Option<Seeding>,
+) -> Result<Vec<AlignedImage>, ExportError> {
     let agents = networks.len() as u16;
     let image = |(agent, network): (usize, &NetworkWeights)| {
         let wrong = |source| ExportError::Emit { agent, source };
@@ -214,6 +269,7 @@ fn emit(team: TeamId, networks: &[NetworkWeights]) -> Result<Vec<AlignedImage>, 
             agents,
             revision: 1,
             period_us: 0,
+            seeding,
             head: match &network.head {
                 HeadWeights::Categorical => Head::Categorical {
                     actions: network.outputs(),
@@ -255,6 +311,7 @@ fn manifest(
     id: TeamId,
     actors: &Actors,
     facts: Facts,
+    key: Option<TeamKey>,
 ) -> Result<Manifest, StepError> {
     let episodes = judging_episodes(task.spec().horizon);
     let value = |choice| match actors.exact_value(task, choice)? {
@@ -301,6 +358,11 @@ fn manifest(
             consort: env!("CARGO_PKG_VERSION").to_owned(),
             image_format: FORMAT_VERSION,
         },
+        shared_seed: key.map(|key| SharedSeedEntry {
+            symbols: config.shared_seed.symbols,
+            per: config.shared_seed.per,
+            fingerprint: key.fingerprint(),
+        }),
         agents: actors.images().iter().enumerate().map(entry).collect(),
         game: config.game.clone(),
     })

@@ -60,6 +60,9 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
         "exact".to_owned(),
         number(exact),
         match (exact, team.task.problem()) {
+            (Some(_), None) if team.task.adversarial().is_some() => {
+                "certain, whatever the adversary does"
+            }
             (None, Some(_)) if !args.greedy => "with --greedy only",
             (None, _) => "unknown",
             (Some(_), Some(_)) => "over every history",
@@ -89,6 +92,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             "episodes": returns.episodes,
             "env_steps": returns.env_steps,
             "seed": args.seed,
+            "shared_seed": manifest.shared_seed,
             "mean": returns.mean,
             "interval": returns.interval(),
             "exact": exact,

@@ -17,10 +17,13 @@ pub(super) struct Args {
     /// Where to: a new or an empty folder
     #[arg(long)]
     out: PathBuf,
+    /// Give the team's shared seed a key that nobody can foresee, for deployment
+    #[arg(long)]
+    new_key: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<Page, Error> {
-    let team = export_again(&args.team, &args.out)?;
+    let team = export_again(&args.team, &args.out, args.new_key)?;
     let manifest = &team.manifest;
     Ok(Page {
         text: format!(

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use consort_runtime::{Head, Image, LayerInfo, LayerKind};
+use consort_trainer::config::SymbolPer;
 use consort_trainer::error::Error;
 use consort_trainer::export::activation_word;
 use consort_trainer::report::count;
 use consort_trainer::report::table::{Align, Table};
-use consort_trainer::team::{Team, read_image};
+use consort_trainer::team::{Team, read_image, seeding_words};
 use serde_json::{Value, json};
 
 use super::Page;
@@ -64,6 +65,12 @@ fn text(name: &str, image: &Image<'_>) -> String {
         },
     );
     line("observation", format!("{} × f32", image.observation_len()));
+    if image.seeding().is_some() {
+        line(
+            "shared seed",
+            format!("{}: the observation's end", seeding_words(image.seeding())),
+        );
+    }
     line(
         "head",
         match image.head() {
@@ -132,6 +139,9 @@ fn object(image: &Image<'_>) -> Value {
         "revision": image.revision(),
         "period_us": image.period_us(),
         "observation_len": image.observation_len(),
+        "shared_seed": image.seeding().map(|seeding| {
+            json!({ "symbols": seeding.symbols, "per": SymbolPer::from(seeding.per) })
+        }),
         "output_len": image.output_len(),
         "head": match image.head() {
             Head::Categorical { actions } => json!({ "kind": "categorical", "actions": actions }),
@@ -161,13 +171,18 @@ fn kind(layer: &LayerInfo) -> &'static str {
     match layer.kind {
         LayerKind::Dense(_) => "dense",
         LayerKind::Gru => "gru",
+        LayerKind::Quantise => "quantise",
+        LayerKind::IntegerDense(_) => "integer dense",
+        LayerKind::IntegerGru => "integer gru",
     }
 }
 
 /// What the outputs go through; a recurrent layer has its own.
 fn activation(layer: &LayerInfo) -> Option<&'static str> {
     match layer.kind {
-        LayerKind::Dense(activation) => Some(activation_word(activation)),
-        LayerKind::Gru => None,
+        LayerKind::Dense(activation) | LayerKind::IntegerDense(activation) => {
+            Some(activation_word(activation))
+        }
+        LayerKind::Gru | LayerKind::Quantise | LayerKind::IntegerGru => None,
     }
 }

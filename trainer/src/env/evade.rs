@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::family::{Adversarial, Family};
-use super::{AgentSpec, Environment, JointAction, Simulation, TaskKind, TeamSpec, Transition};
+use super::{AgentSpec, Environment, JointAction, Simulation, TeamSpec, Transition};
 use crate::rng::Stream;
 
 /// Episodes that the adversary looks back upon.
@@ -23,14 +23,8 @@ pub(super) const FAMILY: Family = Family {
     parse: |name| {
         (name == "evade").then(|| {
             let description = "two agents meet where an adversary does not wait";
-            Ok(Simulation {
-                kind: TaskKind::OneShot,
-                adversarial: Some(Adversarial {
-                    value,
-                    guaranteed,
-                }),
-                ..Simulation::new(name, description, Evade::new)
-            })
+            let adversarial = Adversarial { value, guaranteed };
+            Ok(Simulation::new(name, description, Evade::new).with_adversary(adversarial))
         })
     },
 };

@@ -63,6 +63,15 @@ impl Simulation {
         }
     }
 
+    /// The same, as a one-shot game against an adversary.
+    pub fn with_adversary(self, adversarial: Adversarial) -> Self {
+        Self {
+            kind: TaskKind::OneShot,
+            adversarial: Some(adversarial),
+            ..self
+        }
+    }
+
     /// The same, with its model.
     pub fn with_problem(self, problem: Arc<FiniteHorizon>) -> Self {
         Self {

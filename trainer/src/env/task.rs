@@ -1,7 +1,7 @@
 //! Tasks by name: what a command line or a saved run calls for.
 
-use std::path::Path;
 use consort_runtime::{Seeding, SharedSeed};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::builtin::{BUILTINS, Builtin, RANDOM_FAMILIES, RandomFamily};

@@ -6,9 +6,9 @@ use consort_runtime::StepError;
 
 use super::actor::{Actor, Decision};
 use super::actors::{Actors, Choice};
-use crate::env::{Adversarial, Task};
 use crate::env::decpomdp::FiniteHorizon;
 use crate::env::decpomdp::policy::{Controller, JointController, Node};
+use crate::env::{Adversarial, Task};
 
 /// Most joint observation histories that are listed.
 const MOST_HISTORIES: f64 = 65_536.0;
@@ -40,7 +40,9 @@ impl Actors {
         adversarial: &Adversarial,
         choice: Choice,
     ) -> Result<f64, StepError> {
-        let symbols = task.seeding().map_or(0, |seeding| usize::from(seeding.symbols));
+        let symbols = task
+            .seeding()
+            .map_or(0, |seeding| usize::from(seeding.symbols));
         let agents = 0..self.images().len();
         let of_symbol = |symbol: usize| -> Result<Vec<Vec<f64>>, StepError> {
             let mut observation = vec![0.0; 1 + symbols];

@@ -12,4 +12,4 @@ pub mod sequence;
 
 pub use clock::Clock;
 pub use replay::{ReplayError, replay};
-pub use sequence::Sequence;
+pub use sequence::{Sequence, SequenceSeed};

@@ -199,7 +199,10 @@ mod tests {
         let (zero, one) = (vec![1.0, 0.0], vec![0.0, 1.0]);
         let fair = vec![half.clone(), half.clone()];
         let sure = [vec![zero.clone(), zero], vec![one.clone(), one]];
-        assert_eq!((value(1), guaranteed(std::slice::from_ref(&fair))), (0.25, 0.25));
+        assert_eq!(
+            (value(1), guaranteed(std::slice::from_ref(&fair))),
+            (0.25, 0.25)
+        );
         assert_eq!((value(2), guaranteed(&sure)), (0.5, 0.5));
         let three = [&sure[..], &[fair]].concat();
         assert!((value(3) - 5.0 / 12.0).abs() < 1e-12);

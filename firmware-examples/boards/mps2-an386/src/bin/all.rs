@@ -33,7 +33,11 @@ fn main() -> ! {
             let symbol = SharedSeed::new(black_box([0; 16])).draw(seeding, moment);
             let mut observation = black_box([0.0; 8]);
             black_box(&symbol.write(&mut observation).ok());
-            black_box(&Symbol::private(seeding, &mut rng).write(&mut observation).ok());
+            black_box(
+                &Symbol::private(seeding, &mut rng)
+                    .write(&mut observation)
+                    .ok(),
+            );
         }
         let policy = Policy::new(image);
         let memory = black_box(&mut memory);

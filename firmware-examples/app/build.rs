@@ -42,6 +42,7 @@ fn expressions(golden: &[u8]) -> Result<[String; 2], String> {
         .ok_or("`steps` is missing or not a list")?;
     let (mut observations, mut starts, mut masks) = (String::new(), String::new(), String::new());
     let (mut actions, mut values) = (String::new(), String::new());
+    let mut moments = String::new();
     for (t, step) in steps.iter().enumerate() {
         for bits in bits(step, "observation").map_err(|what| format!("step {t}: {what}"))? {
             observations += &format!("f32::from_bits({bits:#010x}),\n");
@@ -62,10 +63,23 @@ fn expressions(golden: &[u8]) -> Result<[String; 2], String> {
         for allowed in step["mask"].as_array().into_iter().flatten() {
             masks += &flag(allowed).map_err(|what| format!("step {t}: `mask` {what}"))?;
         }
+        if let Some(moment) = step["moment"].as_array() {
+            let number = |index: usize| moment.get(index).and_then(serde_json::Value::as_u64);
+            let (episode, tick) = (number(0).zip(number(1)))
+                .ok_or(format!("step {t}: `moment` is not two whole numbers"))?;
+            moments += &format!("({episode}, {tick}), ");
+        }
     }
+    let seed = match golden["shared_seed"]["key"].as_str() {
+        None => "None".to_owned(),
+        Some(key) => format!(
+            "Some(SequenceSeed {{ key: {:?}, moments: &[{moments}] }})",
+            bytes(key)?
+        ),
+    };
     Ok([
         format!(
-            "Sequence {{\nobservations: &[\n{observations}],\nstarts: &[{starts}],\nmasks: &[{masks}],\n}}"
+            "Sequence {{\nobservations: &[\n{observations}],\nstarts: &[{starts}],\nmasks: &[{masks}],\nseed: {seed},\n}}"
         ),
         format!("Expected {{\nactions: &[{actions}],\nvalues: &[{values}],\n}}"),
     ])
@@ -83,6 +97,21 @@ fn bits(step: &serde_json::Value, name: &str) -> Result<Vec<u32>, String> {
         ))
     };
     list.iter().map(bits).collect()
+}
+
+/// The bytes of hexadecimal digits.
+fn bytes(digits: &str) -> Result<Vec<u8>, String> {
+    let byte = |at: usize| {
+        digits
+            .get(at..at + 2)
+            .and_then(|two| u8::from_str_radix(two, 16).ok())
+    };
+    (0..digits.len())
+        .step_by(2)
+        .map(byte)
+        .collect::<Option<Vec<u8>>>()
+        .filter(|bytes| bytes.len() == 16)
+        .ok_or("`key` of `shared_seed` is not 32 hexadecimal digits".to_owned())
 }
 
 /// The Rust expression of a truth value and a comma; nothing where there is none.

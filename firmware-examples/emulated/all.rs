@@ -7,9 +7,11 @@ use core::convert::Infallible;
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
+use core::num::NonZeroU32;
+
 use board::{MEMORY, entry};
 use consort_replay::{embedded, safety};
-use consort_runtime::{Image, Policy};
+use consort_runtime::{Cadence, Image, Policy, SeedClock, SharedSeed, Symbol};
 use rand_core::TryRng;
 
 #[entry]
@@ -20,6 +22,23 @@ fn main() -> ! {
         let Ok(image) = Image::new_checked(black_box(embedded::IMAGE)) else {
             continue;
         };
+        let cadence = black_box(Cadence {
+            period_us: NonZeroU32::MIN,
+            ticks: NonZeroU32::MIN,
+        });
+        let mut clock = black_box(SeedClock::new(cadence.ticks, 1));
+        black_box(&clock.resync(cadence.moment(black_box(1))));
+        if let (Some(seeding), Ok(moment)) = (image.seeding(), black_box(clock.step())) {
+            clock.begin_episode();
+            let symbol = SharedSeed::new(black_box([0; 16])).draw(seeding, moment);
+            let mut observation = black_box([0.0; 8]);
+            black_box(&symbol.write(&mut observation).ok());
+            black_box(
+                &Symbol::private(seeding, &mut rng)
+                    .write(&mut observation)
+                    .ok(),
+            );
+        }
         let policy = Policy::new(image);
         let memory = black_box(&mut memory);
         let (observation, mask) = (

@@ -72,7 +72,15 @@ fn steps(image: &Image<'_>) {
     let mut memory = vec![f32::NAN; image.memory_len()];
     policy.reset(&mut memory).unwrap();
     for value in [0.0, 1.0, -3.0] {
-        let observation = vec![value; image.observation_len()];
+        let mut observation = vec![value; image.observation_len()];
+        if let Some(seeding) = image.seeding() {
+            let symbols = usize::from(seeding.symbols);
+            let tail = observation
+                .split_at_mut(image.observation_len() - symbols)
+                .1;
+            tail.fill(0.0);
+            tail[symbols / 2] = 1.0;
+        }
         match policy.outputs(&observation, &mut memory) {
             Ok(outputs) => {
                 assert_eq!(outputs.len(), image.output_len());
@@ -195,6 +203,7 @@ pub(crate) fn policy(rng: &mut ChaCha8Rng, number: fn(&mut ChaCha8Rng) -> f32) -
         agents: 1 + below(rng, 300) as u16,
         revision: rng.next_u32() >> below(rng, 32),
         period_us: rng.next_u32() >> below(rng, 32),
+        seeding: None,
         head,
         layers: &layers,
     };

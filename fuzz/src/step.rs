@@ -142,6 +142,15 @@ fn due(
     if let Some(index) = observation.iter().position(|value| !value.is_finite()) {
         return Some(StepError::NonFiniteObservation { index });
     }
+    if let Some(seeding) = image.seeding() {
+        let symbols = usize::from(seeding.symbols);
+        let tail = &observation[observation.len() - symbols..];
+        let is = |number: f32| move |value: &&f32| value.to_bits() == number.to_bits();
+        let [ones, zeros] = [1.0, 0.0].map(|number| tail.iter().filter(is(number)).count());
+        if (ones, zeros) != (1, symbols - 1) {
+            return Some(StepError::NoSymbol { symbols });
+        }
+    }
     let (expected, found) = (image.memory_len(), memory.len());
     if found < expected {
         return Some(StepError::Memory { expected, found });

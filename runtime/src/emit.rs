@@ -11,6 +11,7 @@ use crate::head::Head;
 use crate::image::{Image, Parts};
 use crate::quantised::record::{IntegerDenseRecord, IntegerGruRecord, QuantiseRecord};
 use crate::repr::LayerRepr;
+use crate::seed::Seeding;
 
 /// The meaning of an image: what the trainer knows, before it is bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +26,8 @@ pub struct ImageRepr<'a> {
     pub revision: u32,
     /// The time between two steps in training, in µs; 0 when the task is not periodic.
     pub period_us: u32,
+    /// The shared seed that the policy expects, if it does.
+    pub seeding: Option<Seeding>,
     /// How the outputs become an action.
     pub head: Head<'a>,
     /// The layers, from observation to head: 1 to [`MAX_LAYERS`](crate::MAX_LAYERS).
@@ -80,6 +83,9 @@ impl ImageRepr<'_> {
     fn encode_header(&self) -> Result<EncodedHeader, EmitError> {
         let observations = self.layers.first().map_or(0, LayerRepr::inputs);
         let mut chain = Chain::new(self.agent, self.agents, self.layers.len(), observations)?;
+        if let Some(seeding) = self.seeding {
+            seeding.check(observations)?;
+        }
         let mut parameters = 0usize;
         for (index, layer) in self.layers.iter().enumerate() {
             let own = layer.check(index, &mut chain)?;
@@ -99,6 +105,7 @@ impl ImageRepr<'_> {
             buffer: [0; MAX_HEADER_LEN],
             len: 0,
             parameters,
+            seeding: self.seeding,
         };
         encoded.put(&Header {
             team: self.team,
@@ -190,6 +197,7 @@ pub fn reissue_signed(
         buffer: [0; MAX_HEADER_LEN],
         len: 0,
         parameters: parts.weights.len() / size_of::<f32>(),
+        seeding: parts.seeding,
     };
     encoded.put(&Header { revision, ..header });
     encoded.put_bytes(records);
@@ -214,6 +222,7 @@ struct EncodedHeader {
     len: usize,
     /// Weights and biases of all layers.
     parameters: usize,
+    seeding: Option<Seeding>,
 }
 
 impl EncodedHeader {
@@ -247,6 +256,7 @@ impl EncodedHeader {
             header_len: self.len as u16,
             total_len,
             signature,
+            seeding: self.seeding,
         })
     }
 }

@@ -42,11 +42,14 @@ pub enum ImageError {
         /// The length declared, in bytes.
         found: u16,
     },
-    /// The prefix's reserved bytes are not zero.
-    #[error("the reserved bytes at offset 14 hold {found:#06x}: must be 0")]
-    Reserved {
+    /// The prefix names no shared seed that there is.
+    #[error(
+        "the bytes at offset 14 hold {found:?}: must be 0, 0 (no shared seed), or 2 to 255 symbols \
+         and 1 (one a step) or 2 (one an episode)"
+    )]
+    Seeding {
         /// What they hold.
-        found: u16,
+        found: [u8; 2],
     },
     /// The image was damaged.
     #[error("damaged: the image carries CRC-32 {stored:08x}, its bytes give {computed:08x}")]
@@ -213,6 +216,17 @@ pub enum ImageError {
 /// Why a policy can be no image's, whether parsed or emitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ShapeError {
+    /// A shared seed of fewer than two symbols, or of more than the observation has values.
+    #[error(
+        "a shared seed of {symbols} symbols in an observation of {observations} values: must be 2 \
+         symbols or more, whose one-hot vector is the observation's end"
+    )]
+    Symbols {
+        /// The symbols.
+        symbols: u8,
+        /// Values in an observation.
+        observations: usize,
+    },
     /// The agent's index is not below the number of agents.
     #[error("agent {agent} of {agents}: the index must be below the number of agents")]
     Agent {
@@ -423,6 +437,16 @@ pub enum StepError {
     NonFiniteObservation {
         /// Its index.
         index: usize,
+    },
+    /// The policy expects a shared seed, and the observation does not end with a
+    /// [symbol](crate::Symbol) of it.
+    #[error(
+        "the policy expects a shared seed: the observation's last {symbols} values must be a symbol's \
+         one-hot vector"
+    )]
+    NoSymbol {
+        /// Symbols of the seed.
+        symbols: usize,
     },
     /// The memory is shorter than [`Image::memory_len`](crate::Image::memory_len).
     #[error("the memory lent has {found} values: the policy needs {expected}")]

@@ -14,6 +14,7 @@ use crate::head::Head;
 use crate::layer::Activation;
 use crate::quantised::layers::{dense_words, gru_words, lane_words, whole_rows};
 use crate::quantised::record::{IntegerDenseRecord, IntegerGruRecord, QuantiseRecord};
+use crate::seed::Seeding;
 
 /// The version of the layout *and* of the arithmetic this crate reads, emits and computes.
 pub const FORMAT_VERSION: u16 = 1;
@@ -50,6 +51,8 @@ pub(crate) struct Prefix {
     pub(crate) total_len: u32,
     /// Whether the image has a signature.
     pub(crate) signature: bool,
+    /// The shared seed that the policy expects, if it does.
+    pub(crate) seeding: Option<Seeding>,
 }
 
 impl Prefix {
@@ -101,14 +104,15 @@ impl Prefix {
             len if usize::from(len) == SIGNATURE_LEN => true,
             found => return Err(ImageError::SignatureLength { found }),
         };
-        let reserved = u16::from_le_bytes([r0, r1]);
-        if reserved != 0 {
-            return Err(ImageError::Reserved { found: reserved });
-        }
+        let seeding = match [r0, r1] {
+            [0, 0] => None,
+            found => Some(Seeding::from_bytes(found).ok_or(ImageError::Seeding { found })?),
+        };
         Ok(Prefix {
             header_len: u16::from_le_bytes([h0, h1]),
             total_len,
             signature,
+            seeding,
         })
     }
 
@@ -123,7 +127,10 @@ impl Prefix {
         let [h0, h1] = self.header_len.to_le_bytes();
         let [t0, t1, t2, t3] = self.total_len.to_le_bytes();
         let [s0, s1] = signature_len.to_le_bytes();
-        [m0, m1, m2, m3, v0, v1, h0, h1, t0, t1, t2, t3, s0, s1, 0, 0]
+        let [z0, z1] = self.seeding.map_or([0; 2], Seeding::to_bytes);
+        [
+            m0, m1, m2, m3, v0, v1, h0, h1, t0, t1, t2, t3, s0, s1, z0, z1,
+        ]
     }
 }
 

@@ -7,6 +7,7 @@ use crate::format::{
 use crate::head::Head;
 use crate::layer::{Activation, Layer};
 use crate::network::Network;
+use crate::seed::Seeding;
 use crate::verify::{Verifier, VerifyError};
 
 /// One agent's policy, borrowed from its image.
@@ -17,6 +18,7 @@ pub struct Image<'a> {
     bytes: &'a [u8],
     crc: u32,
     signature: Option<&'a [u8; SIGNATURE_LEN]>,
+    seeding: Option<Seeding>,
     header: Header,
     network: Network<'a>,
 }
@@ -91,7 +93,11 @@ impl<'a> Image<'a> {
 
     fn from_parts(bytes: &'a [u8], parts: &Parts<'a>, crc: u32) -> Result<Self, ImageError> {
         let (header, records) = Header::read(parts.header).ok_or(ImageError::Header)?;
+        if let Some(seeding) = parts.seeding {
+            seeding.check(usize::from(header.observations))?;
+        }
         Ok(Image {
+            seeding: parts.seeding,
             bytes,
             crc,
             signature: parts.signature,
@@ -127,7 +133,13 @@ impl<'a> Image<'a> {
         self.header.period_us
     }
 
-    /// Values in an observation.
+    /// The shared seed that the policy expects, if it does: the one-hot vector of its
+    /// [symbol](crate::Symbol) is then the end of every observation.
+    pub fn seeding(&self) -> Option<Seeding> {
+        self.seeding
+    }
+
+    /// Values in an observation, a shared seed's among them.
     pub fn observation_len(&self) -> usize {
         usize::from(self.header.observations)
     }
@@ -268,6 +280,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) weights: &'a [u8],
     /// Where the weights start in the image.
     pub(crate) weights_offset: usize,
+    /// What the prefix says of a shared seed.
+    pub(crate) seeding: Option<Seeding>,
     signature: Option<&'a [u8; SIGNATURE_LEN]>,
 }
 
@@ -308,6 +322,7 @@ impl<'a> Parts<'a> {
             header,
             weights,
             weights_offset,
+            seeding: prefix.seeding,
             signature,
         })
     }

@@ -26,6 +26,7 @@
 //!     agents: 2,
 //!     revision: 1,
 //!     period_us: 0,
+//!     seeding: None,
 //!     head: Head::Categorical { actions: 2 },
 //!     layers: &layers,
 //! };
@@ -81,6 +82,8 @@ mod pace;
 mod policy;
 mod quantised;
 mod repr;
+mod seed;
+mod seed_clock;
 mod verify;
 
 pub use align::AlignedBytes;
@@ -97,4 +100,6 @@ pub use pace::{OffPace, Pace};
 pub use policy::Policy;
 pub use quantised::{InputScale, IntegerDenseRepr, IntegerGruRepr, QuantiseRepr};
 pub use repr::{DenseRepr, GruRepr, LayerRepr};
+pub use seed::{Per, Seeding, SharedSeed, Symbol};
+pub use seed_clock::{Cadence, Drift, Moment, SeedClock, SeedClockError};
 pub use verify::{Verifier, VerifyError};

@@ -194,6 +194,7 @@ impl<'a> Policy<'a> {
     /// # Errors
     ///
     /// A [`StepError`] when the observation has the wrong length or a value that is not finite, when
+    /// it lacks the symbol of a shared seed that the policy expects, when
     /// `memory` is too short or its state not finite, or when an output or a state overflows: a bad
     /// number never becomes an action. The state is then what it was.
     pub fn outputs<'m>(
@@ -210,6 +211,9 @@ impl<'a> Policy<'a> {
         }
         if let Some(index) = not_finite(observation) {
             return Err(StepError::NonFiniteObservation { index });
+        }
+        if let Some(seeding) = self.image.seeding() {
+            seeding.check_tail(observation)?;
         }
         let short = StepError::Memory {
             expected: self.image.memory_len(),

@@ -187,7 +187,14 @@ fn every_refusal_says_what_and_where() {
         }
     );
     assert_eq!(forged(12, &[32]), E::SignatureLength { found: 32 });
-    assert_eq!(forged(14, &[0, 1]), E::Reserved { found: 256 });
+    for found in [[0, 1], [1, 1], [2, 0], [2, 3], [255, 255]] {
+        assert_eq!(forged(14, &found), E::Seeding { found });
+    }
+    let symbols = ShapeError::Symbols {
+        symbols: 3,
+        observations: 2,
+    };
+    assert_eq!(forged(14, &[3, 2]), E::Shape(symbols));
     assert_eq!(
         forged(6, &[85]),
         E::HeaderLength {

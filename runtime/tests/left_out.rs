@@ -31,6 +31,7 @@ fn checked(head: Head<'_>, layer: LayerRepr<'_>) -> Result<(), ImageError> {
         agents: 1,
         revision: 1,
         period_us: 0,
+        seeding: None,
         head,
         layers: &layers,
     };

@@ -10,6 +10,7 @@ mod device;
 mod kinds;
 mod layers;
 mod method;
+mod shared_seed;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ pub use check::LARGEST_LAYER;
 pub use device::{DeviceChoice, DeviceError};
 pub use layers::{ConfigError, Layers};
 pub use method::{ArmName, Method};
+pub use shared_seed::{SharedSeedConfig, SymbolPer};
 
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::factored::{FactoredConfig, Temperature};
@@ -56,6 +58,8 @@ pub struct Config {
     pub act: Choice,
     /// Whether networks see observations shifted and scaled to zero mean and unit variance.
     pub normalise_observations: bool,
+    /// The seed that the team shares.
+    pub shared_seed: SharedSeedConfig,
     /// Sizes of the networks.
     pub network: NetworkConfig,
     /// How a batch becomes steps of the optimiser.
@@ -85,6 +89,7 @@ impl Default for Config {
             rollout: 0,
             act: Choice::Greedy,
             normalise_observations: false,
+            shared_seed: SharedSeedConfig::default(),
             network: NetworkConfig::default(),
             update: UpdateConfig::default(),
             annealed: AnnealConfig::default(),
@@ -391,11 +396,15 @@ impl Config {
 
     /// The task this configuration names or embeds.
     pub fn task(&self) -> Result<Task, TaskError> {
-        match (&self.game, &self.model) {
+        let task = match (&self.game, &self.model) {
             (Some(game), _) => Task::from_game(game.clone()),
             (None, Some(text)) => embedded(text, &self.task, self.horizon),
             (None, None) => Task::find_with(&self.task, self.horizon),
-        }
+        }?;
+        Ok(match self.shared_seed.seeding() {
+            Some(seeding) => task.with_shared_seed(seeding),
+            None => task,
+        })
     }
 
     /// The configuration as TOML: the text of a run's `config.toml`.

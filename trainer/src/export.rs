@@ -13,7 +13,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use consort_runtime::{DenseRepr, EmitError, FORMAT_VERSION, GruRepr, Head, ImageRepr};
-use consort_runtime::{LayerRepr, StepError, TeamId};
+use consort_runtime::{LayerRepr, Seeding, StepError, TeamId};
 use sha2::{Digest, Sha256};
 
 use crate::atomic::{PendingFolder, WriteError};
@@ -22,8 +22,8 @@ use crate::env::Task;
 use crate::net::{HeadWeights, LayerWeights, NetworkWeights};
 use crate::quantise::{CALIBRATION_STEPS, Comparison, IntegerNetwork, QuantiseError, compare};
 use crate::team::{
-    Actors, AgentEntry, AlignedImage, CONFIG, Choice, FORMAT, MANIFEST, Manifest, Returns, Team,
-    TeamError, Versions, WEIGHTS, read,
+    Actors, AgentEntry, AlignedImage, CONFIG, Choice, FORMAT, KEY, MANIFEST, Manifest, Returns,
+    SharedSeedEntry, Team, TeamError, TeamKey, Versions, WEIGHTS, read,
 };
 
 pub use sign::sign;
@@ -68,6 +68,14 @@ pub enum ExportError {
         /// The destination.
         path: PathBuf,
     },
+    /// A new key was asked for where there is no shared seed.
+    #[error(
+        "--new-key: found a team without a shared seed, expected one of `consort train --shared-seed`"
+    )]
+    NoSharedSeed,
+    /// The operating system has no random numbers to make a key of.
+    #[error("no key can be made: {0}")]
+    Key(getrandom::Error),
     /// The run's team is damaged.
     #[error(transparent)]
     Team(#[from] TeamError),
@@ -101,9 +109,10 @@ impl ExportError {
             | Self::Team(_)
             | Self::Config(_)
             | Self::Weights { .. }
+            | Self::NoSharedSeed
             | Self::Name { .. } => true,
             Self::Write(error) => error.is_bad_name(),
-            Self::Emit { .. } | Self::Quantise { .. } | Self::Step(_) => false,
+            Self::Emit { .. } | Self::Quantise { .. } | Self::Step(_) | Self::Key(_) => false,
         }
     }
 }
@@ -144,9 +153,19 @@ pub fn export(
     networks: &[NetworkWeights],
     facts: Facts,
 ) -> Result<Team, ExportError> {
-    write(destination, config, task, networks, facts, Precision::F32)
+    let key = task.seeding().map(|_| TeamKey::of_run(config.seed));
+    write(
+        destination,
+        config,
+        task,
+        networks,
+        facts,
+        Precision::F32,
+        key,
+    )
 }
 
+#[allow(clippy::too_many_arguments, reason = "what a team is made of")]
 fn write(
     destination: &Path,
     config: &Config,
@@ -154,11 +173,17 @@ fn write(
     networks: &[NetworkWeights],
     facts: Facts,
     precision: Precision,
+    key: Option<TeamKey>,
 ) -> Result<Team, ExportError> {
+    // What is judged and recorded is what devices with this key see.
+    let task = &match key {
+        Some(key) => task.clone().with_team_key(key.seed()),
+        None => task.clone(),
+    };
     let weights = weights::serialise(networks);
     let settings = config.to_toml();
     let id = team_id(settings.as_bytes(), &weights);
-    let exact = Actors::new(emit(id, networks)?);
+    let exact = Actors::new(emit(id, networks, task.seeding())?);
     let (actors, quantisation) = match precision {
         Precision::F32 => (exact, None),
         Precision::I8 => {
@@ -168,17 +193,20 @@ fn write(
     };
     let manifest = Manifest {
         quantisation,
-        ..manifest(config, task, id, &actors, facts)?
+        ..manifest(config, task, id, &actors, facts, key)?
     };
 
     let mut folder = PendingFolder::new(destination).map_err(taken)?;
     folder.write(CONFIG, settings.as_bytes())?;
-    let goldens = golden::record(&manifest, task, &actors)?;
+    let goldens = golden::record(&manifest, task, &actors, key)?;
     for (agent, (image, golden)) in std::iter::zip(actors.images(), goldens).enumerate() {
         folder.write(&format!("agent-{agent}.golden.json"), golden.as_bytes())?;
         folder.write(&manifest.agents[agent].image, image.bytes())?;
     }
     folder.write(WEIGHTS, &weights)?;
+    if let Some(key) = key {
+        folder.write(KEY, key.text().as_bytes())?;
+    }
     let card = card::write(&manifest, task, &actors);
     folder.write("README.md", card.as_bytes())?;
     folder.write(MANIFEST, manifest.to_toml().as_bytes())?;
@@ -189,6 +217,7 @@ fn write(
         manifest,
         task: task.clone(),
         actors,
+        key,
     })
 }
 
@@ -217,14 +246,13 @@ fn round(
         let integer = IntegerNetwork::new(network, &seen)
             .map_err(|source| ExportError::Quantise { agent, source })?;
         let (head, outputs) = integer.head();
-        images.push(image(
-            id,
+        let place = Place {
+            team: id,
             agent,
-            networks.len(),
-            head,
-            outputs,
-            &integer.layers(),
-        )?);
+            agents: networks.len(),
+            seeding: task.seeding(),
+        };
+        images.push(image(place, head, outputs, &integer.layers())?);
     }
     let rounded = Actors::new(images);
     // Other episodes than those that calibrated.
@@ -235,15 +263,24 @@ fn round(
 }
 
 /// Writes the team at `source`, a finished run or a team, to `destination`, from its weights, as images of
-/// this precision.
+/// this precision; with a key of its shared seed that nobody can foresee, where `new_key` asks for one.
 pub fn export_again(
     source: &Path,
     destination: &Path,
     precision: Precision,
+    new_key: bool,
 ) -> Result<Team, ExportError> {
     let Team {
-        folder, manifest, ..
+        folder,
+        manifest,
+        key,
+        ..
     } = Team::load(source)?;
+    let key = match (key, new_key) {
+        (None, true) => return Err(ExportError::NoSharedSeed),
+        (Some(_), true) => Some(TeamKey::fresh().map_err(ExportError::Key)?),
+        (key, false) => key,
+    };
     let path = folder.join(CONFIG);
     let text = read(&path)?;
     let mut layers = Layers::new();
@@ -277,7 +314,15 @@ pub fn export_again(
         joint,
         product: Some([product, greedy]),
     };
-    write(destination, &config, &task, &networks, facts, precision)
+    write(
+        destination,
+        &config,
+        &task,
+        &networks,
+        facts,
+        precision,
+        key,
+    )
 }
 
 /// The identifier of a team: see the [module](self).
@@ -293,27 +338,58 @@ fn team_id(config: &[u8], weights: &[u8]) -> TeamId {
 
 /// Agents that act from images of `networks`, not yet part of any team.
 pub fn actors(networks: &[NetworkWeights]) -> Result<Actors, ExportError> {
-    Ok(Actors::new(emit(TeamId([0; 16]), networks)?))
+    actors_for(networks, None)
+}
+
+/// The same for a team with a shared seed, if it has one.
+pub fn actors_for(
+    networks: &[NetworkWeights],
+    seeding: Option<Seeding>,
+) -> Result<Actors, ExportError> {
+    Ok(Actors::new(emit(TeamId([0; 16]), networks, seeding)?))
 }
 
 /// One image an agent.
-fn emit(team: TeamId, networks: &[NetworkWeights]) -> Result<Vec<AlignedImage>, ExportError> {
+fn emit(
+    team: TeamId,
+    networks: &[NetworkWeights],
+    seeding: Option<Seeding>,
+) -> Result<Vec<AlignedImage>, ExportError> {
+    let agents = networks.len();
     let one = |(agent, network): (usize, &NetworkWeights)| {
         let layers: Vec<LayerRepr<'_>> = network.layers.iter().map(layer).collect();
-        let outputs = network.outputs();
-        image(team, agent, networks.len(), &network.head, outputs, &layers)
+        let place = Place {
+            team,
+            agent,
+            agents,
+            seeding,
+        };
+        image(place, &network.head, network.outputs(), &layers)
     };
     networks.iter().enumerate().map(one).collect()
 }
 
-fn image(
+/// Whose image it is.
+#[derive(Clone, Copy)]
+struct Place {
     team: TeamId,
     agent: usize,
     agents: usize,
+    seeding: Option<Seeding>,
+}
+
+fn image(
+    place: Place,
     head: &HeadWeights,
     outputs: usize,
     layers: &[LayerRepr<'_>],
 ) -> Result<AlignedImage, ExportError> {
+    let Place {
+        team,
+        agent,
+        agents,
+        seeding,
+    } = place;
     let wrong = |source| ExportError::Emit { agent, source };
     let repr = ImageRepr {
         team,
@@ -321,6 +397,7 @@ fn image(
         agents: agents as u16,
         revision: 1,
         period_us: 0,
+        seeding,
         head: match head {
             HeadWeights::Categorical => Head::Categorical { actions: outputs },
             HeadWeights::Gaussian { log_std } => Head::Gaussian { log_std },
@@ -358,6 +435,7 @@ fn manifest(
     id: TeamId,
     actors: &Actors,
     facts: Facts,
+    key: Option<TeamKey>,
 ) -> Result<Manifest, StepError> {
     let episodes = judging_episodes(task.spec().horizon);
     let value = |choice| match actors.exact_value(task, choice)? {
@@ -407,6 +485,11 @@ fn manifest(
             consort: env!("CARGO_PKG_VERSION").to_owned(),
             image_format: FORMAT_VERSION,
         },
+        shared_seed: key.map(|key| SharedSeedEntry {
+            symbols: config.shared_seed.symbols,
+            per: config.shared_seed.per,
+            fingerprint: key.fingerprint(),
+        }),
         agents: actors.images().iter().enumerate().map(entry).collect(),
         game: config.game.clone(),
     })

@@ -9,7 +9,7 @@
 use rand_core::Rng;
 
 use crate::env::Task;
-use crate::export::actors;
+use crate::export::actors_for;
 use crate::rng::Stream;
 use crate::team::Choice;
 use crate::train::Snapshot;
@@ -84,7 +84,7 @@ impl<'a> Selector<'a> {
         let mut of_round: Vec<Option<f64>> = vec![None; self.evaluations.len()];
         let mut scored: Vec<(f64, &Entrant)> = Vec::with_capacity(entrants.len());
         for entrant in entrants {
-            let played = actors(&entrant.snapshot.marginals)
+            let played = actors_for(&entrant.snapshot.marginals, self.task.seeding())
                 .ok()
                 .and_then(|team| team.play(self.task, episodes, seed, self.act).ok());
             let mean = played.map_or(f64::NEG_INFINITY, |returns| returns.mean);

@@ -7,6 +7,7 @@
 //! weights.safetensors   the same networks for other tools, by names such as agent.0.layer.1.weight
 //! config.toml           everything needed to train it again
 //! README.md             the card
+//! shared-seed.key       the key of its shared seed, where it has one
 //! ```
 
 mod actor;
@@ -14,6 +15,7 @@ mod actors;
 mod controller;
 #[cfg(test)]
 pub(crate) mod episodes;
+mod key;
 mod manifest;
 mod traces;
 
@@ -21,11 +23,12 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use consort_runtime::{Image, ImageError};
+use consort_runtime::{Image, ImageError, Per, Seeding};
 
 pub use actor::{Actor, Decision};
 pub use actors::{Actors, AlignedImage, Choice, EpisodeReturns};
-pub use manifest::{AgentEntry, FORMAT, Manifest, Returns, Versions};
+pub use key::{KEY, TeamKey};
+pub use manifest::{AgentEntry, FORMAT, Manifest, Returns, SharedSeedEntry, Versions};
 pub use traces::Seen;
 
 use crate::env::{Task, TaskError};
@@ -117,6 +120,8 @@ pub struct Team {
     pub task: Task,
     /// Its agents.
     pub actors: Actors,
+    /// The key of its shared seed, where it has one.
+    pub key: Option<TeamKey>,
 }
 
 impl Team {
@@ -128,6 +133,14 @@ impl Team {
             path: folder.join(MANIFEST),
             source: Box::new(source),
         })?;
+        let entry = manifest.shared_seed.as_ref();
+        let key = entry
+            .map(|entry| TeamKey::read(&folder, &entry.fingerprint))
+            .transpose()?;
+        let task = match key {
+            Some(key) => task.with_team_key(key.seed()),
+            None => task,
+        };
         let agents = task.spec().agents.len();
         if manifest.agents.len() != agents {
             return Err(TeamError::Disagrees {
@@ -149,6 +162,7 @@ impl Team {
             manifest,
             task,
             actors: Actors::new(images),
+            key,
         })
     }
 }
@@ -190,6 +204,20 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TeamError> {
             source,
         },
     })
+}
+
+/// A shared seed, in words.
+pub fn seeding_words(seeding: Option<Seeding>) -> String {
+    match seeding {
+        None => "none".to_owned(),
+        Some(Seeding { symbols, per }) => {
+            let per = match per {
+                Per::Step => "a step",
+                Per::Episode => "an episode",
+            };
+            format!("{symbols} symbols, one {per}")
+        }
+    }
 }
 
 /// Checks that an image is the one the manifest lists as agent `agent` of this task.
@@ -235,6 +263,11 @@ fn check_image(
         "outputs",
         image.output_len().to_string(),
         spec.actions.size().to_string(),
+    )?;
+    same(
+        "a shared seed of",
+        seeding_words(image.seeding()),
+        seeding_words(task.seeding()),
     )?;
     let continuous = |continuous| if continuous { "vectors" } else { "numbers" }.to_owned();
     let spec_continuous = continuous(spec.actions.is_continuous());

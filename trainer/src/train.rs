@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::algo::{ArmKind, Metrics};
 use crate::config::{Budget, Config};
-use crate::env::Task;
+use crate::env::{Task, TaskKind};
 use crate::eval::Values;
 use crate::job::{Job, Lane, Progress};
 use crate::net::NetworkWeights;
@@ -307,7 +307,7 @@ impl Training<'_> {
             }
         }
         let goes_on = self.config.budget(&tasks[0].spec()).polish > 0;
-        let side_by_side = tasks[0].game().is_some() && !goes_on;
+        let side_by_side = tasks[0].kind() == TaskKind::OneShot && !goes_on;
         let most = match (side_by_side, self.device.is_cpu()) {
             (true, true) => LANES,
             (true, false) => usize::MAX,

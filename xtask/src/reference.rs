@@ -242,6 +242,7 @@ impl Reference {
             agents: 1,
             revision: 1,
             period_us: 0,
+            seeding: None,
             head: match self.output {
                 Output::Categorical => Head::Categorical {
                     actions: self.outputs(),

@@ -364,6 +364,7 @@ mod tests {
                 agents,
                 revision: 1,
                 period_us: 0,
+                seeding: None,
                 head: Head::Categorical { actions: 2 },
                 layers: &layers,
             };

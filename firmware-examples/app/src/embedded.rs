@@ -1,6 +1,10 @@
 //! The agent this firmware was built for: `CONSORT_AGENT` of the team in `CONSORT_TEAM_DIR` (see `build.rs`).
 
-use crate::sequence::{Expected, Sequence};
+#[allow(
+    unused_imports,
+    reason = "only a sequence with a shared seed names the second"
+)]
+use crate::sequence::{Expected, Sequence, SequenceSeed};
 
 /// The agent's image, as exported.
 pub static IMAGE: &[u8] = consort_runtime::include_image!(concat!(env!("OUT_DIR"), "/agent.image"));

@@ -18,6 +18,6 @@ pub mod verify;
 
 pub use clock::{Clock, Spin};
 pub use replay::{ReplayError, replay};
-pub use sequence::{Expected, Sequence};
+pub use sequence::{Expected, Sequence, SequenceSeed};
 pub use stack::Stack;
 pub use verify::{report, verify};

@@ -62,6 +62,14 @@ pub(crate) fn play<C: Clock, S: Stack>(
         if sequence.starts(t) {
             policy.reset(memory).map_err(refused)?;
         }
+        if let Some(seeding) = policy.image().seeding() {
+            let symbol = sequence.symbol(t, seeding);
+            let derived = symbol.ok_or(ReplayError::NoSeed { step: t })?.index();
+            let own = observation_len.saturating_sub(usize::from(seeding.symbols));
+            if observation.get(own + derived) != Some(&1.0) {
+                return Err(ReplayError::Symbol { step: t, derived });
+            }
+        }
         let mask = sequence.mask(t, actions);
         // What is timed is what an agent does each period: from observation to action.
         let (depth, (ticks, acted)) = stack.depth(|| {

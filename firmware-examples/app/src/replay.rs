@@ -62,6 +62,18 @@ pub enum ReplayError {
     },
     /// More stack was used than is watched.
     Stack,
+    /// The policy expects a shared seed, and the sequence has no key, or no moment for a step.
+    NoSeed {
+        /// Which step, from 0.
+        step: usize,
+    },
+    /// The device derives another symbol than the observation ends with.
+    Symbol {
+        /// Which step, from 0.
+        step: usize,
+        /// The symbol that the device derives.
+        derived: usize,
+    },
     /// The sink took no more text.
     Sink,
 }
@@ -87,6 +99,16 @@ impl Display for ReplayError {
                 write!(f, "step {step}: not what the golden sequence says")
             }
             ReplayError::Stack => f.write_str("stack: all that is watched was used"),
+            ReplayError::NoSeed { step } => {
+                write!(
+                    f,
+                    "step {step}: the policy expects a shared seed, the sequence has no key or moment"
+                )
+            }
+            ReplayError::Symbol { step, derived } => write!(
+                f,
+                "step {step}: the device derives the symbol {derived}, the observation ends with another"
+            ),
             ReplayError::Sink => f.write_str("the sink took no more text"),
         }
     }
@@ -213,6 +235,7 @@ mod tests {
             agents: 4,
             revision: 1,
             period_us: 0,
+            seeding: None,
             head,
             layers,
         };
@@ -300,6 +323,65 @@ mod tests {
         );
         let (text, ok) = replayed_by(head, &[unit], sequence(&[true]), 2, |_| ());
         assert!(text.contains("error 1 marks") && !ok, "{text}");
+    }
+
+    #[test]
+    fn the_device_derives_the_symbols_itself() {
+        use consort_runtime::{Moment, Per, Seeding, SharedSeed};
+
+        use crate::SequenceSeed;
+
+        let seeding = Seeding {
+            symbols: 2,
+            per: Per::Step,
+        };
+        let unit = LayerRepr::Dense(DenseRepr {
+            inputs: 2,
+            outputs: 2,
+            activation: Activation::Identity,
+            weights: &[1.0, 0.0, 0.0, 1.0],
+            biases: &[0.0, 0.0],
+        });
+        let repr = ImageRepr {
+            team: TeamId([0xab; 16]),
+            agent: 3,
+            agents: 4,
+            revision: 1,
+            period_us: 0,
+            seeding: Some(seeding),
+            head: Head::Categorical { actions: 2 },
+            layers: &[unit],
+        };
+        let mut buffer = consort_runtime::AlignedBytes([0; 512]);
+        let len = repr.emit(&mut buffer.0).unwrap();
+        let (key, moments) = ([1; 16], [(7, 0), (7, 1), (u64::MAX, 9)]);
+        let mut observations = [0.0; 6];
+        for (own, &(episode, tick)) in observations.chunks_exact_mut(2).zip(&moments) {
+            let symbol = SharedSeed::new(key).draw(seeding, Moment::new(episode, tick));
+            symbol.write(own).unwrap();
+        }
+        let text = |seed, observations: &[f32]| {
+            let sequence = Sequence {
+                seed,
+                ..Sequence::of(observations)
+            };
+            let (mut out, mut memory) = (String::new(), [0.0; 2]);
+            let image = &buffer.0[..len];
+            let _ = replay(&mut out, &mut Counter(0), image, sequence, &mut memory);
+            out
+        };
+        let moments = &moments;
+        let seed = SequenceSeed { key, moments };
+        assert!(text(Some(seed), &observations).ends_with("done 3\n"));
+        assert!(text(None, &observations).contains("error step 0: the policy expects"));
+        let short = SequenceSeed {
+            key,
+            moments: &moments[..2],
+        };
+        assert!(text(Some(short), &observations).contains("error step 2: the policy expects"));
+        observations[2..4].reverse();
+        let text = text(Some(seed), &observations);
+        assert!(text.contains("error step 1: the device derives"), "{text}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What is replayed: an agent's golden sequence.
 
+use consort_runtime::{Moment, Seeding, SharedSeed, Symbol};
+
 /// Observations in order, where episodes begin, and which actions were allowed.
 #[derive(Debug, Clone, Copy)]
 pub struct Sequence<'a> {
@@ -10,6 +12,25 @@ pub struct Sequence<'a> {
     pub starts: &'a [bool],
     /// `[T][actions]`: whether an action may be chosen. Empty where nothing is ever forbidden.
     pub masks: &'a [bool],
+    /// What a policy with a shared seed draws its symbols by: the device derives each for itself and
+    /// holds the observation to it.
+    pub seed: Option<SequenceSeed<'a>>,
+}
+
+/// The key of a team's shared seed and the moments of a sequence.
+#[derive(Clone, Copy)]
+pub struct SequenceSeed<'a> {
+    /// The team's key.
+    pub key: [u8; 16],
+    /// `[T]`: episode and tick.
+    pub moments: &'a [(u64, u32)],
+}
+
+impl core::fmt::Debug for SequenceSeed<'_> {
+    /// Without the key.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SequenceSeed").finish_non_exhaustive()
+    }
 }
 
 impl<'a> Sequence<'a> {
@@ -19,12 +40,20 @@ impl<'a> Sequence<'a> {
             observations,
             starts: &[],
             masks: &[],
+            seed: None,
         }
     }
 
     /// Whether an episode begins with step `t`.
     pub(crate) fn starts(&self, t: usize) -> bool {
         self.starts.get(t).copied().unwrap_or(true)
+    }
+
+    /// The symbol that a device derives for step `t`; none without a key or a moment.
+    pub(crate) fn symbol(&self, t: usize, seeding: Seeding) -> Option<Symbol> {
+        let seed = self.seed?;
+        let &(episode, tick) = seed.moments.get(t)?;
+        Some(SharedSeed::new(seed.key).draw(seeding, Moment::new(episode, tick)))
     }
 
     /// What is allowed at step `t`, of so many `actions`; none where nothing is ever forbidden.

@@ -52,6 +52,7 @@ typedef int32_t consort_status_t;
 #define CONSORT_ERR_MASK_EMPTY 39        /* the mask allows no action */
 #define CONSORT_ERR_KIND 40              /* a vector was asked of a policy that gives numbers, or the other way round */
 #define CONSORT_ERR_OUTPUT_LENGTH 41     /* the place for the result does not have the policy's output length */
+#define CONSORT_ERR_SYMBOL 42            /* the observation does not end with a symbol of the shared seed, one-hot */
 #define CONSORT_ERR_PACE 48              /* the step came earlier or later than the training period allows */
 
 /* What a status means, in English; never null, valid for ever. */

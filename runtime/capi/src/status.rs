@@ -47,6 +47,7 @@ statuses! {
     ERR_MASK_EMPTY = 39, "the mask allows no action";
     ERR_KIND = 40, "the policy's actions are vectors where a number is asked for, or the other way round";
     ERR_OUTPUT_LENGTH = 41, "the place for the result does not have the policy's output length";
+    ERR_SYMBOL = 42, "the policy expects a shared seed: the observation does not end with a symbol's one-hot vector";
     ERR_PACE = 48, "the step came earlier or later than the training period allows";
 }
 
@@ -76,7 +77,7 @@ pub(crate) fn of_image(error: ImageError) -> Status {
         | ImageError::LeftOut { .. }
         | ImageError::ActivationTag { .. } => ERR_IMAGE_UNKNOWN,
         ImageError::SignatureLength { .. }
-        | ImageError::Reserved { .. }
+        | ImageError::Seeding { .. }
         | ImageError::HeaderLength { .. }
         | ImageError::Padding { .. }
         | ImageError::Header
@@ -107,6 +108,7 @@ pub(crate) fn of_step(error: StepError) -> Status {
     match error {
         StepError::ObservationLength { .. } => ERR_OBSERVATION_LENGTH,
         StepError::NonFiniteObservation { .. } => ERR_OBSERVATION_VALUE,
+        StepError::NoSymbol { .. } => ERR_SYMBOL,
         StepError::Memory { .. } => ERR_MEMORY_LENGTH,
         StepError::NonFiniteState { .. } => ERR_STATE_VALUE,
         StepError::NonFiniteOutput { .. } | StepError::StateOverflow { .. } => ERR_OVERFLOW,

@@ -18,6 +18,7 @@ const DISCRETE: ImageRepr<'_> = ImageRepr {
     agents: 2,
     revision: 9,
     period_us: 1_000,
+    seeding: None,
     head: Head::Categorical { actions: 3 },
     layers: &[LayerRepr::Dense(DenseRepr {
         inputs: 2,

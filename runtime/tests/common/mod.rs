@@ -13,6 +13,7 @@ pub(crate) const EXAMPLE: ImageRepr<'_> = ImageRepr {
     agents: 2,
     revision: 7,
     period_us: 20_000,
+    seeding: None,
     head: Head::Categorical { actions: 3 },
     layers: &[
         LayerRepr::Dense(DenseRepr {

@@ -146,6 +146,7 @@ mod tests {
             agents: 1,
             revision: 1,
             period_us: 0,
+            seeding: None,
             head: Head::Categorical { actions: 4 },
             layers: &layers,
         };

@@ -62,6 +62,9 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
         "exact".to_owned(),
         number(exact),
         match (exact, team.task.problem()) {
+            (Some(_), None) if team.task.adversarial().is_some() => {
+                "certain, whatever the adversary does"
+            }
             (None, Some(_)) if choice == Choice::Sampled => "with --greedy only",
             (None, _) => "unknown",
             (Some(_), Some(_)) => "over every history",
@@ -91,6 +94,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             "episodes": returns.episodes,
             "env_steps": returns.env_steps,
             "seed": args.seed,
+            "shared_seed": manifest.shared_seed,
             "mean": returns.mean,
             "interval": returns.interval(),
             "exact": exact,

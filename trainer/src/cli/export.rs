@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// The images' numbers: those of training, or whole ones with weights of 8 bits
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     precision: Precision,
+    /// Give the team's shared seed a key that nobody can foresee, for deployment
+    #[arg(long)]
+    new_key: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -35,7 +38,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
         Precision::F32 => export::Precision::F32,
         Precision::I8 => export::Precision::I8,
     };
-    let team = export_again(&args.team, &args.out, precision)?;
+    let team = export_again(&args.team, &args.out, precision, args.new_key)?;
     let manifest = &team.manifest;
     Ok(Page {
         text: format!(

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use consort_runtime::{Head, Image, LayerInfo, LayerKind};
+use consort_trainer::config::SymbolPer;
 use consort_trainer::error::Error;
 use consort_trainer::export::activation_word;
 use consort_trainer::keys::{read_public, verify};
 use consort_trainer::report::count;
 use consort_trainer::report::table::{Align, Table};
-use consort_trainer::team::{Team, read_image};
+use consort_trainer::team::{Team, read_image, seeding_words};
 use serde_json::{Value, json};
 
 use super::{Page, cost};
@@ -77,6 +78,12 @@ fn text(name: &str, image: &Image<'_>, checked: bool) -> String {
     );
     line("observation", format!("{} × f32", image.observation_len()));
     line("precision", precision(image).to_owned());
+    if image.seeding().is_some() {
+        line(
+            "shared seed",
+            format!("{}: the observation's end", seeding_words(image.seeding())),
+        );
+    }
     line(
         "head",
         match image.head() {
@@ -161,6 +168,9 @@ fn object(image: &Image<'_>, checked: bool) -> Value {
         "revision": image.revision(),
         "period_us": image.period_us(),
         "observation_len": image.observation_len(),
+        "shared_seed": image.seeding().map(|seeding| {
+            json!({ "symbols": seeding.symbols, "per": SymbolPer::from(seeding.per) })
+        }),
         "output_len": image.output_len(),
         "head": match image.head() {
             Head::Categorical { actions } => json!({ "kind": "categorical", "actions": actions }),

@@ -1,9 +1,9 @@
 //! `consort solve`: the exact best a team can do.
 
-use consort_trainer::env::Task;
 use consort_trainer::env::decpomdp::policy::{Controller, uniform_value};
 use consort_trainer::env::decpomdp::{self, FiniteHorizon, MAX_HORIZON};
 use consort_trainer::env::solve::{DEFAULT_BUDGET, solve};
+use consort_trainer::env::{Adversarial, Task};
 use consort_trainer::error::Error;
 use consort_trainer::report::table::{Align, Table};
 use consort_trainer::report::{count, number};
@@ -25,6 +25,9 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
     let task = Task::find_with(&args.task, args.horizon.map(|horizon| horizon as usize))?;
     if let Some(problem) = task.problem() {
         return plan(&task, problem);
+    }
+    if let Some(adversarial) = task.adversarial() {
+        return Ok(against_an_adversary(&task, adversarial));
     }
     let game = task.game().ok_or_else(|| Error::NotEnumerable {
         task: task.name().to_owned(),
@@ -80,6 +83,39 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             "nodes": solution.nodes,
         }),
     })
+}
+
+/// What a team is certain of against an adversary, without a shared seed and with one of two symbols.
+fn against_an_adversary(task: &Task, adversarial: &Adversarial) -> Page {
+    let [alone, shared] = [1, 2].map(adversarial.value);
+    let mut values = Table::new([
+        ("certain value", Align::Left),
+        ("", Align::Right),
+        ("", Align::Left),
+    ]);
+    for (name, value, note) in [
+        ("decentralised", alone, "agents that act apart"),
+        (
+            "shared seed",
+            shared,
+            "agents that share a bit the adversary does not see",
+        ),
+    ] {
+        values.row([name.to_owned(), number(Some(value)), note.to_owned()]);
+    }
+    Page {
+        text: format!(
+            "{}: {}\n\n{}",
+            task.name(),
+            task.description(),
+            values.render()
+        ),
+        json: json!({
+            "task": task.name(),
+            "value": alone,
+            "shared_seed_value": shared,
+        }),
+    }
 }
 
 /// The same for a Dec-POMDP: policies are controllers.

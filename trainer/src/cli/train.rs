@@ -29,6 +29,10 @@ pub(super) struct Args {
     /// How to learn (`consort methods` lists them) [default: annealed]
     #[arg(long)]
     method: Option<String>,
+    /// Let the agents share a seed of so many symbols, as the end of what each sees [without a number: 2]
+    #[arg(long, value_name = "SYMBOLS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "2", value_parser = whole_number::<2, { u8::MAX as i64 }>)]
+    shared_seed: Option<i64>,
     /// Seed of every random draw [default: 0]
     #[arg(long, value_parser = whole_number::<0, { i64::MAX }>)]
     seed: Option<i64>,
@@ -142,6 +146,10 @@ fn layers(args: &Args) -> Result<Layers, ConfigError> {
     }
     if let Some(method) = &args.method {
         layers.value("method", method.as_str())?;
+    }
+    if let Some(symbols) = args.shared_seed {
+        let table = toml::Table::from_iter([("symbols".to_owned(), symbols.into())]);
+        layers.value("shared_seed", table)?;
     }
     if let Some(seed) = args.seed {
         layers.value("seed", seed)?;

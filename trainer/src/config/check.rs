@@ -40,6 +40,13 @@ pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
         config.rollout,
         &format!("0 (an episode) to {LONGEST_ROLLOUT_SET} steps"),
     )?;
+    let symbols = config.shared_seed.symbols;
+    require(
+        symbols == 0 || (2..=u16::from(u8::MAX)).contains(&symbols),
+        "shared_seed.symbols",
+        symbols,
+        "0 (no shared seed) or 2 to 255",
+    )?;
     check_network(config)?;
     check_update(&config.update)?;
     let polish = config.portfolio.polish;

@@ -6,7 +6,7 @@
 
 use toml::{Table, Value};
 
-use super::{ArmName, ConfigError, Method};
+use super::{ArmName, ConfigError, Method, SymbolPer};
 use crate::env::suggest::nearest;
 
 /// A temperature's shapes and the keys of each.
@@ -26,6 +26,8 @@ pub(super) fn check_words(table: &Table) -> Result<(), ConfigError> {
     let methods = Method::ALL.map(Method::name);
     let arms = ArmName::ALL.map(ArmName::name);
     check_word("method", table.get("method"), &methods)?;
+    let per = subtable(table, "shared_seed").and_then(|seed| seed.get("per"));
+    check_word("shared_seed.per", per, &SymbolPer::WORDS)?;
     let portfolio = subtable(table, "portfolio");
     let names = portfolio.and_then(|portfolio| portfolio.get("arms"));
     for (index, name) in names

@@ -22,6 +22,8 @@ pub struct Simulation {
     pub kind: TaskKind,
     /// The model, where it is one that can be planned in.
     pub problem: Option<Arc<FiniteHorizon>>,
+    /// What the team is certain of, where there is an adversary.
+    pub adversarial: Option<Adversarial>,
     spec: TeamSpec,
     make: Make,
 }
@@ -39,6 +41,7 @@ impl Simulation {
             optimum: None,
             kind: TaskKind::TimeLimit,
             problem: None,
+            adversarial: None,
             spec: make().spec().clone(),
             make: Arc::new(move || Box::new(make())),
         }
@@ -56,6 +59,15 @@ impl Simulation {
     pub fn with_finite_horizon(self) -> Self {
         Self {
             kind: TaskKind::FiniteHorizon,
+            ..self
+        }
+    }
+
+    /// The same, as a one-shot game against an adversary.
+    pub fn with_adversary(self, adversarial: Adversarial) -> Self {
+        Self {
+            kind: TaskKind::OneShot,
+            adversarial: Some(adversarial),
             ..self
         }
     }
@@ -86,6 +98,16 @@ impl fmt::Debug for Simulation {
             .field("spec", &self.spec)
             .finish_non_exhaustive()
     }
+}
+
+/// What a team can be certain of in a task whose adversary does its worst.
+#[derive(Clone, Copy)]
+pub struct Adversarial {
+    /// The most, with a shared seed of so many symbols (1: with none).
+    pub value: fn(u8) -> f64,
+    /// What independent agents are certain of that act so: their probabilities by symbol, agent and
+    /// action, `[symbols][N][A]`.
+    pub guaranteed: fn(&[Vec<Vec<f64>>]) -> f64,
 }
 
 /// How a task's episodes end: tasks of a kind share their default settings.
@@ -120,6 +142,7 @@ pub static FAMILIES: &[Family] = &[
     super::repeated::FAMILY,
     super::two_step::FAMILY,
     super::coordsum::FAMILY,
+    super::evade::FAMILY,
     super::lbf::FAMILY,
     super::rware::FAMILY,
     problems::DEC_TIGER_FAMILY,

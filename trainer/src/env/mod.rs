@@ -6,6 +6,7 @@
 pub mod builtin;
 pub mod coordsum;
 pub mod decpomdp;
+pub mod evade;
 pub mod family;
 pub mod game;
 mod game_environment;
@@ -17,12 +18,13 @@ pub mod lbf;
 pub mod mpe;
 pub mod repeated;
 pub mod rware;
+mod seeded;
 pub mod solve;
 pub mod suggest;
 mod task;
 pub mod two_step;
 
-pub use family::{Simulation, TaskKind};
+pub use family::{Adversarial, Simulation, TaskKind};
 pub use game::Game;
 pub use game_environment::GameEnvironment;
 pub use joint::JointSpace;

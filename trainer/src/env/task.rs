@@ -1,5 +1,6 @@
 //! Tasks by name: what a command line or a saved run calls for.
 
+use consort_runtime::{Seeding, SharedSeed};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -8,9 +9,10 @@ use super::decpomdp::file::{self as model_file, DecPomdpFileError, EXTENSION};
 use super::decpomdp::{self, FiniteHorizon};
 use super::family::FAMILIES;
 use super::game_file::{self, GameFileError};
+use super::seeded::{self, Seeded};
 use super::solve::solve;
 use super::suggest::nearest;
-use super::{Environment, Game, GameEnvironment, Simulation, TaskKind, TeamSpec};
+use super::{Adversarial, Environment, Game, GameEnvironment, Simulation, TaskKind, TeamSpec};
 
 /// The solver's budget for an optimum that is only shown beside a result: well under a second.
 const OPTIMUM_BUDGET: u64 = 100_000_000;
@@ -25,6 +27,10 @@ pub struct Task {
     kind: Kind,
     /// Whether no name stands for it: it must travel with what is made of it.
     own: bool,
+    /// The shared seed that the team has.
+    seeding: Option<Seeding>,
+    /// That of its devices, if it is known.
+    key: Option<SharedSeed>,
     /// The best decentralised value, once someone has asked.
     optimum: OnceLock<Option<f64>>,
 }
@@ -191,6 +197,8 @@ impl Task {
             description: simulation.description.clone(),
             kind: Kind::Simulation(simulation),
             own: false,
+            seeding: None,
+            key: None,
             optimum: OnceLock::new(),
         }
     }
@@ -200,7 +208,41 @@ impl Task {
             description,
             kind: Kind::Game(Arc::new(game)),
             own: false,
+            seeding: None,
+            key: None,
             optimum: OnceLock::new(),
+        }
+    }
+
+    /// The same task for a team with a shared seed: every observation ends with a symbol's one-hot
+    /// vector. In training, symbols come from the environment's stream.
+    pub fn with_shared_seed(self, seeding: Seeding) -> Self {
+        Self {
+            seeding: Some(seeding),
+            optimum: OnceLock::new(),
+            ..self
+        }
+    }
+
+    /// The same with the key of the team's devices: an environment's n-th episode shows the symbols
+    /// that they draw in episode n. Without a shared seed it changes nothing.
+    pub fn with_team_key(self, key: SharedSeed) -> Self {
+        Self {
+            key: Some(key),
+            ..self
+        }
+    }
+
+    /// The shared seed that the team has, if it does.
+    pub fn seeding(&self) -> Option<Seeding> {
+        self.seeding
+    }
+
+    /// What a team is certain of, where there is an adversary.
+    pub fn adversarial(&self) -> Option<&Adversarial> {
+        match &self.kind {
+            Kind::Game(_) => None,
+            Kind::Simulation(simulation) => simulation.adversarial.as_ref(),
         }
     }
 
@@ -219,9 +261,13 @@ impl Task {
 
     /// Agents, spaces and horizon.
     pub fn spec(&self) -> TeamSpec {
-        match &self.kind {
+        let spec = match &self.kind {
             Kind::Game(game) => game.spec(),
             Kind::Simulation(simulation) => simulation.spec().clone(),
+        };
+        match self.seeding {
+            Some(seeding) => seeded::spec(spec, seeding),
+            None => spec,
         }
     }
 
@@ -235,17 +281,22 @@ impl Task {
 
     /// A fresh environment to act in; many can be made.
     pub fn make_environment(&self) -> Box<dyn Environment> {
-        match &self.kind {
+        let environment: Box<dyn Environment> = match &self.kind {
             Kind::Game(game) => Box::new(GameEnvironment::new(Arc::clone(game))),
             Kind::Simulation(simulation) => simulation.make(),
+        };
+        match self.seeding {
+            Some(seeding) => Box::new(Seeded::new(environment, seeding, self.key)),
+            None => environment,
         }
     }
 
-    /// The game, where the task is a one-shot game with a table to enumerate.
+    /// The game, where the task is a one-shot game with a table to enumerate. None where the team has
+    /// a shared seed: the table does not know what it sees.
     pub fn game(&self) -> Option<&Arc<Game>> {
         match &self.kind {
-            Kind::Game(game) => Some(game),
-            Kind::Simulation(_) => None,
+            Kind::Game(game) if self.seeding.is_none() => Some(game),
+            _ => None,
         }
     }
 
@@ -258,8 +309,13 @@ impl Task {
         }
     }
 
-    /// The model and its horizon, where the task is a Dec-POMDP with tables to plan in.
+    /// The model and its horizon, where the task is a Dec-POMDP with tables to plan in. None where
+    /// the team has a shared seed.
     pub fn problem(&self) -> Option<&Arc<FiniteHorizon>> {
+        self.bare_problem().filter(|_| self.seeding.is_none())
+    }
+
+    fn bare_problem(&self) -> Option<&Arc<FiniteHorizon>> {
         match &self.kind {
             Kind::Game(_) => None,
             Kind::Simulation(simulation) => simulation.problem.as_ref(),
@@ -269,16 +325,23 @@ impl Task {
     /// The same, where [`Task::find`] knows it by no name and it has to be saved with what is
     /// made of it.
     pub fn own_problem(&self) -> Option<&Arc<FiniteHorizon>> {
-        self.problem().filter(|_| self.own)
+        self.bare_problem().filter(|_| self.own)
     }
 
-    /// The best value that agents who act apart can reach, where it can be had in a moment; the
-    /// first call computes it. `None` says that it is unknown.
+    /// The best value that agents who act apart can reach, where it can be had in a moment. A shared
+    /// seed raises it only against an adversary: to one goal a deterministic policy is best. The first call computes it. `None` says that it is unknown.
     pub fn optimum(&self) -> Option<f64> {
         *self.optimum.get_or_init(|| match &self.kind {
             Kind::Game(game) => solve(game, OPTIMUM_BUDGET)
                 .ok()
                 .map(|solution| solution.value),
+            Kind::Simulation(Simulation {
+                adversarial: Some(adversarial),
+                ..
+            }) => {
+                let symbols = self.seeding.map_or(1, |seeding| seeding.symbols);
+                Some((adversarial.value)(symbols))
+            }
             Kind::Simulation(simulation) => simulation.optimum.or_else(|| {
                 let solution =
                     decpomdp::solve::solve(simulation.problem.as_ref()?, PLANNING_BUDGET);

@@ -7,17 +7,18 @@
 //! |---|---|
 //! | `observation` | what the agent saw |
 //! | `start` | whether an episode begins: reset the state first (absent from one-shot games, where every step is an episode) |
+//! | `moment`, `symbol` | the episode and the tick, and the symbol that a device with the team's key draws for them; it is the end of `observation` (absent without a shared seed, whose `symbols`, `per` and `key` then stand before the steps as `shared_seed`) |
 //! | `mask` | which actions were allowed (absent where nothing is ever forbidden) |
 //! | `logits`, `action` | what it made of it, greedily; an action that is a vector is a list, and has no logits |
 
 use std::fmt::Write as _;
 
-use consort_runtime::StepError;
+use consort_runtime::{Moment, StepError, Symbol};
 use serde_json::{Map, Value, json};
 
 use crate::env::{Game, JointAction, Task};
 use crate::rng::Stream;
-use crate::team::{Actors, Decision, Manifest};
+use crate::team::{Actors, Decision, Manifest, TeamKey};
 
 /// Steps that the sequence of a one-shot game has at least, and at most.
 const STEPS: [usize; 2] = [32, 256];
@@ -29,22 +30,23 @@ pub(super) fn record(
     manifest: &Manifest,
     task: &Task,
     actors: &Actors,
+    key: Option<TeamKey>,
 ) -> Result<Vec<String>, StepError> {
     let agents = 0..actors.images().len();
     let sequences = match task.game() {
         Some(game) => agents
             .map(|agent| one_shot(game, manifest.seed, actors, agent))
             .collect::<Result<_, _>>()?,
-        None => episodes(task, manifest.seed, actors)?,
+        None => episodes(task, manifest.seed, actors, key)?,
     };
     let texts = sequences.iter().enumerate();
     Ok(texts
-        .map(|(agent, steps)| text(manifest, agent, steps))
+        .map(|(agent, steps)| text(manifest, agent, steps, key))
         .collect())
 }
 
 /// The file of one agent's steps.
-fn text(manifest: &Manifest, agent: usize, steps: &[Value]) -> String {
+fn text(manifest: &Manifest, agent: usize, steps: &[Value], key: Option<TeamKey>) -> String {
     let entry = &manifest.agents[agent];
     let mut text = String::from("{\n");
     for (key, value) in [
@@ -56,6 +58,11 @@ fn text(manifest: &Manifest, agent: usize, steps: &[Value]) -> String {
     ] {
         let _ = writeln!(text, "  \"{key}\": {value},");
     }
+    if let (Some(entry), Some(key)) = (&manifest.shared_seed, key) {
+        let (symbols, per) = (entry.symbols, entry.per);
+        let seed = json!({ "symbols": symbols, "per": per, "key": key.text().trim() });
+        let _ = writeln!(text, "  \"shared_seed\": {seed},");
+    }
     let steps: Vec<String> = steps.iter().map(|step| format!("    {step}")).collect();
     let _ = write!(text, "  \"steps\": [\n{}\n  ]\n}}\n", steps.join(",\n"));
     text
@@ -65,6 +72,7 @@ fn text(manifest: &Manifest, agent: usize, steps: &[Value]) -> String {
 fn step(
     observation: &[f32],
     start: Option<bool>,
+    drawn: Option<(Moment, Symbol)>,
     mask: Option<&[bool]>,
     decision: &Decision,
 ) -> Value {
@@ -79,6 +87,10 @@ fn step(
     put("observation", json!(bits(observation)));
     if let Some(start) = start {
         put("start", json!(start));
+    }
+    if let Some((moment, symbol)) = drawn {
+        put("moment", json!([moment.episode, moment.tick]));
+        put("symbol", json!(symbol.index()));
     }
     if let Some(mask) = mask {
         put("mask", json!(mask));
@@ -117,13 +129,18 @@ fn one_shot(
         game.encode_observation(agent, number, &mut observation);
         actor.reset();
         let decision = actor.decide(&observation, None)?;
-        Ok(step(&observation, None, None, &decision))
+        Ok(step(&observation, None, None, None, &decision))
     };
     numbers.into_iter().map(&mut decide).collect()
 }
 
 /// Whole episodes, all agents acting greedily, until there are enough steps.
-fn episodes(task: &Task, seed: u64, actors: &Actors) -> Result<Vec<Vec<Value>>, StepError> {
+fn episodes(
+    task: &Task,
+    seed: u64,
+    actors: &Actors,
+    key: Option<TeamKey>,
+) -> Result<Vec<Vec<Value>>, StepError> {
     let spec = task.spec();
     let agents = spec.agents.len();
     let mut stream = Stream::new(seed, "golden", 0);
@@ -132,12 +149,15 @@ fn episodes(task: &Task, seed: u64, actors: &Actors) -> Result<Vec<Vec<Value>>, 
     let mut observations = vec![0.0; spec.joint_observation()];
     let mut mask = vec![true; spec.joint_actions()];
     let mut sequences: Vec<Vec<Value>> = vec![Vec::new(); agents];
-    let mut count = 0;
+    let (mut count, mut now) = (0, Moment::new(0, 0));
     while count < EPISODE_STEPS {
         environment.reset(&mut stream, &mut observations);
         team.iter_mut().for_each(|actor| actor.reset());
         let mut start = true;
         loop {
+            // By the devices' own rule, not read off what the environment shows.
+            let drawn = (key.zip(task.seeding()))
+                .map(|(key, seeding)| (now, key.seed().draw(seeding, now)));
             if spec.masked {
                 environment.mask(&mut mask);
             }
@@ -149,7 +169,7 @@ fn episodes(task: &Task, seed: u64, actors: &Actors) -> Result<Vec<Vec<Value>>, 
                 (seen, may) = (others, others_may);
                 let allowed = spec.masked.then_some(allowed);
                 let decision = actor.decide(observation, allowed)?;
-                sequences[agent].push(step(observation, Some(start), allowed, &decision));
+                sequences[agent].push(step(observation, Some(start), drawn, allowed, &decision));
                 match decision {
                     Decision::Discrete { action, .. } => numbers.push(action as u32),
                     Decision::Continuous(action) => vectors.extend(action),
@@ -162,10 +182,12 @@ fn episodes(task: &Task, seed: u64, actors: &Actors) -> Result<Vec<Vec<Value>>, 
             };
             let transition = environment.step(action, &mut stream, &mut observations);
             (start, count) = (false, count + 1);
+            now.tick += 1;
             if transition.terminated || transition.truncated {
                 break;
             }
         }
+        now = Moment::new(now.episode + 1, 0);
     }
     Ok(sequences)
 }
@@ -193,7 +215,7 @@ mod tests {
             let decision = actor.decide(&values, mask.as_deref()).unwrap();
             let start = step["start"].as_bool();
             assert_eq!(
-                self::step(&values, start, mask.as_deref(), &decision),
+                self::step(&values, start, None, mask.as_deref(), &decision),
                 *step
             );
         }
@@ -213,7 +235,7 @@ mod tests {
             let (weights, biases) = ([0.0, 1.0, 0.0], [0.0, -0.1, -0.004]);
             let size = actions.size();
             let team = actors(&weights[..size], &biases[..size], head);
-            let sequences = episodes(&task(actions, masked), 0, &team).unwrap();
+            let sequences = episodes(&task(actions, masked), 0, &team, None).unwrap();
             assert_eq!(sequences.len(), 2);
             for (agent, steps) in sequences.iter().enumerate() {
                 assert_eq!(

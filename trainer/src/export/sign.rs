@@ -26,6 +26,7 @@ pub fn sign(
         mut manifest,
         task,
         actors,
+        key,
     } = Team::load(source)?;
     let mut images = Vec::new();
     for (agent, image) in actors.images().iter().enumerate() {
@@ -63,6 +64,7 @@ pub fn sign(
         manifest,
         task,
         actors,
+        key,
     })
 }
 

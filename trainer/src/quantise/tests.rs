@@ -65,6 +65,7 @@ fn worst(network: &NetworkWeights, seen: &[Seen]) -> [f32; 2] {
             agents: 1,
             revision: 1,
             period_us: 0,
+            seeding: None,
             head: Head::Deterministic {
                 outputs: network.outputs(),
             },

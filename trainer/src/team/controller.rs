@@ -6,26 +6,56 @@ use consort_runtime::StepError;
 
 use super::actor::{Actor, Decision};
 use super::actors::{Actors, Choice};
-use crate::env::Task;
 use crate::env::decpomdp::FiniteHorizon;
 use crate::env::decpomdp::policy::{Controller, JointController, Node};
+use crate::env::{Adversarial, Task};
 
 /// Most joint observation histories that are listed.
 const MOST_HISTORIES: f64 = 65_536.0;
 
 impl Actors {
     /// The team's exact expected return in `task`, where it can be had: of a game it is summed up,
+    /// where there is an adversary it is what the team is certain of,
     /// of a Dec-POMDP with few enough histories [`exact_in`](Self::exact_in) computes it for greedy
     /// actions.
     ///
     /// # Errors
     /// What a step of a policy gives.
     pub fn exact_value(&self, task: &Task, choice: Choice) -> Result<Option<f64>, StepError> {
+        if let Some(adversarial) = task.adversarial() {
+            return self.guaranteed(task, adversarial, choice).map(Some);
+        }
         match (task.game(), task.problem(), choice) {
             (Some(game), _, _) => self.exact(game, choice).map(Some),
             (None, Some(problem), Choice::Greedy) => self.exact_in(problem),
             _ => Ok(None),
         }
+    }
+
+    /// What the team is certain of, whatever the adversary does, in a game of one step in which agents
+    /// see a constant 1 and a symbol, if they share a seed.
+    fn guaranteed(
+        &self,
+        task: &Task,
+        adversarial: &Adversarial,
+        choice: Choice,
+    ) -> Result<f64, StepError> {
+        let symbols = task
+            .seeding()
+            .map_or(0, |seeding| usize::from(seeding.symbols));
+        let agents = 0..self.images().len();
+        let of_symbol = |symbol: usize| -> Result<Vec<Vec<f64>>, StepError> {
+            let mut observation = vec![0.0; 1 + symbols];
+            observation[0] = 1.0;
+            if let Some(value) = observation.get_mut(1 + symbol) {
+                *value = 1.0;
+            }
+            let own = |agent| self.actor(agent).probabilities(&observation, choice);
+            agents.clone().map(own).collect()
+        };
+        let policies = (0..symbols.max(1)).map(of_symbol);
+        let policies: Vec<_> = policies.collect::<Result<_, _>>()?;
+        Ok((adversarial.guaranteed)(&policies))
     }
 
     /// The expected return of the team in `problem`, every agent taking its most probable action:

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Choice, TeamError, read};
-use crate::config::{ArmName, Method, embedded};
+use crate::config::{ArmName, Method, SharedSeedConfig, SymbolPer, embedded};
 use crate::env::{Game, Task, TaskError};
 use crate::quantise::Comparison;
 
@@ -57,6 +57,9 @@ pub struct Manifest {
     pub quantisation: Option<Comparison>,
     /// Versions of what made it.
     pub versions: Versions,
+    /// The seed that its agents share, where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_seed: Option<SharedSeedEntry>,
     /// One entry an agent, in agent order.
     pub agents: Vec<AgentEntry>,
     /// The game, where the task was read from a file.
@@ -90,6 +93,18 @@ pub struct Versions {
     pub consort: String,
     /// Of the image format.
     pub image_format: u16,
+}
+
+/// The seed that a team shares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedSeedEntry {
+    /// Symbols that there are, 2 to 255.
+    pub symbols: u16,
+    /// How often one is drawn.
+    pub per: SymbolPer,
+    /// The first 8 hexadecimal digits of the SHA-256 of the key in `shared-seed.key`.
+    pub fingerprint: String,
 }
 
 /// One agent's line.
@@ -150,11 +165,19 @@ impl Manifest {
 
     /// The task it names or embeds.
     pub fn task(&self) -> Result<Task, TaskError> {
-        match (&self.game, &self.model) {
+        let task = match (&self.game, &self.model) {
             (Some(game), _) => Task::from_game(game.clone()),
             (None, Some(text)) => embedded(text, &self.task, self.horizon),
             (None, None) => Task::find(&self.task),
-        }
+        }?;
+        let seeding = self.shared_seed.as_ref().and_then(|entry| {
+            let (symbols, per) = (entry.symbols, entry.per);
+            SharedSeedConfig { symbols, per }.seeding()
+        });
+        Ok(match seeding {
+            Some(seeding) => task.with_shared_seed(seeding),
+            None => task,
+        })
     }
 
     /// The text of `team.toml`.

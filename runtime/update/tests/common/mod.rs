@@ -291,6 +291,7 @@ pub(crate) fn image(revision: u32) -> Vec<u8> {
         agents: 1,
         revision,
         period_us: 10_000,
+        seeding: None,
         head: Head::Categorical { actions: 2 },
         layers: &layers,
     };

@@ -187,7 +187,7 @@ fn write(
     let (actors, quantisation) = match precision {
         Precision::F32 => (exact, None),
         Precision::I8 => {
-            let (rounded, comparison) = round(id, &exact, networks, task, config.seed)?;
+            let (rounded, comparison) = round(id, &exact, networks, task, config)?;
             (rounded, Some(comparison))
         }
     };
@@ -236,8 +236,9 @@ fn round(
     exact: &Actors,
     networks: &[NetworkWeights],
     task: &Task,
-    seed: u64,
+    config: &Config,
 ) -> Result<(Actors, Comparison), ExportError> {
+    let seed = config.seed;
     let drawn = exact.traces(task, CALIBRATION_STEPS, seed, Choice::Sampled)?;
     let greedy = exact.traces(task, CALIBRATION_STEPS, seed, Choice::Greedy)?;
     let mut images = Vec::new();
@@ -256,9 +257,9 @@ fn round(
     }
     let rounded = Actors::new(images);
     // Other episodes than those that calibrated.
-    let unseen = exact.traces(task, CALIBRATION_STEPS, seed + 1, Choice::Greedy)?;
+    let unseen = exact.traces(task, CALIBRATION_STEPS, seed + 1, config.act)?;
     let episodes = judging_episodes(task.spec().horizon);
-    let comparison = compare(exact, &rounded, task, &unseen, episodes, seed)?;
+    let comparison = compare(exact, &rounded, task, config.act, &unseen, episodes, seed)?;
     Ok((rounded, comparison))
 }
 

@@ -13,7 +13,7 @@ use crate::protocol::Depths;
 /// The most bytes of stack in use, on any core, of any policy: `runtime/README.md` promises it.
 pub(crate) const STACK: Depths = Depths {
     check: 768,
-    step: 768,
+    step: 1024,
 };
 
 /// Checks that the linker found no way to panic, and that nothing which `main` calls can be at work twice, nor is called through

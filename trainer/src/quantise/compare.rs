@@ -49,6 +49,7 @@ pub fn compare(
     exact: &Actors,
     rounded: &Actors,
     task: &Task,
+    act: Choice,
     seen: &[Vec<Seen>],
     episodes: usize,
     seed: u64,
@@ -91,10 +92,10 @@ pub fn compare(
             }
         }
     }
-    let value = |team: &Actors| match team.exact_value(task, Choice::Greedy)? {
+    let value = |team: &Actors| match team.exact_value(task, act)? {
         Some(value) => Ok((value, None)),
         None => team
-            .play(task, episodes, seed, Choice::Greedy)
+            .play(task, episodes, seed, act)
             .map(|returns| (returns.mean, returns.interval())),
     };
     let (return_f32, return_f32_interval) = value(exact)?;

@@ -367,7 +367,8 @@ mod tests {
             };
             let (mut out, mut memory) = (String::new(), [0.0; 2]);
             let image = &buffer.0[..len];
-            let _ = replay(&mut out, &mut Counter(0), image, sequence, &mut memory);
+            let (clock, stack) = (&mut Counter(0), &mut Growing(96, 4));
+            let _ = replay(&mut out, clock, stack, image, sequence, &mut memory);
             out
         };
         let moments = &moments;

@@ -3,6 +3,7 @@
 
 use consort_runtime::Image;
 use consort_tests::committed_teams;
+use consort_trainer::config::Layers;
 use consort_trainer::team::{AlignedImage, Choice, Decision, Team};
 use serde_json::Value;
 
@@ -18,6 +19,11 @@ fn teams() -> Vec<Team> {
     for needed in ["assurance", "climbing-private", "evade"] {
         assert!(names.contains(&needed), "{names:?}");
     }
+    assert!(
+        teams
+            .iter()
+            .any(|team| team.manifest.quantisation.is_some())
+    );
     teams
 }
 
@@ -50,6 +56,17 @@ fn committed_teams_come_from_a_clean_commit() {
             "{}: {commit}",
             team.manifest.task
         );
+    }
+}
+
+/// A team's settings train it again, so the trainer must still know every one of them.
+#[test]
+fn committed_settings_can_be_read() {
+    for team in teams() {
+        let mut layers = Layers::new();
+        layers.file(&team.folder.join("config.toml")).unwrap();
+        let (_, task) = layers.resolve().unwrap();
+        assert_eq!(task.name(), team.manifest.task);
     }
 }
 

@@ -110,9 +110,10 @@ impl ExportError {
             | Self::Config(_)
             | Self::Weights { .. }
             | Self::NoSharedSeed
+            | Self::Quantise { .. }
             | Self::Name { .. } => true,
             Self::Write(error) => error.is_bad_name(),
-            Self::Emit { .. } | Self::Quantise { .. } | Self::Step(_) | Self::Key(_) => false,
+            Self::Emit { .. } | Self::Step(_) | Self::Key(_) => false,
         }
     }
 }
@@ -264,11 +265,11 @@ fn round(
 }
 
 /// Writes the team at `source`, a finished run or a team, to `destination`, from its weights, as images of
-/// this precision; with a key of its shared seed that nobody can foresee, where `new_key` asks for one.
+/// this precision, or of the one they have; with a key of its shared seed that nobody can foresee, where `new_key` asks for one.
 pub fn export_again(
     source: &Path,
     destination: &Path,
-    precision: Precision,
+    precision: Option<Precision>,
     new_key: bool,
 ) -> Result<Team, ExportError> {
     let Team {
@@ -282,6 +283,10 @@ pub fn export_again(
         (Some(_), true) => Some(TeamKey::fresh().map_err(ExportError::Key)?),
         (key, false) => key,
     };
+    let precision = precision.unwrap_or(match manifest.quantisation {
+        Some(_) => Precision::I8,
+        None => Precision::F32,
+    });
     let path = folder.join(CONFIG);
     let text = read(&path)?;
     let mut layers = Layers::new();

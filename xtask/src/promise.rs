@@ -12,7 +12,7 @@ use crate::protocol::Depths;
 
 /// The most bytes of stack in use, on any core, of any policy: `runtime/README.md` promises it.
 pub(crate) const STACK: Depths = Depths {
-    check: 768,
+    check: 1024,
     step: 1024,
 };
 

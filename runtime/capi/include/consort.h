@@ -31,7 +31,7 @@ typedef int32_t consort_status_t;
 #define CONSORT_ERR_NULL 1               /* a pointer is null */
 #define CONSORT_ERR_ALIGNMENT 2          /* a pointer is not aligned for what it points to */
 #define CONSORT_ERR_LENGTH 3             /* a length is larger than any object */
-#define CONSORT_ERR_OVERLAP 4            /* the memory overlaps the policy, the observation or the mask */
+#define CONSORT_ERR_OVERLAP 4            /* the memory overlaps the policy, its image, the observation or the mask */
 #define CONSORT_ERR_HANDLE 5             /* the policy was not initialised, or its image was refused */
 #define CONSORT_ERR_IMAGE_MAGIC 16       /* the image does not start like one */
 #define CONSORT_ERR_IMAGE_VERSION 17     /* the image is of another format version */

@@ -71,10 +71,17 @@ impl Step {
             (memory.cast_const(), memory_len),
         )?;
         raw::disjoint((policy, 1), (memory.cast_const(), memory_len))?;
+        // SAFETY: the caller's promise; it does not overlap the memory.
+        let policy = unsafe { ConsortPolicy::get(policy)? };
+        let image = policy.image().as_bytes();
+        raw::disjoint(
+            (image.as_ptr(), image.len()),
+            (memory.cast_const(), memory_len),
+        )?;
         // SAFETY: the caller's promise, and no two of them overlap.
         unsafe {
             Ok(Step {
-                policy: ConsortPolicy::get(policy)?,
+                policy,
                 observation: raw::values(observation, observation_len)?,
                 memory: raw::values_mut(memory, memory_len)?,
             })

@@ -135,6 +135,10 @@ pub(crate) unsafe fn init(
     }
     // SAFETY: not null and aligned, as was just checked; nothing borrows an image yet.
     unsafe { ConsortPolicy::set(policy, None) };
+    // An image that the policy lies in would be written to while it is read.
+    if let Err(error) = raw::disjoint((image.cast::<u8>(), image_len), (policy.cast_const(), 1)) {
+        return error;
+    }
     // SAFETY: the caller's promise.
     let bytes = match unsafe { raw::values(image.cast::<u8>(), image_len) } {
         Ok(bytes) => bytes,

@@ -26,7 +26,7 @@ statuses! {
     ERR_NULL = 1, "a pointer is null";
     ERR_ALIGNMENT = 2, "a pointer is not aligned for what it points to";
     ERR_LENGTH = 3, "a length is larger than any object";
-    ERR_OVERLAP = 4, "the memory overlaps the policy, the observation or the mask";
+    ERR_OVERLAP = 4, "the memory overlaps the policy, its image, the observation or the mask";
     ERR_HANDLE = 5, "the policy was not initialised, or its image was refused";
     ERR_IMAGE_MAGIC = 16, "the image does not start like one";
     ERR_IMAGE_VERSION = 17, "the image is of another format version";

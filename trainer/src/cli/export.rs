@@ -7,6 +7,7 @@ use consort_trainer::error::Error;
 use consort_trainer::export::{self, export_again};
 use consort_trainer::quantise::Comparison;
 use consort_trainer::report::{count, number};
+use consort_trainer::team::Choice;
 use serde_json::{Value, json};
 
 use super::Page;
@@ -19,9 +20,10 @@ pub(super) struct Args {
     /// Where to: a new or an empty folder
     #[arg(long)]
     out: PathBuf,
-    /// The images' numbers: those of training, or whole ones with weights of 8 bits
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    precision: Precision,
+    /// The images' numbers: those of training, or whole ones with weights of 8 bits [default: as the
+    /// team has them]
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
     /// Give the team's shared seed a key that nobody can foresee, for deployment
     #[arg(long)]
     new_key: bool,
@@ -34,10 +36,10 @@ enum Precision {
 }
 
 pub(super) fn run(args: &Args) -> Result<Page, Error> {
-    let precision = match args.precision {
+    let precision = args.precision.map(|precision| match precision {
         Precision::F32 => export::Precision::F32,
         Precision::I8 => export::Precision::I8,
-    };
+    });
     let team = export_again(&args.team, &args.out, precision, args.new_key)?;
     let manifest = &team.manifest;
     Ok(Page {
@@ -48,7 +50,8 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             manifest.agents.len(),
             number(Some(manifest.returns.exported)),
             args.out.display(),
-            manifest.quantisation.map_or_else(String::new, text),
+            (manifest.quantisation)
+                .map_or_else(String::new, |comparison| text(comparison, manifest.act)),
         ),
         json: json!({
             "task": manifest.task,
@@ -61,7 +64,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
     })
 }
 
-fn text(comparison: Comparison) -> String {
+fn text(comparison: Comparison, act: Choice) -> String {
     let value = |mean: f64, interval: Option<f64>| {
         let half = interval.map_or_else(String::new, |half| format!(" ± {half:.4}"));
         format!("{}{half}", number(Some(mean)))
@@ -77,7 +80,7 @@ fn text(comparison: Comparison) -> String {
     };
     format!(
         "int8: {agreement}; outputs off by {:.2e}, at most {:.2e}\n\
-         return, greedy: f32 {}, int8 {}, lost {}\n",
+         return, {act} actions: f32 {}, int8 {}, lost {}\n",
         comparison.error_mean,
         comparison.error_max,
         value(comparison.return_f32, comparison.return_f32_interval),

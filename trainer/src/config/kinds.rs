@@ -26,6 +26,7 @@ pub(super) fn check_words(table: &Table) -> Result<(), ConfigError> {
     let methods = Method::ALL.map(Method::name);
     let arms = ArmName::ALL.map(ArmName::name);
     check_word("method", table.get("method"), &methods)?;
+    check_word("act", table.get("act"), &["greedy", "sampled"])?;
     let per = subtable(table, "shared_seed").and_then(|seed| seed.get("per"));
     check_word("shared_seed.per", per, &SymbolPer::WORDS)?;
     let portfolio = subtable(table, "portfolio");

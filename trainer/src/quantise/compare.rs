@@ -10,7 +10,7 @@ use crate::team::{Actors, Choice, Decision, Seen};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
-    /// Steps of one agent each, on the exact team's greedy episodes, at which both were asked.
+    /// Steps of one agent each, on the exact team's episodes, at which both were asked.
     pub steps: u64,
     /// The fraction of them at which both take the same greedy action; none where actions are vectors.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -19,7 +19,7 @@ pub struct Comparison {
     pub error_mean: f64,
     /// The largest.
     pub error_max: f64,
-    /// The exact team's return, greedy, over the same episodes as the rounded one's.
+    /// The exact team's return, as the team acts, over the same episodes as the rounded one's.
     pub return_f32: f64,
     /// Half of its 95 % interval, where it is a mean over episodes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +40,7 @@ impl Comparison {
     }
 }
 
-/// Compares on `seen`, what the exact team's agents saw in greedy episodes, and over `episodes` episodes of
+/// Compares on `seen`, what the exact team's agents saw in its episodes, played as `act` says, and over `episodes` episodes of
 /// each (where the task has no exact value).
 ///
 /// # Errors

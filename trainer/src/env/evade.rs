@@ -60,20 +60,15 @@ pub struct Evade {
 /// The last episodes: where the team met, if it did.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Past {
-    met: Vec<Option<u8>>,
+    met: [Option<u8>; MEMORY],
     /// The episode that is overwritten next.
     oldest: usize,
 }
 
 impl Past {
     fn add(&mut self, met: Option<u8>) {
-        match self.met.len() < MEMORY {
-            true => self.met.push(met),
-            false => {
-                self.met[self.oldest] = met;
-                self.oldest = (self.oldest + 1) % MEMORY;
-            }
-        }
+        self.met[self.oldest] = met;
+        self.oldest = (self.oldest + 1) % MEMORY;
     }
 
     /// Where the adversary waits: the team's favourite; a toss where it has none.
@@ -140,7 +135,7 @@ impl Environment for Evade {
 
     fn restore(&mut self, saved: &[u8]) -> Result<(), postcard::Error> {
         let past: Past = postcard::from_bytes(saved)?;
-        if past.met.len() > MEMORY || past.oldest >= MEMORY {
+        if past.oldest >= MEMORY {
             return Err(postcard::Error::DeserializeBadEncoding);
         }
         self.past = past;

@@ -1,8 +1,8 @@
 //! `shared-seed.key`: the key of a team's shared seed, in a file of its own.
 //!
-//! Whoever has it foresees every symbol, so it lies in no image and in no manifest: a team can be
-//! published without that file, and deployed with another one. The manifest holds a fingerprint, so
-//! that a wrong key is noticed. See docs/shared-seed.md.
+//! Whoever has it foresees every symbol, so it lies in no image and in no manifest; of what a
+//! team's folder holds, this file and the golden sequences are not to be published. The manifest
+//! holds a fingerprint, so that a wrong key is noticed. See docs/shared-seed.md.
 
 use std::fmt::Write as _;
 use std::path::Path;

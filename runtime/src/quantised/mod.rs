@@ -5,7 +5,7 @@
 //! 32 bits, multiplied by the row's multiplier and shifted down, and goes through an activation that is
 //! a comparison or a table's chord. Nothing here rounds but where `docs/image.md` says so, nothing can
 //! overflow in an image that was [checked](check), and no number of instructions depends on a value, so
-//! the bits are the same, and a step takes as long, whatever is observed.
+//! the bits are the same, and no operation's length depends on what is observed.
 //!
 //! *Two rows a number.* The weights a and b of two rows from one input are stored as 256 a + b, 16 bits.
 //! With T = Σ (256 a + b) x and S = Σ b x, the rows' sums are (T − S) / 256 and S. So a core that

@@ -26,6 +26,7 @@ use crate::algo::{ArmKind, UpdateConfig};
 use crate::env::decpomdp::file::from_text;
 use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
 use crate::net::NetworkConfig;
+use crate::net::joint::{JointConfig, TrunkChoice};
 use crate::schedule::AnnealSchedule;
 use crate::team::Choice;
 
@@ -108,7 +109,9 @@ const CURVE_SHARE: f64 = 0.08;
 /// How often the policies of an arm are played beside its training.
 pub const CURVE_POINTS: u64 = 25;
 /// Rounds of episodes that takes: joint, product, greedy product.
-const CURVE_ROUNDS: u64 = CURVE_POINTS * 3;
+const CURVE_ROUNDS: u64 = CURVE_POINTS * CURVE_POLICIES;
+/// The joint policy, the product, and the product at its most probable.
+const CURVE_POLICIES: u64 = 3;
 /// Episodes beyond which a curve does not become clearer.
 const MOST_CURVE_EPISODES: u64 = 64;
 
@@ -156,7 +159,7 @@ impl Config {
                 arms: vec![ArmName::Annealed, ArmName::ExploreStrong],
                 selection: 0.1,
                 finalists: 2,
-                polish: 0.0,
+                race: 0.0,
                 explore_strong: factored.strong(),
                 explore_mild: factored.mild(),
             },
@@ -164,9 +167,9 @@ impl Config {
         }
     }
 
-    /// Episodes that end when they are over, of agents alike: one network for all of a kind. It
-    /// has no memory, as elsewhere in the field, so agents that are in each other's way must be free
-    /// to draw lots.
+    /// Episodes that end when they are over, of agents alike: one network for all of a kind, on whose
+    /// trunk the joint policy stands. It has no memory, as elsewhere in the field, so agents that are
+    /// in each other's way must be free to draw lots.
     fn time_limit() -> Self {
         let factored = FactoredArms::with_learning_rate(0.001);
         Self {
@@ -178,6 +181,10 @@ impl Config {
                 memory: 0,
                 share: true,
                 output_spread: 0.0,
+                joint: JointConfig {
+                    trunk: TrunkChoice::Shared,
+                    ..JointConfig::default()
+                },
                 ..NetworkConfig::default()
             },
             update: UpdateConfig {
@@ -201,7 +208,7 @@ impl Config {
                 arms: vec![ArmName::Annealed, ArmName::ExploreMild],
                 selection: 0.05,
                 finalists: 1,
-                polish: 0.3,
+                race: 0.3,
                 explore_strong: factored.strong(),
                 explore_mild: factored.mild(),
             },
@@ -248,7 +255,7 @@ impl FactoredArms {
 /// Steps of a rollout where the configuration does not say, at most.
 pub const LONGEST_ROLLOUT: usize = 128;
 
-/// The arms of the method `annealed`: trained with equal shares of the steps, best one kept.
+/// The arms of the method `annealed`, of which the best is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PortfolioConfig {
@@ -259,8 +266,9 @@ pub struct PortfolioConfig {
     pub selection: f64,
     /// How many arms are evaluated a second time.
     pub finalists: usize,
-    /// Share of the run's steps with which the finalists go on learning between the rounds.
-    pub polish: f64,
+    /// Share of the training steps that the arms have in equal parts before the one whose acting
+    /// policy has come furthest goes on with all the rest, alone; 0: every arm has its share to the end.
+    pub race: f64,
     /// Factored policy gradient under a strong bonus for entropy that fades geometrically.
     #[serde(rename = "explore-strong")]
     pub explore_strong: FactoredConfig,
@@ -287,7 +295,7 @@ impl Default for PortfolioConfig {
             .concat(),
             selection: 0.1,
             finalists: 4,
-            polish: 0.0,
+            race: 0.0,
             explore_strong: with(Temperature::Geometric {
                 start: 0.5,
                 end: 0.01,
@@ -306,13 +314,14 @@ impl Default for PortfolioConfig {
 /// not divide evenly is left unspent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Updates of each arm, a batch of rollouts each.
+    /// Updates of each arm that learns to the end, a batch of rollouts each: its schedules' length.
     pub updates: u64,
+    /// Updates of each arm before all but one stop; `None`: all learn to the end.
+    pub race: Option<u64>,
     /// Episodes in which each of an arm's policies is judged whenever a record is taken.
     pub curve_episodes: usize,
-    /// Updates with which each finalist goes on.
-    pub polish: u64,
-    /// Evaluation episodes of every arm in the first round (0: only one arm, nothing to choose).
+    /// Evaluation episodes of every arm in the first round, or of each policy of every arm that
+    /// races (0: only one arm, nothing to choose).
     pub preliminary: usize,
     /// Arms in the second round.
     pub finalists: usize,
@@ -357,9 +366,9 @@ impl Config {
         let horizon = spec.horizon.max(1) as u64;
         let an_update = (self.parallel(spec) * self.rollout_length(spec)) as u64;
         let portfolio = &self.portfolio;
-        let alone = arms == 1;
+        let (alone, races) = (arms == 1, arms > 1 && portfolio.race > 0.0);
         let share = |share: f64| (self.steps as f64 * share) as u64;
-        let finalists = match alone {
+        let finalists = match alone || races {
             true => 1,
             false => arms.min(portfolio.finalists as u64).max(1),
         };
@@ -368,26 +377,35 @@ impl Config {
         let curves = if alone { 1 } else { arms + finalists };
         let curve_episodes = curve / curves / CURVE_ROUNDS / horizon;
         let curve_episodes = curve_episodes.min(MOST_CURVE_EPISODES);
-        // Arms that go on leave records, too.
         let judged = curve_episodes * CURVE_ROUNDS * horizon;
-        let (round, polish) = match alone {
-            true => (0, 0),
-            false => (share(portfolio.selection / 2.0), share(portfolio.polish)),
+        let round = if alone {
+            0
+        } else {
+            share(portfolio.selection / 2.0)
         };
         // An arm may stand twice: as it is, and as it was at its best.
         let entrants = if horizon == 1 { 1 } else { 2 };
-        let preliminary = round / (arms * entrants) / horizon;
-        let decisive = round / (finalists * if polish > 0 { 3 } else { 1 }) / horizon;
-        let evaluated =
-            preliminary * arms * entrants + decisive * finalists * if polish > 0 { 3 } else { 1 };
+        // A race is judged by each policy of every arm, and ends with one arm and those it left behind.
+        let (first, last) = match races {
+            true => (arms * CURVE_POLICIES, entrants + arms - 1),
+            false => (arms * entrants, finalists),
+        };
+        let preliminary = (round / first / horizon).max(u64::from(races));
+        let decisive = round / last / horizon;
+        let evaluated = preliminary * first + decisive * last;
         let training = self.steps - (evaluated * horizon).min(self.steps);
-        let training = training - polish.min(training);
-        let an_arm = (training / arms).saturating_sub(judged);
-        let a_finalist = (polish / finalists).saturating_sub(judged);
+        let (updates, race) = match races {
+            true => {
+                let training = training.saturating_sub((arms + 1) * judged) / an_update;
+                let race = (training as f64 * portfolio.race) as u64 / arms;
+                (training - (arms - 1) * race, Some(race))
+            }
+            false => ((training / arms).saturating_sub(judged) / an_update, None),
+        };
         Budget {
-            updates: an_arm / an_update,
+            updates,
+            race,
             curve_episodes: curve_episodes as usize,
-            polish: a_finalist / an_update,
             preliminary: preliminary as usize,
             finalists: finalists as usize,
             decisive: decisive as usize,

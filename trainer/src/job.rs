@@ -97,6 +97,14 @@ impl Progress {
         }
     }
 
+    /// What the policy that acted last was worth then: −∞ where it was not measured.
+    pub fn acting(&self) -> f64 {
+        let values = self.latest.as_ref().and_then(|latest| latest.values);
+        values.map_or(f64::NEG_INFINITY, |values| {
+            values.joint.unwrap_or(values.product)
+        })
+    }
+
     /// What of this arm should stand for selection: as it is now, and as it was when its curve
     /// was highest, where that was earlier; the team acts as `act` says.
     pub fn entrants(&self, arm: usize, act: Choice) -> Vec<Entrant> {
@@ -138,14 +146,11 @@ impl<'a> Job<'a> {
         let spec = self.tasks[0].spec();
         let budget = config.budget(&spec);
         let time = config.rollout_length(&spec);
-        // An arm that goes on is kept apart: selection must see it as it was before.
-        let name = match updates > budget.updates {
-            true => format!("{}-polish", self.name),
+        let races = budget.race == Some(updates);
+        // What won a race is kept apart: if the run is killed, the race is judged again as it was.
+        let name = match budget.race.is_some() && !races {
+            true => format!("{}-winner", self.name),
             false => self.name.clone(),
-        };
-        let before = match updates > budget.updates {
-            true => budget.updates,
-            false => 0,
         };
         let (mut learner, mut state) = self.take_up(&name, training)?;
         let judge = Judge::new(&self.tasks(), &spec, budget.curve_episodes);
@@ -168,12 +173,16 @@ impl<'a> Job<'a> {
                 taken += batch.env_steps(replica);
             }
             let last = done == updates;
-            let due = |points| is_due(done - before, updates - before, points);
-            if due(RECORDS) {
-                let curve = due(CURVE_POINTS);
-                let values = match judge.plays() && !curve {
-                    true => vec![(None, 0); self.lanes.len()],
-                    false => judge.values(runner, algorithm.as_ref(), &self.seeds, done)?,
+            let due = |points| is_due(done, budget.updates, points);
+            if last || due(RECORDS) {
+                let policies = algorithm.as_ref();
+                let values = match (last && races, judge.plays() && !last && !due(CURVE_POINTS)) {
+                    (true, _) => {
+                        let trial = Player::new(&self.tasks(), &spec, budget.preliminary);
+                        trial.values(runner, policies, &self.seeds, done)?
+                    }
+                    (_, true) => vec![(None, 0); self.lanes.len()],
+                    _ => judge.values(runner, policies, &self.seeds, done)?,
                 };
                 for (replica, progress) in progress.iter_mut().enumerate() {
                     let (values, steps) = values[replica];

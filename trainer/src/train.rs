@@ -1,8 +1,8 @@
 //! The train loop: a portfolio of arms, every environment step counted.
 //!
-//! No single setting wins every task, so a run trains several *arms* from scratch with equal
-//! shares of its steps, lets the best of them go on with the steps that the others do without, and
-//! keeps the best team ([`crate::select`]).
+//! No single setting wins every task, so a run trains several *arms* from scratch, each to the end of
+//! its share of the steps or, where they *race*, until all but the best give theirs up; and keeps the
+//! best team ([`crate::select`]).
 //!
 //! Arms of one kind, and the runs of many seeds, are replicas of one computation. One-shot games
 //! are so small that they are trained side by side in *jobs* ([`crate::job`]); since replicas never
@@ -208,7 +208,7 @@ impl Training<'_> {
         let jobs = self.jobs(&arms, tasks, seeds);
         let trained: Vec<Vec<(Lane, Progress)>> = jobs
             .par_iter()
-            .map(|job| job.train(budget.updates, self))
+            .map(|job| job.train(budget.race.unwrap_or(budget.updates), self))
             .collect::<Result<_>>()?;
         let lanes: Vec<Mutex<Vec<(Lane, Progress)>>> =
             seeds.iter().map(|_| Mutex::default()).collect();
@@ -226,7 +226,8 @@ impl Training<'_> {
             .collect()
     }
 
-    /// Chooses among a run's arms, in two rounds; between them the finalists go on learning.
+    /// Chooses among a run's arms. Those that raced: the winner goes on, then stands against what it
+    /// left behind. Those that learnt to the end: in two rounds.
     fn finish(
         &self,
         budget: &Budget,
@@ -237,42 +238,28 @@ impl Training<'_> {
         mut arms: Vec<Progress>,
     ) -> Result<Outcome> {
         let mut selector = Selector::new(task, self.config.act, seed, arms.len());
-        let entrants = |arms: &[Progress], only: &[usize]| -> Vec<Entrant> {
-            let of = |&arm: &usize| arms[arm].entrants(arm, self.config.act);
-            only.iter().flat_map(of).collect()
+        let all = |arms: &[Progress]| -> Vec<Entrant> {
+            let of = |(arm, progress): (usize, &Progress)| progress.entrants(arm, self.config.act);
+            arms.iter().enumerate().flat_map(of).collect()
         };
-        let all: Vec<usize> = (0..arms.len()).collect();
-        if arms.len() > 1 || budget.polish > 0 {
-            let round = entrants(&arms, &all);
-            selector.round(&round, budget.preliminary);
-        }
-        let finalists = selector.finalists(budget.finalists.max(1));
-        if budget.polish > 0 {
-            let polished: Vec<Progress> = finalists
-                .par_iter()
-                .map(|entrant| {
-                    let lane = Lane {
-                        run,
-                        arm: entrant.arm,
-                    };
-                    let job = jobs.iter().find(|job| job.lanes() == [lane]);
-                    let job = job.expect("arms that go on were trained by themselves");
-                    let trained = job.train(budget.updates + budget.polish, self)?;
-                    Ok(trained.into_iter().next().expect("one lane").1)
-                })
-                .collect::<Result<_>>()?;
-            for (entrant, progress) in finalists.iter().zip(polished) {
-                arms[entrant.arm] = progress;
-            }
-        }
-        if arms.len() > 1 || budget.polish > 0 {
-            let mut only: Vec<usize> = finalists.iter().map(|entrant| entrant.arm).collect();
-            only.dedup();
-            let round = match budget.polish > 0 {
-                true => [finalists.clone(), entrants(&arms, &only)].concat(),
-                false => finalists,
+        if budget.race.is_some() {
+            let winner = winner(&arms);
+            let lane = Lane { run, arm: winner };
+            let job = jobs.iter().find(|job| job.lanes() == [lane]);
+            let job = job.expect("arms that race are trained each by itself");
+            let trained = job.train(budget.updates, self)?;
+            let (_, progress) = trained.into_iter().next().expect("one lane");
+            arms[winner] = progress;
+            let latest = |(arm, progress): (usize, &Progress)| match arm == winner {
+                true => progress.entrants(arm, self.config.act),
+                false => vec![progress.latest(arm)],
             };
-            selector.round(&round, budget.decisive);
+            let entrants: Vec<Entrant> = arms.iter().enumerate().flat_map(latest).collect();
+            selector.round(&entrants, budget.decisive);
+        } else if arms.len() > 1 {
+            selector.round(&all(&arms), budget.preliminary);
+            let finalists = selector.finalists(budget.finalists);
+            selector.round(&finalists, budget.decisive);
         }
         (self.progress)(selector.env_steps());
         let (best, selection) = selector.close(|arm| arms[arm].latest(arm));
@@ -295,7 +282,7 @@ impl Training<'_> {
     }
 
     /// All (run, arm) pairs in jobs: of one-shot games those of one arm kind together, at most
-    /// [`LANES`] to a job; of anything longer, and where arms go on by themselves, each alone.
+    /// [`LANES`] to a job; of anything longer, and where arms race, each alone.
     fn jobs<'a>(&'a self, arms: &[ArmKind], tasks: &'a [Task], seeds: &[u64]) -> Vec<Job<'a>> {
         let mut groups: Vec<(usize, Vec<Lane>)> = Vec::new();
         for (arm, kind) in arms.iter().enumerate() {
@@ -306,8 +293,8 @@ impl Training<'_> {
                 None => groups.push((first, more.collect())),
             }
         }
-        let goes_on = self.config.budget(&tasks[0].spec()).polish > 0;
-        let side_by_side = tasks[0].kind() == TaskKind::OneShot && !goes_on;
+        let races = self.config.budget(&tasks[0].spec()).race.is_some();
+        let side_by_side = tasks[0].kind() == TaskKind::OneShot && !races;
         let most = match (side_by_side, self.device.is_cpu()) {
             (true, true) => LANES,
             (true, false) => usize::MAX,
@@ -321,6 +308,15 @@ impl Training<'_> {
             })
             .collect()
     }
+}
+
+/// The arm whose acting policy has come furthest; of equals, the first.
+fn winner(arms: &[Progress]) -> usize {
+    let better = |best: usize, arm: usize| match arms[arm].acting() > arms[best].acting() {
+        true => arm,
+        false => best,
+    };
+    (1..arms.len()).fold(0, better)
 }
 
 #[cfg(test)]

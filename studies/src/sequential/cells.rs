@@ -74,6 +74,12 @@ pub(crate) struct Point {
 }
 
 impl Run {
+    /// Whether it is the cell that is wanted.
+    pub(crate) fn is_of(&self, wanted: Wanted) -> bool {
+        (self.task.as_str(), self.method.as_str(), self.seed)
+            == (wanted.row.task, wanted.method.name, wanted.seed)
+    }
+
     /// Whether it reached its task's goal, where there is one.
     pub(crate) fn succeeded(&self, row: &Row) -> Option<bool> {
         row.reached(self.value, self.optimum)
@@ -126,6 +132,8 @@ pub(crate) struct Wanted {
 pub(crate) struct Cells {
     /// Where finished cells lie.
     pub(crate) folder: PathBuf,
+    /// Cells that other sources have made, for want of our own.
+    pub(crate) adopted: Vec<Run>,
     /// Runs of the method: at most so many a task; `None`: the design's.
     pub(crate) seeds: Option<usize>,
     /// The same of its rivals; `None`: as many as of the method.
@@ -201,6 +209,17 @@ impl Cells {
 
     /// The cell, if it is there already.
     pub(crate) fn find(&self, wanted: Wanted) -> Result<Option<Run>> {
+        if let Some(own) = self.find_own(wanted)? {
+            return Ok(Some(own));
+        }
+        let steps = self.config(wanted)?.0.steps;
+        let mut adopted = self.adopted.iter();
+        let found = adopted.find(|run| run.is_of(wanted) && run.steps == steps);
+        Ok(found.cloned())
+    }
+
+    /// The cell, if these sources have made it.
+    pub(crate) fn find_own(&self, wanted: Wanted) -> Result<Option<Run>> {
         let path = self.path(wanted)?;
         if !path.exists() {
             return Ok(None);
@@ -222,11 +241,17 @@ impl Cells {
         let outcome = outcomes.first().context("one run has one outcome")?;
         let run = judge(wanted, &config, &task, outcome, seconds)
             .with_context(|| format!("{} by {}", wanted.row.task, wanted.method.name))?;
-        let text = serde_json::to_string(&run)?;
-        fs::create_dir_all(&self.folder)?;
-        atomic::write(&self.path(wanted)?, text.as_bytes())?;
+        let text = self.keep(wanted, &run)?;
         // Read back, so that a study in one go and one that was resumed work on the same bits.
         Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Keeps the cell; its text.
+    pub(crate) fn keep(&self, wanted: Wanted, run: &Run) -> Result<String> {
+        let text = serde_json::to_string(run)?;
+        fs::create_dir_all(&self.folder)?;
+        atomic::write(&self.path(wanted)?, text.as_bytes())?;
+        Ok(text)
     }
 
     /// Removes the cell, if it is there.
@@ -297,15 +322,16 @@ fn judge(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
 
     use super::*;
     use crate::sequential::design::ANNEALED;
 
-    fn cells(folder: &Path) -> Cells {
+    pub(crate) fn cells(folder: &Path) -> Cells {
         Cells {
             folder: folder.to_owned(),
+            adopted: Vec::new(),
             seeds: Some(2),
             few_seeds: Some(1),
             steps: Some(80_000),

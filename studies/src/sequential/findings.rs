@@ -3,6 +3,7 @@
 use consort_trainer::rng::Stream;
 use serde::Serialize;
 
+use super::adopted::Adoption;
 use super::cells::{Run, Valued};
 use super::cost::Cost;
 use super::design::{ANNEALED, Goal, Method, Row, tolerance};
@@ -19,6 +20,8 @@ pub(crate) struct Findings {
     pub(crate) sources: &'static str,
     /// The day on which the page was made, in UTC.
     pub(crate) date: String,
+    /// Cells that other sources have made.
+    pub(crate) adoption: Adoption,
     /// Runs that the machine trained side by side.
     pub(crate) jobs: usize,
     pub(crate) methods: Vec<MethodFacts>,

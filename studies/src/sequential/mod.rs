@@ -1,6 +1,7 @@
 //! `study sequential`: the method and its rivals on tasks of many steps, each given the same
 //! environment steps; and what training costs as agents grow in number.
 
+mod adopted;
 mod cells;
 pub(crate) mod cost;
 mod curve;
@@ -20,6 +21,7 @@ use consort_trainer::atomic;
 use consort_trainer::config::{ArmName, Config};
 use indicatif::ProgressBar;
 
+use adopted::{Adoption, adopt};
 use cells::{Cells, Run, SOURCES, Wanted};
 use cost::Cost;
 use design::{ANNEALED, Group, Method, ROWS, Row};
@@ -61,6 +63,9 @@ pub(crate) struct Options {
     /// Train again what is already in target/studies
     #[arg(long)]
     fresh: bool,
+    /// Also take cells that an earlier build left in this folder, where whatever both have made is equal
+    #[arg(long, value_name = "FOLDER")]
+    adopt: Vec<PathBuf>,
     /// End stdout with the figures as one JSON object
     #[arg(long)]
     json: bool,
@@ -89,6 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 struct Study<'a> {
     options: &'a Options,
     cells: Cells,
+    adoption: Adoption,
     jobs: usize,
     /// When nothing more is started.
     deadline: Option<Instant>,
@@ -106,16 +112,20 @@ impl<'a> Study<'a> {
             None => std::thread::available_parallelism()?.get(),
         };
         let seconds = options.budget_seconds.map(Duration::from_secs);
+        let mut cells = Cells {
+            folder: workspace().join("target/studies/sequential"),
+            adopted: Vec::new(),
+            seeds: number(options.seeds)?,
+            few_seeds: number(options.few_seeds)?,
+            steps: options.steps,
+            steps_large: options.steps_large,
+            optional: options.best_of_n,
+        };
+        let adoption = adopt(&mut cells, &options.adopt)?;
         Ok(Self {
             options,
-            cells: Cells {
-                folder: workspace().join("target/studies/sequential"),
-                seeds: number(options.seeds)?,
-                few_seeds: number(options.few_seeds)?,
-                steps: options.steps,
-                steps_large: options.steps_large,
-                optional: options.best_of_n,
-            },
+            cells,
+            adoption,
             jobs,
             deadline: seconds.and_then(|seconds| Instant::now().checked_add(seconds)),
             bar: bar(),
@@ -259,6 +269,7 @@ impl<'a> Study<'a> {
             commit: commit()?,
             sources: SOURCES,
             date: today(),
+            adoption: self.adoption,
             jobs: self.jobs,
             methods: methods.iter().map(facts).collect::<Result<_>>()?,
             rows,

@@ -22,12 +22,20 @@ pub(crate) fn page(findings: &Findings, pictures: &[(&str, String)]) -> String {
 }
 
 fn head(findings: &Findings) -> String {
-    format!(
+    let text = format!(
         "# Sequential tasks\n\n\
          Made by `{}` at commit `{}` (sources `{}`) on {}: do not edit. Every run is trained by one thread, {} side by \
          side on one machine, with the default settings for tasks of its kind; methods differ in their arms only and \
          have equal steps, evaluation included. Tasks and how their returns are counted: [tasks](../tasks.md).\n\n",
         findings.command, findings.commit, findings.sources, findings.date, findings.jobs,
+    );
+    let adoption = findings.adoption;
+    if adoption.taken == 0 {
+        return text;
+    }
+    text + &format!(
+        "{} runs (`--adopt`) were made by an earlier commit, with which {} runs made by both agree in every number.\n\n",
+        adoption.taken, adoption.compared,
     )
 }
 
@@ -437,6 +445,7 @@ mod tests {
             commit: "abc".to_owned(),
             sources: "def",
             date: "2026-01-02".to_owned(),
+            adoption: Default::default(),
             jobs: 2,
             methods: vec![
                 facts("annealed"),

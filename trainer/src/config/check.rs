@@ -49,12 +49,12 @@ pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
     )?;
     check_network(config)?;
     check_update(&config.update)?;
-    let polish = config.portfolio.polish;
+    let race = config.portfolio.race;
     require(
-        (0.0..=0.5).contains(&polish),
-        "portfolio.polish",
-        polish,
-        "a share from 0 to 0.5",
+        (0.0..=0.9).contains(&race),
+        "portfolio.race",
+        race,
+        "a share from 0 to 0.9",
     )?;
     check_annealed("annealed", &config.annealed)?;
     check_factored("factored", &config.factored)?;

@@ -8,6 +8,10 @@
 //! E_j\[a\] is a learnt vector for each action of each agent, so that memory and time grow linearly
 //! with the number of agents, never as the product of their action sets.
 //!
+//! Agents of one kind that share their marginals share W, V, c and q as well: each agent's z comes of
+//! its own features, which know whom they are of, beside the team's mean, and what one agent has learnt
+//! all have. A team then learns a joint policy as fast as a product.
+//!
 //! Divergences are estimated along one drawn joint action a ∼ π_J (the *prefix* of every agent's
 //! conditional): each conditional's own sum over actions is exact, and what an earlier action does
 //! to later conditionals enters the gradient by its score, ∇ E_a\[f\] = E_a\[∇f + f ∇ log π(a)\].
@@ -34,6 +38,10 @@ use super::trunk::Dense;
 use crate::env::TeamSpec;
 use crate::rng::Stream;
 
+/// Deviation of E's entries at first. Small beside z, whose entries are of order 1: what agents do
+/// before anything is learnt is noise, and must not drown what is seen.
+const EMBEDDING_SPREAD: f64 = 0.1;
+
 /// Conditionals, agent by agent.
 pub struct Autoregressive {
     agents: usize,
@@ -41,14 +49,16 @@ pub struct Autoregressive {
     width: usize,
     /// H: the width of u.
     hidden: usize,
+    /// Whether one set of weights speaks for every agent.
+    alike: bool,
     /// W: from joint features to all agents, `[R, F, N·H]`, or from each agent's own to it,
-    /// `[R·N, F, H]`.
+    /// `[R·N, F, H]`; alike, `[R, F, H]`.
     features: Dense,
     /// E, `[R, N·A, H]`.
     embedding: Var,
-    /// V and c, `[R·N, H, A]`.
+    /// V and c, `[R·N, H, A]`; alike, `[R, H, A]`.
     output: Dense,
-    /// q, `[R, F, N·A]` on joint features, `[R, N·F, N·A]` on all agents' own.
+    /// q, `[R, F, N·A]` on joint features, `[R, N·F, N·A]` on all agents' own; alike, `[R, F, A]`.
     marginal: Dense,
     /// Agents in the order in which they are asked, `[N]`.
     order: Vec<u32>,
@@ -65,7 +75,8 @@ impl Autoregressive {
         streams: &mut [Stream],
         device: &Device,
     ) -> Result<Self> {
-        let own = network.joint.sees == super::joint::Sees::OwnHistory;
+        let alike = network.joint.speaks_alike(network, spec);
+        let own = alike || network.joint.sees == super::joint::Sees::OwnHistory;
         let (agents, actions) = (spec.agents.len(), spec.widest_actions());
         let hidden = network
             .hidden
@@ -78,18 +89,24 @@ impl Autoregressive {
             .iter_mut()
             .flat_map(|stream| (0..agents).map(|agent| stream.fork(agent as u64)))
             .collect();
-        let features = match own {
-            true => Dense::new([width, hidden], [1.0, 0.0], &mut per_agent, device)?,
-            false => Dense::new([width, agents * hidden], [1.0, 0.0], streams, device)?,
+        let features = match (alike, own) {
+            (true, _) => Dense::new([width, hidden], [1.0, 0.0], streams, device)?,
+            (_, true) => Dense::new([width, hidden], [1.0, 0.0], &mut per_agent, device)?,
+            _ => Dense::new([width, agents * hidden], [1.0, 0.0], streams, device)?,
         };
         let output_gains = [OUTPUT_GAIN, network.output_spread];
-        let output = Dense::new([hidden, actions], output_gains, &mut per_agent, device)?;
-        let seen = if own { agents * width } else { width };
-        let marginal_gains = [OUTPUT_GAIN, 0.0];
-        let marginal = Dense::new([seen, agents * actions], marginal_gains, streams, device)?;
+        let speakers = if alike { &mut *streams } else { &mut per_agent };
+        let output = Dense::new([hidden, actions], output_gains, speakers, device)?;
+        let [seen, said] = match (alike, own) {
+            (true, _) => [width, actions],
+            (_, true) => [agents * width, agents * actions],
+            _ => [width, agents * actions],
+        };
+        let marginal = Dense::new([seen, said], [OUTPUT_GAIN, 0.0], streams, device)?;
         let mut embedding = Vec::with_capacity(replicas * agents * actions * hidden);
         for stream in streams.iter_mut() {
-            let normal = (0..agents * actions * hidden).map(|_| stream.normal() as f32);
+            let normal =
+                (0..agents * actions * hidden).map(|_| (EMBEDDING_SPREAD * stream.normal()) as f32);
             embedding.extend(normal);
         }
         let padding: Vec<f32> = (spec.agents.iter())
@@ -107,6 +124,7 @@ impl Autoregressive {
             agents,
             width: actions,
             hidden,
+            alike,
             features,
             embedding: Var::from_vec(embedding, (replicas, agents * actions, hidden), device)?,
             output,
@@ -134,6 +152,11 @@ impl Autoregressive {
     /// Passes `[R, S, N, …]` through a layer of one group an agent.
     fn by_agent(&self, x: &Tensor, layer: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         let (replicas, samples, agents, width) = x.dims4()?;
+        if self.alike {
+            let y = layer(&x.reshape((replicas, samples * agents, width))?)?;
+            let wide = y.dim(2)?;
+            return y.reshape((replicas, samples, agents, wide));
+        }
         let grouped = x.transpose(1, 2)?.contiguous()?;
         let y = layer(&grouped.reshape((replicas * agents, samples, width))?)?;
         let wide = y.dim(2)?;
@@ -242,11 +265,12 @@ impl JointHead for Autoregressive {
             Some(_) => taken(&self.conditionals(&z, forbidden, actions)?, actions)?.sum(2)?,
         };
 
-        let seen = match features {
-            Features::Joint(features) => features.detach(),
-            Features::Own(features) => features.detach().flatten_from(2)?,
+        let guess = |seen: &Tensor| self.marginal.forward(seen, Activation::Identity);
+        let logits = match features {
+            Features::Joint(features) => guess(&features.detach())?,
+            Features::Own(features) if self.alike => self.by_agent(&features.detach(), guess)?,
+            Features::Own(features) => guess(&features.detach().flatten_from(2)?)?,
         };
-        let logits = self.marginal.forward(&seen, Activation::Identity)?;
         let log_q = self.log_softmax(&logits, forbidden)?;
         let (fixed_q, probs) = (log_q.detach(), conditionals.exp()?);
         let correlation = (&probs * (&conditionals - &fixed_q)?)?;
@@ -274,22 +298,24 @@ impl JointHead for Autoregressive {
         let z = self.spoken(features)?.detach();
         let (replicas, samples, agents, hidden) = z.dims4()?;
         let forbidden = forbidden.unwrap_or(&self.padding);
+        let speakers = if self.alike { 1 } else { agents };
         let [weight, bias] = self.output.variables();
         let weight = weight
             .detach()
-            .reshape((replicas, agents, hidden, self.width))?;
-        let bias = bias.detach().reshape((replicas, agents, self.width))?;
+            .reshape((replicas, speakers, hidden, self.width))?;
+        let bias = bias.detach().reshape((replicas, speakers, self.width))?;
         let embedding = self.embedding.detach();
         let embedding = embedding.reshape((replicas * agents * self.width, hidden))?;
         let mut prefix = Tensor::zeros((replicas, samples, hidden), z.dtype(), z.device())?;
         let mut actions = vec![0_u32; replicas * samples * agents];
         for &agent in &self.order {
             let agent = agent as usize;
+            let speaker = if self.alike { 0 } else { agent };
             let u = (z.narrow(2, agent, 1)?.squeeze(2)? + &prefix)?;
             let u = super::activation::tanh(&u)?;
             let logits = u
-                .matmul(&weight.narrow(1, agent, 1)?.squeeze(1)?.contiguous()?)?
-                .broadcast_add(&bias.narrow(1, agent, 1)?)?
+                .matmul(&weight.narrow(1, speaker, 1)?.squeeze(1)?.contiguous()?)?
+                .broadcast_add(&bias.narrow(1, speaker, 1)?)?
                 .broadcast_add(&forbidden.narrow(2, agent * self.width, self.width)?)?;
             let probs = candle_nn::ops::softmax(&logits, D::Minus1)?;
             let probs: Vec<f32> = probs.flatten_all()?.to_vec1()?;

@@ -55,7 +55,7 @@ pub struct JointConfig {
     pub head: HeadChoice,
     /// What it sees.
     pub sees: Sees,
-    /// Whether it has a trunk of its own.
+    /// Whether it has a trunk of its own: where agents speak alike, one for each agent's history.
     pub trunk: TrunkChoice,
     /// In which order agents are asked, where one is asked after the other.
     pub order: Order,
@@ -73,6 +73,14 @@ impl Default for JointConfig {
 }
 
 impl JointConfig {
+    /// Whether a joint policy that asks agents one after another has one set of weights for all: where
+    /// all are of one kind and share their marginals' too.
+    pub fn speaks_alike(&self, network: &NetworkConfig, spec: &TeamSpec) -> bool {
+        let (first, others) = spec.agents.split_first().expect("a team has agents");
+        let one_kind = !others.is_empty() && others.iter().all(|agent| agent == first);
+        network.share && one_kind && !spec.is_continuous() && !self.enumerates(spec)
+    }
+
     /// Whether a team's joint actions are enumerated.
     pub fn enumerates(&self, spec: &TeamSpec) -> bool {
         let sizes = spec.agents.iter().map(|agent| agent.actions.size() as f64);
@@ -135,7 +143,8 @@ pub const AUTO_ENUMERATION: usize = 128;
 pub enum Features {
     /// Of the joint history, `[R, S, F]`.
     Joint(Tensor),
-    /// Of each agent's own history, `[R, S, N, F]`.
+    /// Of each agent's own history, `[R, S, N, F]`; where agents speak alike and see the joint history,
+    /// beside the mean over the team.
     Own(Tensor),
 }
 
@@ -185,6 +194,8 @@ pub trait JointHead: Send {
 pub struct Joint {
     trunk: JointTrunk,
     head: Box<dyn JointHead>,
+    /// Whether every agent's features are joined by the team's mean, and not set side by side.
+    alike: bool,
     sees: Sees,
 }
 
@@ -208,7 +219,13 @@ impl Joint {
     ) -> Result<Self> {
         let config = &network.joint;
         let agents = spec.agents.len();
+        let alike = config.speaks_alike(network, spec);
         let (trunk, width) = match (config.trunk, config.sees) {
+            (TrunkChoice::Separate, _) if alike => {
+                let own = Marginals::new(spec, network, streams, device)?;
+                let width = own.feature_width();
+                (JointTrunk::Own(own), width)
+            }
             (TrunkChoice::Shared, _) => (JointTrunk::Shared, marginals.feature_width()),
             (TrunkChoice::Separate, Sees::OwnHistory) => {
                 let own = Marginals::new(spec, network, streams, device)?;
@@ -223,6 +240,7 @@ impl Joint {
             }
         };
         let width = match (config.trunk, config.sees) {
+            (_, Sees::JointHistory) if alike => 2 * width,
             (TrunkChoice::Shared, Sees::JointHistory) => agents * width,
             _ => width,
         };
@@ -236,6 +254,7 @@ impl Joint {
         Ok(Self {
             trunk,
             head,
+            alike,
             sees: config.sees,
         })
     }
@@ -267,6 +286,10 @@ impl Joint {
         let (replicas, samples, agents, width) = by_agent.dims4()?;
         Ok(match self.sees {
             Sees::OwnHistory => (Features::Own(by_agent), memory),
+            Sees::JointHistory if self.alike => {
+                let team = by_agent.mean_keepdim(2)?.broadcast_as(by_agent.shape())?;
+                (Features::Own(Tensor::cat(&[&by_agent, &team], 3)?), memory)
+            }
             Sees::JointHistory => {
                 let side_by_side = by_agent.reshape((replicas, samples, agents * width))?;
                 (Features::Joint(side_by_side), memory)

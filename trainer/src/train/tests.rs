@@ -113,10 +113,10 @@ fn a_run_that_is_interrupted_everywhere_ends_as_if_it_had_not_been() {
 /// them together stay within what was asked for, wherever the steps are spent.
 #[test]
 fn every_step_counts_and_none_is_taken_beyond_the_budget() {
-    for polish in [0.0, 0.2, 0.5] {
+    for race in [0.0, 0.3, 0.6] {
         for (name, mut config, signs) in cases() {
             for signs in [signs.clone().ending(0.0), signs.clone().ending(0.3), signs] {
-                config.portfolio.polish = polish;
+                config.portfolio.race = race;
                 config.portfolio.finalists = 1;
                 config.portfolio.arms = vec![ArmName::ExploreMild; 3];
                 let (taken, before) = (signs.taken.clone(), signs.taken.load(Ordering::Relaxed));
@@ -124,21 +124,21 @@ fn every_step_counts_and_none_is_taken_beyond_the_budget() {
                 let outcome = &outcomes.unwrap()[0];
                 let counted = outcome.env_steps();
                 let all = taken.load(Ordering::Relaxed) - before;
-                assert_eq!(all, counted, "{name}, {polish}");
-                assert!(counted <= config.steps, "{name}, {polish}: {counted}");
-                assert!(counted > config.steps / 3, "{name}, {polish}: {counted}");
+                assert_eq!(all, counted, "{name}, {race}");
+                assert!(counted <= config.steps, "{name}, {race}: {counted}");
+                assert!(counted > config.steps / 3, "{name}, {race}: {counted}");
             }
         }
     }
 }
 
 #[test]
-fn one_shot_arms_go_on_too() {
+fn one_shot_arms_race_too() {
     let mut config = Config {
         steps: 20_000,
         ..Config::default()
     };
-    config.portfolio.polish = 0.2;
+    config.portfolio.race = 0.3;
     config.portfolio.arms.truncate(6);
     let tasks = vec![Task::find("climbing").unwrap(); 2];
     let outcomes = training(&config, 1, &|_| (), &NoStore).run(&tasks, &[0, 1]);

@@ -22,6 +22,8 @@ fn head(replicas: u64, sees: Sees) -> Autoregressive {
         Autoregressive::new(&spec, FEATURES, &network, &mut streams, &Device::Cpu).unwrap();
     let weight = &head.output.variables()[0];
     weight.set(&(weight.as_tensor() * 12.0).unwrap()).unwrap();
+    let spread = (head.embedding.as_tensor() / EMBEDDING_SPREAD).unwrap();
+    head.embedding.set(&spread).unwrap();
     let weight = &head.marginal.variables()[0];
     weight.set(&(weight.as_tensor() * 5.0).unwrap()).unwrap();
     head.set_order(&[2, 0, 1]);
@@ -125,6 +127,70 @@ fn conditionals_multiply_to_a_distribution_that_dice_follow() {
             }
         }
     }
+}
+
+/// Three agents alike, asked 1, 2, 0, share all weights but what their actions say to each other: dice
+/// follow the distribution, and who is asked first says what another would in its place.
+#[test]
+fn agents_alike_speak_with_one_voice() {
+    const ALIKE: usize = 3;
+    let spec = TeamSpec::new(vec![AgentSpec::discrete(1, ALIKE); 3], 1);
+    let mut network = NetworkConfig {
+        hidden: vec![6],
+        share: true,
+        ..NetworkConfig::default()
+    };
+    network.joint.head = crate::net::joint::HeadChoice::Autoregressive;
+    let mut streams = [Stream::new(0, "test", 0)];
+    let mut head =
+        Autoregressive::new(&spec, FEATURES, &network, &mut streams, &Device::Cpu).unwrap();
+    for variable in head.variables() {
+        variable
+            .set(&(variable.as_tensor() * 10.0).unwrap())
+            .unwrap();
+    }
+    head.set_order(&[1, 2, 0]);
+    let mut stream = Stream::new(7, "features", 0);
+    let row: Vec<f32> = (0..3 * FEATURES).map(|_| stream.normal() as f32).collect();
+    let features = |row: &[f32], samples: usize| {
+        let shape = (1, samples, 3, FEATURES);
+        Features::Own(Tensor::from_vec(row.repeat(samples), shape, &Device::Cpu).unwrap())
+    };
+    let all: Vec<[u32; 3]> = (0..27).map(|k| [k / 9, k / 3 % 3, k % 3]).collect();
+    let actions = Tensor::from_vec(all.concat(), (1, 27, 3), &Device::Cpu).unwrap();
+    let logs = host(&head.log_prob(&features(&row, 27), None, &actions).unwrap());
+    let probs: Vec<f64> = logs.iter().map(|log| log.exp()).collect();
+    assert!((probs.iter().sum::<f64>() - 1.0).abs() < 1e-5);
+
+    let draws = 20_000;
+    let mut dice = [Stream::new(1, "dice", 0)];
+    let drawn = head.choose(&features(&row, draws), None, &mut dice, false);
+    let Choices::Discrete(drawn) = drawn.unwrap() else {
+        panic!("discrete actions")
+    };
+    for (action, p) in all.iter().zip(&probs) {
+        let count = drawn
+            .chunks_exact(3)
+            .filter(|drawn| drawn == action)
+            .count();
+        // Five standard deviations of a binomial count.
+        let allowed = 5.0 * (draws as f64 * p * (1.0 - p)).sqrt();
+        assert!(
+            (count as f64 - draws as f64 * p).abs() <= allowed + 1e-3,
+            "{action:?}"
+        );
+    }
+
+    let first = |head: &mut Autoregressive, row: &[f32], agent: usize| {
+        head.set_order(&[agent as u32, (agent as u32 + 1) % 3, (agent as u32 + 2) % 3]);
+        let z = head.spoken(&features(row, 1)).unwrap();
+        let nothing = Tensor::zeros((1, 1, 3), candle_core::DType::U32, &Device::Cpu).unwrap();
+        host(&head.conditionals(&z, None, &nothing).unwrap())[agent * ALIKE..][..ALIKE].to_vec()
+    };
+    let mut swapped = row.clone();
+    swapped.rotate_left(FEATURES);
+    assert_eq!(first(&mut head, &row, 1), first(&mut head, &swapped, 0));
+    assert_ne!(first(&mut head, &row, 1), first(&mut head, &row, 0));
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! Cells that other sources have made, taken where they demonstrably train alike.
+//!
+//! A study of days outlives changes of the code beside the one it measures. Cells of tasks that such a
+//! change does not touch may be taken over, on a condition that is checked: every cell that both
+//! sources have made is equal in every number but the seconds, and there is at least one such cell of
+//! three tasks. The page says what was taken.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use super::cells::{Cells, Run, Wanted};
+use super::design::Group;
+
+/// Tasks on which both sources have to have made a cell.
+const ENOUGH: usize = 3;
+
+/// What was taken, for the page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Adoption {
+    /// Cells that only other sources have made.
+    pub(crate) taken: usize,
+    /// Cells that both have made, all equal.
+    pub(crate) compared: usize,
+}
+
+/// Takes over the cells in `folders`; large tasks are left out.
+pub(crate) fn adopt(cells: &mut Cells, folders: &[PathBuf]) -> Result<Adoption> {
+    let plan: Vec<Wanted> = (cells.plan(|row| row.group != Group::Large)).to_vec();
+    let (mut adoption, mut adopted) = (Adoption::default(), Vec::<Run>::new());
+    for folder in folders {
+        let (mut tasks, mut fresh) = (BTreeSet::new(), 0);
+        for (path, run) in read(folder)? {
+            let Some(&wanted) = plan.iter().find(|&&wanted| run.is_of(wanted)) else {
+                continue;
+            };
+            let other = cells.find_own(wanted)?;
+            let known = adopted.iter().find(|run| run.is_of(wanted)).cloned();
+            match other.or(known) {
+                Some(own) => {
+                    let alike = Run {
+                        seconds: own.seconds,
+                        ..run
+                    };
+                    ensure!(
+                        alike == own,
+                        "--adopt: {}: the same run comes to other figures here: its sources train \
+                         otherwise, and none of its cells can be taken",
+                        path.display()
+                    );
+                    tasks.insert(own.task);
+                    adoption.compared += 1;
+                }
+                None => {
+                    adopted.push(run);
+                    fresh += 1;
+                }
+            }
+        }
+        ensure!(
+            fresh == 0 || tasks.len() >= ENOUGH,
+            "--adopt {}: found cells of {} tasks to compare its sources by, expected {ENOUGH}: train \
+             some of the same cells first",
+            folder.display(),
+            tasks.len(),
+        );
+        adoption.taken += fresh;
+    }
+    cells.adopted = adopted;
+    Ok(adoption)
+}
+
+/// Every cell in `folder`, by name.
+fn read(folder: &Path) -> Result<Vec<(PathBuf, Run)>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("--adopt {}", folder.display()))?;
+    let mut paths = BTreeSet::new();
+    for entry in entries {
+        paths.insert(entry?.path());
+    }
+    let cells = paths.into_iter().filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.ends_with(".json") && !name.starts_with("cost."))
+    });
+    let parse = |path: PathBuf| -> Result<(PathBuf, Run)> {
+        let run = serde_json::from_str(&fs::read_to_string(&path)?);
+        let run = run.with_context(|| format!("--adopt: {}: not a cell", path.display()))?;
+        Ok((path, run))
+    };
+    cells.map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sequential::cells::tests::cells;
+    use crate::sequential::design::{ANNEALED, Row};
+    use crate::sequential::findings::tests::run;
+
+    fn leave(folder: &Path, run: &Run) {
+        let text = serde_json::to_string(run).unwrap();
+        let name = format!("{}.{}.{}.other.json", run.task, run.method, run.seed);
+        fs::write(folder.join(name), text).unwrap();
+    }
+
+    fn wanted(task: &str, seed: u64) -> Wanted {
+        Wanted {
+            row: Row::named(task),
+            method: &ANNEALED,
+            seed,
+        }
+    }
+
+    #[test]
+    fn cells_are_taken_where_both_agree_and_refused_where_they_differ() {
+        let (own, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut cells = Cells {
+            steps: Some(400_000),
+            ..cells(own.path())
+        };
+        let run = |task, seed, value| Run {
+            steps: 400_000,
+            ..run(task, "annealed", seed, value)
+        };
+        let tasks = ["broadcast-h2", "broadcast-h3", "two-step"];
+        for task in tasks {
+            cells.keep(wanted(task, 0), &run(task, 0, 2.0)).unwrap();
+        }
+        let folders = [others.path().to_owned()];
+        leave(others.path(), &run("recycling-h2", 1, 7.0));
+        let message = format!("{:#}", adopt(&mut cells, &folders).unwrap_err());
+        assert!(message.contains("found cells of 0 tasks"), "{message}");
+
+        for task in tasks {
+            // Seconds may differ, nothing else.
+            let run = Run {
+                seconds: 99.0,
+                ..run(task, 0, 2.0)
+            };
+            leave(others.path(), &run);
+        }
+        let adoption = adopt(&mut cells, &folders).unwrap();
+        let expected = Adoption {
+            taken: 1,
+            compared: 3,
+        };
+        assert_eq!(adoption, expected);
+        let found = cells.find(wanted("recycling-h2", 1)).unwrap().unwrap();
+        assert_eq!(found.value, 7.0);
+        assert_eq!(cells.find(wanted("recycling-h2", 0)).unwrap(), None);
+
+        leave(others.path(), &run("two-step", 0, 1.5));
+        let message = format!("{:#}", adopt(&mut cells, &folders).unwrap_err());
+        assert!(message.contains("other figures"), "{message}");
+    }
+}

@@ -196,6 +196,8 @@ impl Config {
                 learning_rate: 0.001,
                 critic_learning_rate: 0.001,
                 schedule: AnnealSchedule {
+                    lambda_end: 1.0,
+                    total_correlation: 1.0,
                     temperature_start: 0.03,
                     temperature_floor: 0.01,
                     temperature_per_gap: 0.01,

@@ -24,7 +24,7 @@ use indicatif::ProgressBar;
 use adopted::{Adoption, adopt};
 use cells::{Cells, Run, SOURCES, Wanted};
 use cost::Cost;
-use design::{ANNEALED, Group, Method, ROWS, Row};
+use design::{ANNEALED, Group, METHODS, Method, ROWS, Row};
 use findings::{Findings, MethodFacts, RowFindings};
 
 use crate::command::{bar, commit, today, workspace};
@@ -48,6 +48,9 @@ pub(crate) struct Options {
     /// Train on these tasks only; the page has whatever lies finished
     #[arg(long, value_delimiter = ',', num_args = 1.., value_parser = PossibleValuesParser::new(ROWS.each_ref().map(|row| row.task)))]
     only: Vec<String>,
+    /// Train these methods only
+    #[arg(long, value_delimiter = ',', num_args = 1.., value_parser = PossibleValuesParser::new(METHODS.map(|method| method.name)))]
+    methods: Vec<String>,
     /// Also run the default portfolio with factored arms in the place of those with a joint policy
     #[arg(long)]
     best_of_n: bool,
@@ -137,8 +140,12 @@ impl<'a> Study<'a> {
         self.cells.check()?;
         let only = &self.options.only;
         let chosen = |row: &Row| only.is_empty() || only.iter().any(|name| name == row.task);
-        let plan = self.cells.plan(chosen);
-        let costs = match only.is_empty() {
+        let mut plan = self.cells.plan(chosen);
+        let methods = &self.options.methods;
+        plan.retain(|wanted| {
+            methods.is_empty() || methods.iter().any(|name| name == wanted.method.name)
+        });
+        let costs = match only.is_empty() && methods.is_empty() {
             true => self.cost_plan(),
             false => Vec::new(),
         };

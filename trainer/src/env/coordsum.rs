@@ -50,8 +50,7 @@ fn parse(name: &str) -> Option<Result<Simulation, String>> {
         format!("{agents} numbers below {actions} add up to a target below {targets}, unguessed");
     Some(Ok(Simulation::new(name, description, move || {
         CoordSum::new(agents, actions, targets)
-    })
-    .with_finite_horizon()))
+    })))
 }
 
 /// Episodes of 100 steps.
@@ -64,6 +63,9 @@ fn parse(name: &str) -> Option<Result<Simulation, String>> {
 /// The original keeps one row of that memory an *action*, and what does not fit is clamped: all
 /// targets from A − 1 up share the last row. Its published figures were earned so, and so it is
 /// here.
+///
+/// Nothing of an agent's past matters much, so the task is of the kind with a time limit, although
+/// that ends an episode for good: networks without memory, as where it comes from.
 pub struct CoordSum {
     actions: usize,
     targets: usize,

@@ -16,8 +16,8 @@
 //! conditional): each conditional's own sum over actions is exact, and what an earlier action does
 //! to later conditionals enters the gradient by its score, ∇ E_a\[f\] = E_a\[∇f + f ∇ log π(a)\].
 //!
-//! marg_i π_J cannot be summed over prefixes. A head q_i(a_i | x) is fitted to it instead, by the
-//! cross entropy of the conditionals:
+//! marg_i π_J cannot be summed over prefixes. A head q_i(a_i | x) = softmax(tanh(z_i) V'_i + c'_i), as
+//! able as the conditionals are, is fitted to it instead, by their cross entropy:
 //!
 //! ```text
 //! TC ≈ Σ_i E[KL(π(· | x, a_<i) ‖ q_i)]      IG ≈ Σ_i E_{a_i ∼ π(· | x, a_<i)}[log q_i − log π_i]
@@ -58,7 +58,7 @@ pub struct Autoregressive {
     embedding: Var,
     /// V and c, `[R·N, H, A]`; alike, `[R, H, A]`.
     output: Dense,
-    /// q, `[R, F, N·A]` on joint features, `[R, N·F, N·A]` on all agents' own; alike, `[R, F, A]`.
+    /// V and c of q, like `output`.
     marginal: Dense,
     /// Agents in the order in which they are asked, `[N]`.
     order: Vec<u32>,
@@ -97,12 +97,7 @@ impl Autoregressive {
         let output_gains = [OUTPUT_GAIN, network.output_spread];
         let speakers = if alike { &mut *streams } else { &mut per_agent };
         let output = Dense::new([hidden, actions], output_gains, speakers, device)?;
-        let [seen, said] = match (alike, own) {
-            (true, _) => [width, actions],
-            (_, true) => [agents * width, agents * actions],
-            _ => [width, agents * actions],
-        };
-        let marginal = Dense::new([seen, said], [OUTPUT_GAIN, 0.0], streams, device)?;
+        let marginal = Dense::new([hidden, actions], [OUTPUT_GAIN, 0.0], speakers, device)?;
         let mut embedding = Vec::with_capacity(replicas * agents * actions * hidden);
         for stream in streams.iter_mut() {
             let normal =
@@ -194,6 +189,13 @@ impl Autoregressive {
         self.log_softmax(&logits, forbidden)
     }
 
+    /// log q of every action of every agent, `[R, S, N·A]`: what moves it moves q's own parameters only.
+    fn fitted(&self, z: &Tensor, forbidden: Option<&Tensor>) -> Result<Tensor> {
+        let u = super::activation::tanh(&z.detach())?;
+        let logits = self.by_agent(&u, |u| self.marginal.forward(u, Activation::Identity))?;
+        self.log_softmax(&logits, forbidden)
+    }
+
     /// Log-probabilities from logits of N·A actions in any shape `[R, S, …]`.
     fn log_softmax(&self, logits: &Tensor, forbidden: Option<&Tensor>) -> Result<Tensor> {
         let (replicas, samples) = (logits.dim(0)?, logits.dim(1)?);
@@ -265,13 +267,7 @@ impl JointHead for Autoregressive {
             Some(_) => taken(&self.conditionals(&z, forbidden, actions)?, actions)?.sum(2)?,
         };
 
-        let guess = |seen: &Tensor| self.marginal.forward(seen, Activation::Identity);
-        let logits = match features {
-            Features::Joint(features) => guess(&features.detach())?,
-            Features::Own(features) if self.alike => self.by_agent(&features.detach(), guess)?,
-            Features::Own(features) => guess(&features.detach().flatten_from(2)?)?,
-        };
-        let log_q = self.log_softmax(&logits, forbidden)?;
+        let log_q = self.fitted(&z, forbidden)?;
         let (fixed_q, probs) = (log_q.detach(), conditionals.exp()?);
         let correlation = (&probs * (&conditionals - &fixed_q)?)?;
         let gap = (&probs * (&fixed_q - log_probs.detach())?)?;

@@ -267,11 +267,8 @@ fn estimates_and_their_gradients_are_those_of_the_expectation() {
         log_probs: own_logs.as_tensor().clone(),
         agents: 3,
     };
-    let Features::Joint(seen) = &features else {
-        panic!("joint features")
-    };
-    let q = head.marginal.forward(seen, Activation::Identity).unwrap();
-    let q = host(&head.log_softmax(&q, None).unwrap())[..3 * WIDTH].to_vec();
+    let q = head.fitted(&head.spoken(&features).unwrap(), None).unwrap();
+    let q = host(&q)[..3 * WIDTH].to_vec();
     let expected = exact(&head, &own, &q);
 
     // Directions in W, its biases, E, V and c.

@@ -21,7 +21,10 @@ pub use method::{ArmName, Method};
 pub use shared_seed::{SharedSeedConfig, SymbolPer};
 
 use crate::algo::anneal::AnnealConfig;
-use crate::algo::factored::{FactoredConfig, Temperature};
+use crate::algo::coma::ComaConfig;
+use crate::algo::factored::FactoredConfig;
+use crate::algo::magpo::MagpoConfig;
+use crate::algo::temperature::Temperature;
 use crate::algo::{ArmKind, UpdateConfig};
 use crate::env::decpomdp::file::from_text;
 use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
@@ -68,6 +71,14 @@ pub struct Config {
     pub annealed: AnnealConfig,
     /// Settings of the factored arm.
     pub factored: FactoredConfig,
+    /// Settings of the method `ippo`.
+    pub ippo: FactoredConfig,
+    /// Settings of the method `mappo`.
+    pub mappo: FactoredConfig,
+    /// Settings of the method `coma`.
+    pub coma: ComaConfig,
+    /// Settings of the method `magpo`.
+    pub magpo: MagpoConfig,
     /// Which arms the method `annealed` trains.
     pub portfolio: PortfolioConfig,
     /// The game, where `task` was read from a file.
@@ -94,11 +105,18 @@ impl Default for Config {
             update: UpdateConfig::default(),
             annealed: AnnealConfig::default(),
             factored: FactoredConfig::default(),
+            ippo: FactoredConfig::default().under(PUBLISHED_BONUS),
+            mappo: FactoredConfig::default().under(PUBLISHED_BONUS),
+            coma: ComaConfig::default(),
+            magpo: MagpoConfig::default(),
             portfolio: PortfolioConfig::default(),
             game: None,
         }
     }
 }
+
+/// The entropy bonus of Yu et al. 2022, in the same units: deviations of the advantage.
+const PUBLISHED_BONUS: Temperature = Temperature::Constant { value: 0.01 };
 
 /// Steps of an update where the configuration does not say how many environments there are.
 pub const ROWS: usize = 2048;
@@ -152,6 +170,10 @@ impl Config {
                 },
             },
             factored: factored.arm(Temperature::None),
+            ippo: factored.arm(PUBLISHED_BONUS),
+            mappo: factored.arm(PUBLISHED_BONUS),
+            coma: factored.coma(),
+            magpo: factored.magpo(),
             portfolio: PortfolioConfig {
                 arms: vec![ArmName::Annealed, ArmName::ExploreStrong],
                 selection: 0.1,
@@ -197,6 +219,10 @@ impl Config {
                 },
             },
             factored: factored.arm(Temperature::None),
+            ippo: factored.arm(PUBLISHED_BONUS),
+            mappo: factored.arm(PUBLISHED_BONUS),
+            coma: factored.coma(),
+            magpo: factored.magpo(),
             portfolio: PortfolioConfig {
                 arms: vec![ArmName::Annealed, ArmName::ExploreMild],
                 selection: 0.05,
@@ -225,6 +251,22 @@ impl FactoredArms {
             learning_rate: self.learning_rate,
             critic_learning_rate: self.learning_rate,
             temperature,
+        }
+    }
+
+    fn coma(&self) -> ComaConfig {
+        ComaConfig {
+            learning_rate: self.learning_rate,
+            critic_learning_rate: self.learning_rate,
+            ..ComaConfig::default()
+        }
+    }
+
+    fn magpo(&self) -> MagpoConfig {
+        MagpoConfig {
+            learning_rate: self.learning_rate,
+            critic_learning_rate: self.learning_rate,
+            ..MagpoConfig::default()
         }
     }
 

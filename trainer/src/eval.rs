@@ -215,7 +215,6 @@ impl Player {
                 }
                 table
             });
-            let valid = vec![true; count];
             let seen = Seen {
                 rows: Rows {
                     replicas: 1,
@@ -225,7 +224,7 @@ impl Player {
                 },
                 joint: runner.present(observations.clone()),
                 forbidden,
-                valid: &valid,
+                valid: vec![true; count],
             };
             first = false;
             let choices = match who {
@@ -258,7 +257,7 @@ impl Player {
 /// What the product of marginals does about what is seen.
 fn product(
     algorithm: &dyn Algorithm,
-    seen: &Seen<'_>,
+    seen: &Seen,
     memory: &mut PlayMemory,
     dice: &mut [Stream],
     greedy: bool,

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod net;
 pub mod quantise;
 pub mod report;
+pub mod returns;
 pub mod rng;
 pub mod rollout;
 pub mod run;

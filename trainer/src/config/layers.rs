@@ -279,7 +279,7 @@ fn merge(base: &mut Table, layer: Table) {
 mod tests {
     use super::super::Method;
     use super::*;
-    use crate::algo::factored::Temperature;
+    use crate::algo::temperature::Temperature;
 
     #[test]
     fn later_layers_go_over_earlier_ones_key_by_key() {

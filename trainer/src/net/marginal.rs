@@ -162,14 +162,9 @@ impl Marginals {
         Ok(memory)
     }
 
-    /// What the heads make of features. `forbidden`: `[R, S, N·A]`, 0 or [`FORBIDDEN`], padding
-    /// included, where the environment masks actions.
-    pub fn output(
-        &self,
-        features: &[Tensor],
-        rows: &Rows,
-        forbidden: Option<&Tensor>,
-    ) -> Result<MarginalOutput> {
+    /// What the heads say, before it is read as a distribution: `[R, S, N, A]`, zeros where an
+    /// agent has no such action.
+    pub fn spoken(&self, features: &[Tensor], rows: &Rows) -> Result<Tensor> {
         let width = self.spec.widest_actions();
         let outputs: Vec<Tensor> = std::iter::zip(&self.crews, features)
             .map(|(crew, features)| {
@@ -179,7 +174,19 @@ impl Marginals {
                 output.pad_with_zeros(3, 0, missing)
             })
             .collect::<Result<_>>()?;
-        let output = self.in_order(&outputs)?;
+        self.in_order(&outputs)
+    }
+
+    /// What the heads make of features. `forbidden`: `[R, S, N·A]`, 0 or [`FORBIDDEN`], padding
+    /// included, where the environment masks actions.
+    pub fn output(
+        &self,
+        features: &[Tensor],
+        rows: &Rows,
+        forbidden: Option<&Tensor>,
+    ) -> Result<MarginalOutput> {
+        let width = self.spec.widest_actions();
+        let output = self.spoken(features, rows)?;
         let agents = self.spec.agents.len();
         let output = output.reshape((rows.replicas, rows.samples(), agents * width))?;
         let Some(dimensions) = &self.dimensions else {

@@ -3,6 +3,7 @@
 pub mod algo;
 pub mod atomic;
 pub mod checkpoint;
+pub mod compare;
 pub mod config;
 pub mod env;
 pub mod error;

@@ -79,6 +79,8 @@ pub struct Config {
     pub coma: ComaConfig,
     /// Settings of the method `magpo`.
     pub magpo: MagpoConfig,
+    /// Settings of the method `mackrl`.
+    pub mackrl: FactoredConfig,
     /// Which arms the method `annealed` trains.
     pub portfolio: PortfolioConfig,
     /// The game, where `task` was read from a file.
@@ -109,6 +111,7 @@ impl Default for Config {
             mappo: FactoredConfig::default().under(PUBLISHED_BONUS),
             coma: ComaConfig::default(),
             magpo: MagpoConfig::default(),
+            mackrl: FactoredConfig::default().under(PUBLISHED_BONUS),
             portfolio: PortfolioConfig::default(),
             game: None,
         }
@@ -174,6 +177,7 @@ impl Config {
             mappo: factored.arm(PUBLISHED_BONUS),
             coma: factored.coma(),
             magpo: factored.magpo(),
+            mackrl: factored.arm(PUBLISHED_BONUS),
             portfolio: PortfolioConfig {
                 arms: vec![ArmName::Annealed, ArmName::ExploreStrong],
                 selection: 0.1,
@@ -223,6 +227,7 @@ impl Config {
             mappo: factored.arm(PUBLISHED_BONUS),
             coma: factored.coma(),
             magpo: factored.magpo(),
+            mackrl: factored.arm(PUBLISHED_BONUS),
             portfolio: PortfolioConfig {
                 arms: vec![ArmName::Annealed, ArmName::ExploreMild],
                 selection: 0.05,

@@ -8,6 +8,7 @@
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::env::common::{self, groups};
 use crate::env::{Environment, JointAction, Task, TeamSpec, Transition};
 use crate::net::{Choices, FORBIDDEN, Normalisation, Rows, by_replica};
 use crate::rng::Stream;
@@ -22,6 +23,9 @@ pub struct Seen {
     pub forbidden: Option<Vec<f32>>,
     /// Whether anybody's action counts in this row, `[R, B]`.
     pub valid: Vec<bool>,
+    /// What pairs, and the team, have in common, where a learner asks for it: `[R, B, G·K]` of G
+    /// [`groups`].
+    pub common: Vec<f32>,
 }
 
 impl Seen {
@@ -65,6 +69,8 @@ pub struct Batch {
     pub state: Vec<f32>,
     /// `[R, (T+1)·B, N·A]`, 0 or [`FORBIDDEN`]; empty where nothing is forbidden.
     pub forbidden: Vec<f32>,
+    /// What pairs, and the team, have in common, `[R, (T+1)·B, G·K]`; empty where nobody asked.
+    pub common: Vec<f32>,
     /// What was done, `[R, T·B, …]`.
     pub actions: Choices,
     /// What the joint policy would have done, where the learner asked for it to be kept.
@@ -118,6 +124,7 @@ impl Batch {
             joint: last(&self.joint, replicas, samples, parallel),
             forbidden: masked.then(|| last(&self.forbidden, replicas, samples, parallel)),
             valid: last(&self.valid, replicas, samples, parallel),
+            common: last(&self.common, replicas, samples, parallel),
         }
     }
 
@@ -150,6 +157,8 @@ pub struct Runner {
     environments: Vec<Vec<Running>>,
     streams: Vec<Stream>,
     normalisation: Normalisation,
+    /// Of whose common knowledge is told.
+    groups: Vec<Vec<usize>>,
     /// What the environments show now.
     now: Showing,
 }
@@ -162,6 +171,7 @@ struct Showing {
     forbidden: Vec<f32>,
     first: Vec<bool>,
     valid: Vec<bool>,
+    common: Vec<f32>,
 }
 
 /// Everything a [`Runner`] needs to go on.
@@ -202,11 +212,13 @@ impl Runner {
                 forbidden: vec![FORBIDDEN; if spec.masked { count * flat } else { 0 }],
                 first: vec![true; count],
                 valid: vec![true; count],
+                common: Vec::new(),
             },
             spec,
             environments,
             streams,
             normalisation,
+            groups: Vec::new(),
         };
         let width = runner.spec.joint_observation();
         let mut rows = runner.now.joint.chunks_exact_mut(width);
@@ -218,6 +230,15 @@ impl Runner {
         }
         runner.show();
         runner
+    }
+
+    /// The same, telling what pairs, and the team, have in common.
+    pub fn with_common_knowledge(mut self) -> Self {
+        self.groups = groups(self.spec.agents.len());
+        let width = self.groups.len() * self.spec.common;
+        self.now.common = vec![0.0; self.now.first.len() * width];
+        self.tell();
+        self
     }
 
     /// How observations are normalised now.
@@ -262,6 +283,7 @@ impl Runner {
             joint: self.now.joint.clone(),
             forbidden: masked.then(|| self.now.forbidden.clone()),
             valid: self.now.valid.clone(),
+            common: self.now.common.clone(),
         }
     }
 
@@ -310,6 +332,7 @@ impl Runner {
     fn show(&mut self) {
         self.normalisation.include(&self.now.joint);
         self.normalisation.apply(&mut self.now.joint);
+        self.tell();
         let (state, masked) = (self.spec.state, self.spec.masked);
         if state == 0 && !masked {
             return;
@@ -328,6 +351,18 @@ impl Runner {
                 let row = &mut self.now.forbidden[index * flat..(index + 1) * flat];
                 forbid(&self.spec, &allowed, row);
             }
+        }
+    }
+
+    /// Completes what is common knowledge, where somebody asks.
+    fn tell(&mut self) {
+        let width = self.groups.len() * self.spec.common;
+        if width == 0 {
+            return;
+        }
+        let running = self.environments.iter().flatten();
+        for (running, row) in running.zip(self.now.common.chunks_exact_mut(width)) {
+            common::write(running.environment.as_ref(), &self.groups, row);
         }
     }
 
@@ -458,6 +493,7 @@ impl Steps {
             rewards: column(&self.rewards, replicas, |rewards| rewards),
             terminated: column(&self.terminated, replicas, |terminated| terminated),
             valid: column(&self.shown, replicas, |shown| &shown.valid),
+            common: column(&self.shown, replicas, |shown| &shown.common),
             returns,
         }
     }

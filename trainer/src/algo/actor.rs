@@ -1,5 +1,6 @@
 //! The product of marginals at work: it acts, remembers, and takes steps of Adam.
 
+use candle_core::backprop::GradStore;
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use super::common::{
 use super::{SECOND_MOMENT_DECAY, UpdateConfig};
 use crate::env::TeamSpec;
 use crate::net::fused::{Adam, AdamConfig, AdamState};
-use crate::net::{MarginalOutput, Marginals, Memory, NetworkConfig};
+use crate::net::{Choices, MarginalOutput, Marginals, Memory, NetworkConfig};
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
 
@@ -77,11 +78,17 @@ impl Actor {
         Ok((output, memory))
     }
 
-    /// Every agent draws its action. `by_agent`: whether each one's likelihood is kept.
-    pub(super) fn act(&mut self, seen: &Seen, by_agent: bool) -> Result<Actions> {
+    /// Every agent draws its action from what the policies say.
+    pub(super) fn choose(&mut self, seen: &Seen) -> Result<(MarginalOutput, Choices)> {
         let (output, memory) = self.consider(seen, &self.memory)?;
         self.memory = memory;
         let taken = output.choose(&mut self.streams, false)?;
+        Ok((output, taken))
+    }
+
+    /// The same; `by_agent`: whether each one's likelihood is kept.
+    pub(super) fn act(&mut self, seen: &Seen, by_agent: bool) -> Result<Actions> {
+        let (output, taken) = self.choose(seen)?;
         let actions = taken.tensor(seen.rows.replicas, seen.rows.samples(), &self.device)?;
         let log_prob = match by_agent {
             true => output.log_prob_by_agent(&actions, &self.dimensions)?,
@@ -113,8 +120,13 @@ impl Actor {
     /// One step of Adam down `loss`, a mean over samples and a sum over replicas: no replica's step
     /// depends on how many there are.
     pub(super) fn step(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
+        self.step_by(&loss.backward()?, learning_rate)
+    }
+
+    /// The same by gradients that others step by, too.
+    pub(super) fn step_by(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<()> {
         self.optimiser.set_learning_rate(learning_rate);
-        self.optimiser.step(&loss.backward()?)?;
+        self.optimiser.step(gradients)?;
         Ok(())
     }
 

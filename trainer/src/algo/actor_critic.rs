@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::actor::{Actor, ActorState};
 use super::common::{Packed, means};
 use super::temperature::Temperature;
-use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, streams};
+use super::{Algorithm, Metrics, UpdateConfig, streams};
 use crate::env::TeamSpec;
 use crate::net::critic::View;
-use crate::net::{Choices, MarginalOutput, Marginals, Memory, NetworkConfig, Rows};
+use crate::net::{MarginalOutput, Marginals, Memory, NetworkConfig};
 use crate::rollout::{Actions, Batch, Seen};
 use crate::target::{Baseline, BaselineState};
 
@@ -123,14 +123,6 @@ impl Algorithm for ActorCritic {
 
     fn marginals(&self) -> &Marginals {
         &self.actor.marginals
-    }
-
-    fn play_joint(&self, _: &Seen, _: &mut PlayMemory, _: bool) -> Option<Result<Choices>> {
-        None
-    }
-
-    fn joint_probs(&self, _: &Tensor, _: &Rows) -> Option<Result<Tensor>> {
-        None
     }
 
     fn save(&self) -> Result<Vec<u8>> {

@@ -32,7 +32,7 @@ use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, streams};
 use crate::env::TeamSpec;
 use crate::net::critic::View;
 use crate::net::joint::Order;
-use crate::net::{Choices, Marginals, NetworkConfig, Rows};
+use crate::net::{Choices, Marginals, NetworkConfig};
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
 use crate::schedule::{Anneal, AnnealSchedule, Coefficients};
@@ -341,19 +341,10 @@ impl Algorithm for Annealed {
         Some(self.duo.play(seen, memory, greedy))
     }
 
-    fn joint_probs(&self, observations: &Tensor, rows: &Rows) -> Option<Result<Tensor>> {
+    fn joint_probs(&self, seen: &Seen) -> Option<Result<Tensor>> {
         let probs = || -> Result<Option<Tensor>> {
-            let seen: Vec<f32> = observations.flatten_all()?.to_vec1()?;
-            let own = self.duo.marginals.pack(&seen, rows, &self.device)?;
-            let of_marginals = self.duo.marginals.features(&own, rows, &[])?;
-            let (features, _) = (self.duo.joint).features(
-                observations,
-                &own,
-                &self.duo.marginals,
-                &of_marginals,
-                rows,
-                &[],
-            )?;
+            let considered = self.duo.anew(seen)?;
+            let features = considered.features.expect("the joint policy was asked");
             self.duo.joint.head().probs(&features).transpose()
         };
         probs().transpose()

@@ -25,7 +25,7 @@ use super::common::{
     set_values, streams, values_of,
 };
 use super::temperature::Temperature;
-use super::{Algorithm, Metrics, PlayMemory, SECOND_MOMENT_DECAY, UpdateConfig};
+use super::{Algorithm, Metrics, SECOND_MOMENT_DECAY, UpdateConfig};
 use crate::env::TeamSpec;
 use crate::net::action_critic::ActionCritic;
 use crate::net::fused::{Adam, AdamConfig, AdamState};
@@ -351,14 +351,6 @@ impl Algorithm for Coma {
 
     fn marginals(&self) -> &Marginals {
         &self.actor.marginals
-    }
-
-    fn play_joint(&self, _: &Seen, _: &mut PlayMemory, _: bool) -> Option<Result<Choices>> {
-        None
-    }
-
-    fn joint_probs(&self, _: &Tensor, _: &Rows) -> Option<Result<Tensor>> {
-        None
     }
 
     fn save(&self) -> Result<Vec<u8>> {

@@ -124,6 +124,11 @@ impl Duo {
         Ok(considered)
     }
 
+    /// Both policies' opinion of what is seen without a past.
+    pub(super) fn anew(&self, seen: &Seen) -> Result<Considered> {
+        self.consider_with(seen, &mut Default::default(), true)
+    }
+
     /// The joint policy plays, with a memory of its own.
     pub(super) fn play(
         &self,

@@ -24,7 +24,7 @@ use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, streams};
 use crate::env::TeamSpec;
 use crate::net::critic::View;
 use crate::net::joint::{HeadChoice, TrunkChoice};
-use crate::net::{Choices, Features, JointConfig, MarginalOutput, Marginals, NetworkConfig, Rows};
+use crate::net::{Choices, Features, JointConfig, MarginalOutput, Marginals, NetworkConfig};
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
 use crate::target::{Baseline, BaselineState};
@@ -282,10 +282,6 @@ impl Algorithm for Magpo {
         greedy: bool,
     ) -> Option<Result<Choices>> {
         Some(self.duo.play(seen, memory, greedy))
-    }
-
-    fn joint_probs(&self, _: &Tensor, _: &Rows) -> Option<Result<Tensor>> {
-        None
     }
 
     fn save(&self) -> Result<Vec<u8>> {

@@ -8,6 +8,7 @@ pub mod coma;
 mod common;
 mod duo;
 pub mod factored;
+mod mackrl;
 pub mod magpo;
 mod ppo;
 pub mod temperature;
@@ -21,11 +22,12 @@ use actor_critic::{ActorCritic, Loss};
 use anneal::{AnnealConfig, Annealed, Variant};
 use coma::{Coma, ComaConfig};
 use factored::FactoredConfig;
+use mackrl::Mackrl;
 use magpo::{Magpo, MagpoConfig};
 
 use crate::env::TeamSpec;
 use crate::net::critic::View;
-use crate::net::{Choices, Marginals, NetworkConfig, Rows};
+use crate::net::{Choices, Marginals, NetworkConfig};
 use crate::returns::Units;
 use crate::rollout::{Actions, Batch, Seen};
 
@@ -53,11 +55,22 @@ pub trait Algorithm: Send {
         seen: &Seen,
         memory: &mut PlayMemory,
         greedy: bool,
-    ) -> Option<Result<Choices>>;
+    ) -> Option<Result<Choices>> {
+        let _ = (seen, memory, greedy);
+        None
+    }
 
-    /// The joint policy over an enumerable joint action set, where there is one:
-    /// joint observations without a past `[R, S, Σ observation]` → probabilities `[R, S, K]`.
-    fn joint_probs(&self, observations: &Tensor, rows: &Rows) -> Option<Result<Tensor>>;
+    /// The joint policy over an enumerable joint action set, where there is one: what is seen
+    /// without a past → probabilities `[R, S, K]`.
+    fn joint_probs(&self, seen: &Seen) -> Option<Result<Tensor>> {
+        let _ = seen;
+        None
+    }
+
+    /// Whether it must be told what is common knowledge.
+    fn asks_common_knowledge(&self) -> bool {
+        false
+    }
 
     /// Everything needed to go on from here, bit for bit.
     fn save(&self) -> Result<Vec<u8>>;
@@ -202,6 +215,8 @@ pub enum ArmKind {
     Coma(ComaConfig),
     /// Multi-agent guided policy optimisation.
     Magpo(MagpoConfig),
+    /// Pairwise common knowledge reinforcement learning.
+    Mackrl(FactoredConfig),
 }
 
 impl ArmKind {
@@ -230,6 +245,9 @@ impl ArmKind {
             }
             Self::Magpo(config) => {
                 Box::new(Magpo::new(config, spec, network, update, seeds, device)?)
+            }
+            Self::Mackrl(config) => {
+                Box::new(Mackrl::new(config, spec, network, update, seeds, device)?)
             }
         })
     }

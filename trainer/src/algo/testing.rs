@@ -36,6 +36,9 @@ pub(crate) fn learn_from(
     let tasks = vec![task.clone(); seeds.len()];
     let streams = seeds.iter().map(|&seed| Stream::new(seed, "test", 0));
     let mut runner = Runner::new(&tasks, 64, streams.collect(), Normalisation::default());
+    if learner.asks_common_knowledge() {
+        runner = runner.with_common_knowledge();
+    }
     for done in 0..updates {
         let batch = runner.collect(1, |seen| learner.act(seen)).unwrap();
         let time = done as f64 / updates as f64;

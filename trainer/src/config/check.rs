@@ -4,14 +4,14 @@ use std::fmt::Display;
 
 use consort_runtime::MAX_LAYERS;
 
-use super::{Config, ConfigError};
+use super::{ArmName, Config, ConfigError};
 use crate::algo::UpdateConfig;
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::coma::ComaConfig;
 use crate::algo::factored::FactoredConfig;
 use crate::algo::magpo::MagpoConfig;
 use crate::algo::temperature::Temperature;
-use crate::env::Task;
+use crate::env::{Task, TeamSpec};
 use crate::net::enumerated::LARGEST_ENUMERATION;
 use crate::net::joint::Sees;
 use crate::returns::Units;
@@ -25,6 +25,8 @@ const LONGEST_ROLLOUT_SET: usize = 4096;
 /// The most weights that one team's networks may have in all: 64 MiB of f32, several times that
 /// while training, for every replica of a job.
 const LARGEST_TEAM: usize = 1 << 24;
+/// The largest team whose partings into pairs are listed: 105 of eight agents.
+const LARGEST_PAIRED: usize = 8;
 /// The latest end of the ramp, as a fraction of an arm's updates.
 const LATEST_END: f64 = 0.95;
 /// Updates by which the ramp's end may lag behind its plan: the gate opens after an update, and
@@ -63,6 +65,7 @@ pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
     check_factored("factored", &config.factored)?;
     check_factored("ippo", &config.ippo)?;
     check_factored("mappo", &config.mappo)?;
+    check_factored("mackrl", &config.mackrl)?;
     check_coma("coma", &config.coma)?;
     check_magpo("magpo", &config.magpo)?;
     check_factored("portfolio.explore-strong", &config.portfolio.explore_strong)?;
@@ -329,6 +332,9 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
             &format!("discrete actions for the method `{arm}`"),
         )?;
     }
+    if arms.contains(&ArmName::Mackrl) {
+        check_pairs(config, &spec)?;
+    }
     let has_joint = arms.into_iter().find(|arm| arm.anneals());
     let enumerates = has_joint.filter(|_| head.enumerates(&spec));
     if let Some(arm) = enumerates {
@@ -381,6 +387,27 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
             config.task
         ),
         &format!("at most {LARGEST_TEAM}"),
+    )
+}
+
+/// Pairs can be commanded, and the ways to part the team into them listed.
+fn check_pairs(config: &Config, spec: &TeamSpec) -> Result<(), ConfigError> {
+    let (agents, actions) = (spec.agents.len(), spec.widest_actions());
+    require(
+        (2..=LARGEST_PAIRED).contains(&agents),
+        "task",
+        format!("`{}`, which has {agents} agent(s)", config.task),
+        &format!("2 to {LARGEST_PAIRED} agents for the method `mackrl`"),
+    )?;
+    require(
+        actions * actions <= LARGEST_ENUMERATION,
+        "task",
+        format!(
+            "`{}`, where a pair has {} joint actions",
+            config.task,
+            actions * actions
+        ),
+        &format!("at most {LARGEST_ENUMERATION} for the method `mackrl`"),
     )
 }
 

@@ -46,6 +46,7 @@ pub(super) fn check_words(table: &Table) -> Result<(), ConfigError> {
         ArmName::Mappo,
         ArmName::Coma,
         ArmName::Magpo,
+        ArmName::Mackrl,
     ] {
         check_temperature(arm.name(), subtable(table, arm.name()))?;
     }

@@ -31,11 +31,13 @@ pub enum Method {
     Coma,
     /// Multi-agent guided policy optimisation.
     Magpo,
+    /// Pairwise common knowledge reinforcement learning.
+    Mackrl,
 }
 
 impl Method {
     /// Every method, in the order in which they are listed.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Annealed,
         Self::Factored,
         Self::Joint,
@@ -45,6 +47,7 @@ impl Method {
         Self::Mappo,
         Self::Coma,
         Self::Magpo,
+        Self::Mackrl,
     ];
 
     /// What it is called.
@@ -59,6 +62,7 @@ impl Method {
             Self::Mappo => "mappo",
             Self::Coma => "coma",
             Self::Magpo => "magpo",
+            Self::Mackrl => "mackrl",
         }
     }
 
@@ -78,6 +82,7 @@ impl Method {
             Self::Ippo => "PPO of every agent by itself, over a critic of what it alone sees",
             Self::Mappo => "PPO of every agent by itself, over a central critic",
             Self::Coma => "counterfactual policy gradient over a central critic of actions",
+            Self::Mackrl => "pairs commanded by what they know in common, or left to themselves",
             Self::Magpo => {
                 "an autoregressive guider acts, within a ratio of agents that imitate it"
             }
@@ -96,6 +101,7 @@ impl Method {
             Self::Mappo => Some(ArmName::Mappo),
             Self::Coma => Some(ArmName::Coma),
             Self::Magpo => Some(ArmName::Magpo),
+            Self::Mackrl => Some(ArmName::Mackrl),
         }
     }
 }
@@ -132,11 +138,13 @@ pub enum ArmName {
     Coma,
     /// A guider and the agents that imitate it, `[magpo]`.
     Magpo,
+    /// Controllers of pairs over the agents' own policies, `[mackrl]`.
+    Mackrl,
 }
 
 impl ArmName {
     /// Every arm.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Annealed,
         Self::Factored,
         Self::ExploreStrong,
@@ -148,6 +156,7 @@ impl ArmName {
         Self::Mappo,
         Self::Coma,
         Self::Magpo,
+        Self::Mackrl,
     ];
 
     /// What it is called.
@@ -164,6 +173,7 @@ impl ArmName {
             Self::Mappo => "mappo",
             Self::Coma => "coma",
             Self::Magpo => "magpo",
+            Self::Mackrl => "mackrl",
         }
     }
 
@@ -173,7 +183,7 @@ impl ArmName {
             Self::Annealed | Self::Joint | Self::MixtureOnly | Self::KlOnly => true,
             Self::Factored | Self::ExploreStrong | Self::ExploreMild => false,
             Self::Ippo | Self::Mappo | Self::Coma => false,
-            Self::Magpo => true,
+            Self::Magpo | Self::Mackrl => true,
         }
     }
 
@@ -187,7 +197,7 @@ impl ArmName {
 
     /// Whether it learns discrete actions only.
     pub fn is_discrete_only(self) -> bool {
-        matches!(self, Self::Coma | Self::Magpo)
+        matches!(self, Self::Coma | Self::Magpo | Self::Mackrl)
     }
 
     /// The arm with its settings.
@@ -205,6 +215,7 @@ impl ArmName {
             Self::Mappo => ArmKind::Ppo(View::Central, config.mappo.clone()),
             Self::Coma => ArmKind::Coma(config.coma.clone()),
             Self::Magpo => ArmKind::Magpo(config.magpo.clone()),
+            Self::Mackrl => ArmKind::Mackrl(config.mackrl.clone()),
         }
     }
 }

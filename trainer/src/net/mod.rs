@@ -19,6 +19,7 @@ pub mod marginal;
 pub mod mlp;
 pub mod normaliser;
 pub mod output;
+pub mod pairs;
 pub mod prefix;
 pub mod rows;
 pub mod triangular;

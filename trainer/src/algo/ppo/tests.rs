@@ -24,6 +24,7 @@ fn batch() -> Batch {
         joint: vec![1.0; 8],
         state: Vec::new(),
         forbidden: Vec::new(),
+        common: Vec::new(),
         actions: Choices::Discrete(vec![1, 1, 0, 1]),
         drawn: None,
         log_prob: vec![half; 4],

@@ -64,23 +64,38 @@ const RUNS: &str = "runs";
 /// When something else lies there, or the machine refuses.
 pub fn open_folder(out: &Path) -> Result<(), Error> {
     let runs = out.join(RUNS);
+    let taken = |holds: String| CompareError::Taken {
+        path: out.to_owned(),
+        holds,
+    };
     let entries = match std::fs::read_dir(out) {
         Ok(entries) => Some(entries),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            return Err(taken("a file".to_owned()).into());
+        }
         Err(error) => return Err(WriteError::at(out)(error).into()),
     };
     for entry in entries.into_iter().flatten() {
         let name = entry.map_err(WriteError::at(out))?.file_name();
         let name = name.to_string_lossy();
-        let ours = [PAGE, FIGURES, RESULTS];
-        let leftover = |of: &&str| is_temporary_of(&name, of);
-        let known = name == RUNS || ours.contains(&&*name) || name.ends_with(".svg");
-        if !known && !ours.iter().any(|of| leftover(of)) && !name.starts_with('.') {
-            let (path, name) = (out.to_owned(), name.into_owned());
-            return Err(CompareError::Taken { path, name }.into());
+        if name != RUNS && !is_result(&name) {
+            return Err(taken(format!("`{name}`")).into());
         }
     }
     Ok(std::fs::create_dir_all(&runs).map_err(WriteError::at(&runs))?)
+}
+
+/// Whether a file in a comparison's folder is one of its results, or was to become one.
+fn is_result(name: &str) -> bool {
+    let picture = |name: &str| Some(name[..name.find(".svg")? + 4].to_owned());
+    let hidden = name.strip_prefix('.').and_then(picture);
+    let pending = |of: &str| is_temporary_of(name, of);
+    let ours = [PAGE, FIGURES, RESULTS];
+    ours.contains(&name)
+        || name.ends_with(".svg")
+        || ours.into_iter().any(pending)
+        || hidden.is_some_and(|of| pending(&of))
 }
 
 impl Design {

@@ -18,7 +18,7 @@ use crate::net::{CrewTensors, Critic, Memory, NetworkConfig, Rows};
 use crate::rng::Stream;
 use crate::rollout::Batch;
 
-use crate::returns::estimates::{advantages, standardise, weights};
+use crate::returns::estimates::{advantages, by_column, standardise, weights};
 use crate::returns::{Ledger, Units};
 
 /// What a batch teaches. C critics speak: one of a central view, else N.
@@ -138,20 +138,14 @@ impl Baseline {
             let valid = &batch.valid[of(samples + parallel)];
             let terminated = &batch.terminated[of(samples)];
             let factors = [update.discount as f32, update.trace as f32];
-            let mut found = vec![0.0; samples * critics];
-            let mut learned = found.clone();
-            for critic in 0..critics {
-                let own: Vec<f32> = values[critic..].iter().step_by(critics).copied().collect();
-                let mut one = advantages(&rewards, &own, terminated, valid, parallel, factors);
-                for (row, (advantage, value)) in std::iter::zip(&one, &own).enumerate() {
-                    learned[row * critics + critic] = advantage + value;
-                }
-                if self.ledger.units() == Units::Deviation {
-                    standardise(&mut one, &valid[..samples]);
-                }
-                for (row, advantage) in one.into_iter().enumerate() {
-                    found[row * critics + critic] = advantage;
-                }
+            let mut found = by_column(&values, critics, |own| {
+                advantages(&rewards, &own, terminated, valid, parallel, factors)
+            });
+            let sums = std::iter::zip(&found, &values).map(|(advantage, value)| advantage + value);
+            let mut learned: Vec<f32> = sums.collect();
+            if self.ledger.units() == Units::Deviation {
+                let acted = &valid[..samples];
+                found = by_column(&found, critics, |own| standardise(own, acted));
             }
             let valid = &valid[..samples];
             let each = |valid: &bool| std::iter::repeat_n(*valid, critics);

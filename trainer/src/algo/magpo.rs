@@ -21,9 +21,9 @@ use super::common::{Packed, clipped_gain, means};
 use super::duo::{Considered, Duo, DuoState};
 use super::temperature::Temperature;
 use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, streams};
-use crate::env::TeamSpec;
+use crate::env::{JointSpace, TeamSpec};
 use crate::net::critic::View;
-use crate::net::joint::{HeadChoice, TrunkChoice};
+use crate::net::joint::{AUTO_ENUMERATION, HeadChoice, TrunkChoice};
 use crate::net::{Choices, Features, JointConfig, MarginalOutput, Marginals, NetworkConfig};
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
@@ -62,6 +62,8 @@ pub(super) struct Magpo {
     config: MagpoConfig,
     update: UpdateConfig,
     horizon: usize,
+    /// Of the agents' action sets, `[N]`.
+    sizes: Vec<usize>,
     duo: Duo,
     baseline: Baseline,
     streams: Vec<Stream>,
@@ -104,6 +106,9 @@ impl Magpo {
         };
         Ok(Self {
             horizon: spec.horizon,
+            sizes: (spec.agents.iter())
+                .map(|agent| agent.actions.size())
+                .collect(),
             duo: Duo::new(spec, network, update, seeds, device)?,
             baseline: Baseline::new(
                 spec,
@@ -282,6 +287,32 @@ impl Algorithm for Magpo {
         greedy: bool,
     ) -> Option<Result<Choices>> {
         Some(self.duo.play(seen, memory, greedy))
+    }
+
+    /// All joint actions at once: what is seen stands as often as there are.
+    fn joint_probs(&self, seen: &Seen) -> Option<Result<Tensor>> {
+        let space = JointSpace::new(&self.sizes, AUTO_ENUMERATION)?;
+        let (replicas, samples) = (seen.rows.replicas, seen.rows.samples());
+        let (count, agents) = (space.count(), self.sizes.len());
+        let probs = || -> Result<Tensor> {
+            let considered = self.duo.anew(seen)?;
+            let features = match considered.features.expect("the guider was asked") {
+                Features::Joint(features) => Features::Joint(features.repeat((1, count, 1))?),
+                Features::Own(features) => Features::Own(features.repeat((1, count, 1, 1))?),
+            };
+            let all = (0..count).flat_map(|k| space.split(k).map(|a| a as u32).collect::<Vec<_>>());
+            let actions = Tensor::from_vec(
+                all.collect::<Vec<u32>>(),
+                (1, count, 1, agents),
+                &self.device,
+            )?
+            .repeat((replicas, 1, samples, 1))?
+            .reshape((replicas, count * samples, agents))?;
+            let log_prob = self.duo.joint.head().log_prob(&features, None, &actions)?;
+            let by_action = log_prob.reshape((replicas, count, samples))?;
+            by_action.transpose(1, 2)?.contiguous()?.exp()
+        };
+        Some(probs())
     }
 
     fn save(&self) -> Result<Vec<u8>> {

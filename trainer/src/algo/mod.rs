@@ -252,3 +252,6 @@ impl ArmKind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ pub(super) fn loss(view: View) -> Loss {
 }
 
 /// What is gained in every row, `[R, S]`.
-fn gain(
+pub(super) fn gain(
     output: &MarginalOutput,
     part: &Packed,
     dimensions: &[usize],

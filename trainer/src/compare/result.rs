@@ -21,12 +21,12 @@ pub enum CompareError {
         found: String,
     },
     /// What else lies in its folder.
-    #[error("--out {}: found `{name}`, expected a new folder, an empty one, or a comparison's", path.display())]
+    #[error("--out {}: found {holds}, expected a new folder, an empty one, or a comparison's", path.display())]
     Taken {
         /// The comparison's folder.
         path: PathBuf,
-        /// What is there and is none of a comparison's.
-        name: String,
+        /// What is there and is none of a comparison's, in words.
+        holds: String,
     },
     /// A list that names something twice.
     #[error("{list}: found `{name}` twice, expected every name once")]

@@ -118,3 +118,71 @@ impl ActionCritic {
         variables
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Task;
+
+    /// Six steps at once say what two batches of three say, of which the second remembers the first.
+    #[test]
+    fn a_batch_goes_on_from_what_is_remembered() {
+        let spec = Task::find("dec-tiger-h3").unwrap().spec();
+        let network = NetworkConfig {
+            hidden: vec![5],
+            memory: 4,
+            ..NetworkConfig::default()
+        };
+        let mut streams = [Stream::new(0, "test", 0)];
+        let device = &Device::Cpu;
+        let critic = ActionCritic::new(&spec, &network, &mut streams, device).unwrap();
+        // A head that says something.
+        let head = &critic.head.variables()[0];
+        let mut draws = Stream::new(1, "test", 0);
+        let weights = (0..head.elem_count()).map(|_| draws.normal() as f32);
+        let weights =
+            Tensor::from_vec(weights.collect::<Vec<f32>>(), head.shape(), device).unwrap();
+        head.set(&weights).unwrap();
+        let (steps, parallel) = (6, 2);
+        let table = |width: usize, draws: &mut Stream| -> Vec<f32> {
+            (0..steps * parallel * width)
+                .map(|_| draws.normal() as f32)
+                .collect()
+        };
+        let (joint, state) = (
+            table(spec.joint_observation(), &mut draws),
+            table(2, &mut draws),
+        );
+        let actions: Vec<u32> = (0..steps * parallel * 2)
+            .map(|_| (draws.uniform() * 3.0) as u32)
+            .collect();
+        let rows = |time: usize, starts: bool| Rows {
+            replicas: 1,
+            time,
+            parallel,
+            first: (0..time * parallel)
+                .map(|row| starts && row < parallel)
+                .collect(),
+        };
+        let part = |from: usize, time: usize, memory: &[Tensor]| {
+            let of = |width: usize| from * parallel * width..(from + time) * parallel * width;
+            let rows = rows(time, from == 0);
+            let seen = critic.seen(
+                &joint[of(spec.joint_observation())],
+                &state[of(2)],
+                &actions[of(2)],
+                &rows,
+                device,
+            );
+            let (q, features) = critic.forward(&seen.unwrap(), &rows, memory).unwrap();
+            let q: Vec<f32> = q.flatten_all().unwrap().to_vec1().unwrap();
+            (q, critic.memory(&features, &rows).unwrap())
+        };
+        let (whole, _) = part(0, 6, &[]);
+        let (first, memory) = part(0, 3, &[]);
+        let (second, _) = part(3, 3, &memory);
+        for (one, other) in whole.iter().zip(first.iter().chain(&second)) {
+            assert!((one - other).abs() < 1e-6, "{one} {other}");
+        }
+    }
+}

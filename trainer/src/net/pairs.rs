@@ -10,6 +10,8 @@
 //! One network for all pairs of a replica, which is told which pair it controls; its rows are
 //! `t·B·P + p·B + b`.
 
+mod matchings;
+
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 
 use super::fused::{Activation, log_softmax};
@@ -19,79 +21,7 @@ use super::{NetworkConfig, Rows};
 use crate::env::TeamSpec;
 use crate::rng::Stream;
 
-/// Pairs of a team, and the ways to part it into them.
-pub struct Matchings {
-    /// Every pair of agents, ascending.
-    pub pairs: Vec<[usize; 2]>,
-    /// Every matching: which pairs, and who is left over.
-    pub all: Vec<(Vec<usize>, Option<usize>)>,
-}
-
-impl Matchings {
-    /// Those of `agents` agents, two at least: one of a pair, (N − 1)!! of an even team, N!! of an
-    /// odd one.
-    pub fn new(agents: usize) -> Self {
-        let pairs: Vec<[usize; 2]> = (0..agents)
-            .flat_map(|a| (a + 1..agents).map(move |b| [a, b]))
-            .collect();
-        let mut all = Vec::new();
-        match agents % 2 {
-            0 => part(
-                &pairs,
-                &(0..agents).collect::<Vec<_>>(),
-                &[],
-                None,
-                &mut all,
-            ),
-            _ => {
-                for alone in 0..agents {
-                    let rest: Vec<usize> = (0..agents).filter(|&agent| agent != alone).collect();
-                    part(&pairs, &rest, &[], Some(alone), &mut all);
-                }
-            }
-        }
-        Self { pairs, all }
-    }
-
-    /// `[P, M]`: 1 where the matching has the pair; `[N, M]`: 1 where it leaves the agent over.
-    fn tables(&self, agents: usize, device: &Device) -> Result<[Tensor; 2]> {
-        let count = self.all.len();
-        let mut of_pairs = vec![0.0_f32; self.pairs.len() * count];
-        let mut alone = vec![0.0_f32; agents * count];
-        for (matching, (pairs, left)) in self.all.iter().enumerate() {
-            for &pair in pairs {
-                of_pairs[pair * count + matching] = 1.0;
-            }
-            if let Some(agent) = left {
-                alone[agent * count + matching] = 1.0;
-            }
-        }
-        Ok([
-            Tensor::from_vec(of_pairs, (self.pairs.len(), count), device)?,
-            Tensor::from_vec(alone, (agents, count), device)?,
-        ])
-    }
-}
-
-/// Every way to part `rest` into pairs, added to `all` with the pairs `chosen` before it.
-fn part(
-    pairs: &[[usize; 2]],
-    rest: &[usize],
-    chosen: &[usize],
-    alone: Option<usize>,
-    all: &mut Vec<(Vec<usize>, Option<usize>)>,
-) {
-    let Some((&first, others)) = rest.split_first() else {
-        all.push((chosen.to_vec(), alone));
-        return;
-    };
-    for &partner in others {
-        let pair = pairs.iter().position(|&pair| pair == [first, partner]);
-        let chosen = [chosen, &[pair.expect("every pair is listed")]].concat();
-        let left: Vec<usize> = others.iter().copied().filter(|&a| a != partner).collect();
-        part(pairs, &left, &chosen, alone, all);
-    }
-}
+pub use matchings::Matchings;
 
 /// The upper levels of the hierarchy, in every replica.
 pub struct Hierarchy {
@@ -362,125 +292,4 @@ fn log_sum(terms: &Tensor) -> Result<Tensor> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::env::AgentSpec;
-
-    #[test]
-    fn teams_are_parted_in_every_way_once() {
-        let counts: Vec<usize> = (2..=7).map(|n| Matchings::new(n).all.len()).collect();
-        assert_eq!(counts, [1, 3, 3, 15, 15, 105]);
-        let three = Matchings::new(3);
-        assert_eq!(three.pairs, [[0, 1], [0, 2], [1, 2]]);
-        assert_eq!(three.all[0], (vec![2], Some(0)));
-        for (pairs, left) in Matchings::new(5).all {
-            let agents = pairs.iter().flat_map(|&p| Matchings::new(5).pairs[p]);
-            let mut agents: Vec<usize> = agents.chain(left).collect();
-            agents.sort_unstable();
-            assert_eq!(agents, [0, 1, 2, 3, 4]);
-        }
-    }
-
-    fn log(values: &[f64], shape: impl Into<candle_core::Shape>) -> Tensor {
-        let logs: Vec<f32> = values.iter().map(|p| p.ln() as f32).collect();
-        Tensor::from_vec(logs, shape, &Device::Cpu).unwrap()
-    }
-
-    fn hierarchy(sizes: &[usize]) -> Hierarchy {
-        let agents = sizes.iter().map(|&size| AgentSpec::discrete(1, size));
-        let spec = TeamSpec::new(agents.collect(), 1);
-        let mut streams = [Stream::new(3, "test", 0)];
-        let network = NetworkConfig::default();
-        Hierarchy::new(&spec, &network, &mut streams, &Device::Cpu).unwrap()
-    }
-
-    /// A pair: c = (.1, .2, .3, .15) over (0,0) … (1,1), .25 to delegate; π_0 = (.6, .4),
-    /// π_1 = (.9, .1). P(0, 1) = .2 + .25·.6·.1 = .215; P(1, 0) = .3 + .25·.4·.9 = .39.
-    #[test]
-    fn a_joint_actions_probability_is_summed_over_the_hierarchy() {
-        let pair = hierarchy(&[2, 2]);
-        let commands = Commands {
-            selector: Tensor::zeros((1, 2, 1), DType::F32, &Device::Cpu).unwrap(),
-            controllers: log(&[0.1, 0.2, 0.3, 0.15, 0.25].repeat(2), (1, 2, 1, 5)),
-        };
-        let own = log(&[0.6, 0.1, 0.4, 0.9], (1, 2, 2));
-        let actions = Tensor::new(&[[[0_u32, 1], [1, 0]]], &Device::Cpu).unwrap();
-        let found = pair.log_prob(&commands, &own, &actions).unwrap();
-        let found: Vec<f32> = found
-            .exp()
-            .unwrap()
-            .flatten_all()
-            .unwrap()
-            .to_vec1()
-            .unwrap();
-        for (found, expected) in found.iter().zip([0.215, 0.39]) {
-            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
-        }
-    }
-
-    /// Three agents with two, three and two actions: three matchings, each with an agent left over.
-    /// Whatever the networks say, the twelve joint actions' probabilities sum to 1, and one of them is
-    /// what the levels come to when followed by hand.
-    #[test]
-    fn all_joint_actions_together_have_probability_one() {
-        let three = hierarchy(&[2, 3, 2]);
-        let rows = Rows::unrelated(1, 12);
-        let seen = three.seen(&[], &rows, &Device::Cpu).unwrap();
-        let (commands, _) = three.forward(&seen, None, &rows, &[]).unwrap();
-        let policies = [vec![0.3, 0.7], vec![0.2, 0.5, 0.3], vec![0.6, 0.4]];
-        let mut actions = Vec::new();
-        let mut own = Vec::new();
-        for k in 0..12_usize {
-            let joint = [k / 6, k / 2 % 3, k % 2];
-            for (agent, &action) in joint.iter().enumerate() {
-                actions.push(action as u32);
-                own.push(policies[agent][action]);
-            }
-        }
-        let actions = Tensor::from_vec(actions, (1, 12, 3), &Device::Cpu).unwrap();
-        let found = three.log_prob(&commands, &log(&own, (1, 12, 3)), &actions);
-        let found: Vec<f32> = found
-            .unwrap()
-            .exp()
-            .unwrap()
-            .flatten_all()
-            .unwrap()
-            .to_vec1()
-            .unwrap();
-        let sum: f32 = found.iter().sum();
-        assert!((sum - 1.0).abs() < 1e-5, "{sum}");
-
-        // Joint action (1, 2, 0), which is k = 10.
-        let numbers = |tensor: &Tensor| -> Vec<f64> {
-            let numbers: Vec<f32> = tensor
-                .exp()
-                .unwrap()
-                .flatten_all()
-                .unwrap()
-                .to_vec1()
-                .unwrap();
-            numbers.into_iter().map(f64::from).collect()
-        };
-        let selector = numbers(&commands.selector.narrow(1, 10, 1).unwrap());
-        let chosen = numbers(&commands.controllers.narrow(1, 10, 1).unwrap());
-        let played = [1_usize, 2, 0];
-        let own = [0.7, 0.3, 0.6];
-        let mut expected = 0.0;
-        for (matching, (pairs, left)) in three.matchings.all.iter().enumerate() {
-            let mut way = selector[matching] * left.map_or(1.0, |agent| own[agent]);
-            for &pair in pairs {
-                let [a, b] = three.matchings.pairs[pair];
-                let of_pair = &chosen[pair * 10..][..10];
-                way *= of_pair[played[a] * 3 + played[b]] + of_pair[9] * own[a] * own[b];
-            }
-            expected += way;
-        }
-        assert!(
-            (f64::from(found[10]) - expected).abs() < 1e-6,
-            "{} {expected}",
-            found[10]
-        );
-        // No pair is commanded what one of it cannot do: agent 0 has no action 2.
-        assert!(chosen[6..9].iter().all(|&p| p == 0.0));
-    }
-}
+mod tests;

@@ -35,9 +35,23 @@ pub(crate) fn advantages(
     advantages
 }
 
+/// What `of` makes of every column of a table of `width` columns, laid out as the table; columns may
+/// become shorter.
+pub(crate) fn by_column(
+    table: &[f32],
+    width: usize,
+    mut of: impl FnMut(Vec<f32>) -> Vec<f32>,
+) -> Vec<f32> {
+    let column = |index: usize| table[index..].iter().step_by(width).copied().collect();
+    let columns: Vec<Vec<f32>> = (0..width).map(|index| of(column(index))).collect();
+    let rows = columns.first().map_or(0, Vec::len);
+    let row = |row: usize| columns.iter().map(move |column| column[row]);
+    (0..rows).flat_map(row).collect()
+}
+
 /// Shifts and scales the valid ones to mean 0 and deviation 1.
-pub(crate) fn standardise(advantages: &mut [f32], valid: &[bool]) {
-    let of_valid = || std::iter::zip(&*advantages, valid).filter(|(_, valid)| **valid);
+pub(crate) fn standardise(mut advantages: Vec<f32>, valid: &[bool]) -> Vec<f32> {
+    let of_valid = || std::iter::zip(&advantages, valid).filter(|(_, valid)| **valid);
     let count = of_valid().count().max(1) as f64;
     let mean = of_valid().map(|(&a, _)| f64::from(a)).sum::<f64>() / count;
     let variance = of_valid()
@@ -50,6 +64,7 @@ pub(crate) fn standardise(advantages: &mut [f32], valid: &[bool]) {
             *advantage = ((f64::from(*advantage) - mean) / deviation) as f32;
         }
     }
+    advantages
 }
 
 /// Where all advantages are alike, rounding errors must not become signals.
@@ -78,6 +93,37 @@ mod tests {
         // A_4 = 1 + .5·6 − 5 = −1. Nobody acts in 3. A_2 = 1 + .5·4 − 3 = 0. A_1 = 1 − 2 = −1.
         // A_0 = 1 + .5·2 − 1 + .25·(−1) = .75.
         assert_eq!(found, [0.75, -1.0, 0.0, 0.0, -1.0]);
+    }
+
+    /// A + V is the λ-return, from its own recursion: G_t = r + γ ((1−λ) V_{t+1} + λ G_{t+1}), where
+    /// nothing comes after a termination, and G is V after a truncation and beyond the batch.
+    #[test]
+    fn advantages_over_values_are_lambda_returns() {
+        let values = [0.5, -1.0, 2.0, 0.25, 1.5, -0.5];
+        let rewards = [1.0, 2.0, -1.0, 0.0, 3.0];
+        let terminated = [false, true, false, false, false];
+        let valid = [true, true, true, false, true, true];
+        let (gamma, lambda) = (0.9_f32, 0.8_f32);
+        let found = advantages(&rewards, &values, &terminated, &valid, 1, [gamma, lambda]);
+        let step = |t: usize, later: f32| {
+            rewards[t] + gamma * ((1.0 - lambda) * values[t + 1] + lambda * later)
+        };
+        let (g_4, g_2, g_1) = (step(4, values[5]), step(2, values[3]), rewards[1]);
+        for (t, expected) in [(4, g_4), (2, g_2), (1, g_1), (0, step(0, g_1))] {
+            assert!(
+                (found[t] + values[t] - expected).abs() < 1e-6,
+                "{t}: {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn columns_are_taken_apart_and_put_together() {
+        let table = [1.0, 10.0, 2.0, 20.0, 3.0, 30.0];
+        let found = by_column(&table, 2, |column| {
+            column[..2].iter().map(|x| 2.0 * x).collect()
+        });
+        assert_eq!(found, [2.0, 20.0, 4.0, 40.0]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ const COMPARE: [&str; 11] = [
     "assurance",
     "chsh",
     "--methods",
-    "factored,coma,mappo",
+    "factored,coma,ippo,mappo,magpo,mackrl",
     "--seeds",
     "2",
     "--steps",
@@ -23,7 +23,7 @@ fn a_comparison_leaves_a_page_pictures_and_results_and_goes_on_where_it_was() {
     let place = Place::new();
     let result = place.json(&[&COMPARE[..], &["--jobs", "2"]].concat());
     let findings = &result["findings"];
-    assert_eq!(findings["runs"].as_array().unwrap().len(), 2 * 3 * 2);
+    assert_eq!(findings["runs"].as_array().unwrap().len(), 2 * 6 * 2);
     for run in findings["runs"].as_array().unwrap() {
         assert_eq!(run["steps"], 3200);
         assert!(run["env_steps"].as_u64().unwrap() <= 3200);

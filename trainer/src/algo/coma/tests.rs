@@ -1,8 +1,11 @@
+use super::critic::counterfactual;
 use super::*;
 use crate::algo::ArmKind;
 use crate::algo::factored::FactoredConfig;
 use crate::algo::testing::{learn, learn_from, prefer};
 use crate::env::Task;
+use crate::net::action_critic::ActionCritic;
+use crate::net::{MarginalOutput, Rows};
 
 /// On assurance, R = [[0, −5], [−5, 10]]. Both dare: a = (1, 1). Agent 0 plays action 0 with
 /// probability 1/4, so its baseline is ¼·R(0, 1) + ¾·R(1, 1) = −1.25 + 7.5 = 6.25; agent 1 with

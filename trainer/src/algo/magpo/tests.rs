@@ -71,6 +71,7 @@ fn the_learner_follows_its_guider_to_the_optimum_of_assurance() {
         &Task::find("assurance").unwrap(),
         400,
     ) {
+        assert!(values.joint.unwrap() > 9.0, "{values:?}");
         assert!(values.greedy == 10.0 && values.product > 9.0, "{values:?}");
     }
 }

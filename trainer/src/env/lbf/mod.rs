@@ -247,7 +247,7 @@ impl Environment for LevelBasedForaging {
 
     /// Whether the members all see each other and, if they do, what lies in all their views: foods,
     /// then players, as row and column counted from the first member, level; zeros for others:
-    /// `[1 + 3 (M + N)]`.
+    /// `[1 + 3 (M + N)]`. Players are taken to know each other by sight.
     fn common_knowledge(&self, group: &[usize], features: &mut [f32]) {
         self.share(group, features);
     }

@@ -71,16 +71,21 @@ pub struct Config {
     pub annealed: AnnealConfig,
     /// Settings of the factored arm.
     pub factored: FactoredConfig,
-    /// Settings of the method `ippo`.
-    pub ippo: FactoredConfig,
-    /// Settings of the method `mappo`.
-    pub mappo: FactoredConfig,
-    /// Settings of the method `coma`.
-    pub coma: ComaConfig,
-    /// Settings of the method `magpo`.
-    pub magpo: MagpoConfig,
-    /// Settings of the method `mackrl`.
-    pub mackrl: FactoredConfig,
+    /// Settings of the method `ippo`; none where it is not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ippo: Option<FactoredConfig>,
+    /// Settings of the method `mappo`; none where it is not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mappo: Option<FactoredConfig>,
+    /// Settings of the method `coma`; none where it is not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coma: Option<ComaConfig>,
+    /// Settings of the method `magpo`; none where it is not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub magpo: Option<MagpoConfig>,
+    /// Settings of the method `mackrl`; none where it is not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mackrl: Option<FactoredConfig>,
     /// Which arms the method `annealed` trains.
     pub portfolio: PortfolioConfig,
     /// The game, where `task` was read from a file.
@@ -107,11 +112,11 @@ impl Default for Config {
             update: UpdateConfig::default(),
             annealed: AnnealConfig::default(),
             factored: FactoredConfig::default(),
-            ippo: FactoredConfig::default().under(PUBLISHED_BONUS),
-            mappo: FactoredConfig::default().under(PUBLISHED_BONUS),
-            coma: ComaConfig::default(),
-            magpo: MagpoConfig::default(),
-            mackrl: FactoredConfig::default().under(PUBLISHED_BONUS),
+            ippo: Some(FactoredConfig::default().under(PUBLISHED_BONUS)),
+            mappo: Some(FactoredConfig::default().under(PUBLISHED_BONUS)),
+            coma: Some(ComaConfig::default()),
+            magpo: Some(MagpoConfig::default()),
+            mackrl: Some(FactoredConfig::default().under(PUBLISHED_BONUS)),
             portfolio: PortfolioConfig::default(),
             game: None,
         }
@@ -173,11 +178,11 @@ impl Config {
                 },
             },
             factored: factored.arm(Temperature::None),
-            ippo: factored.arm(PUBLISHED_BONUS),
-            mappo: factored.arm(PUBLISHED_BONUS),
-            coma: factored.coma(),
-            magpo: factored.magpo(),
-            mackrl: factored.arm(PUBLISHED_BONUS),
+            ippo: Some(factored.arm(PUBLISHED_BONUS)),
+            mappo: Some(factored.arm(PUBLISHED_BONUS)),
+            coma: Some(factored.coma()),
+            magpo: Some(factored.magpo()),
+            mackrl: Some(factored.arm(PUBLISHED_BONUS)),
             portfolio: PortfolioConfig {
                 arms: vec![ArmName::Annealed, ArmName::ExploreStrong],
                 selection: 0.1,
@@ -223,11 +228,11 @@ impl Config {
                 },
             },
             factored: factored.arm(Temperature::None),
-            ippo: factored.arm(PUBLISHED_BONUS),
-            mappo: factored.arm(PUBLISHED_BONUS),
-            coma: factored.coma(),
-            magpo: factored.magpo(),
-            mackrl: factored.arm(PUBLISHED_BONUS),
+            ippo: Some(factored.arm(PUBLISHED_BONUS)),
+            mappo: Some(factored.arm(PUBLISHED_BONUS)),
+            coma: Some(factored.coma()),
+            magpo: Some(factored.magpo()),
+            mackrl: Some(factored.arm(PUBLISHED_BONUS)),
             portfolio: PortfolioConfig {
                 arms: vec![ArmName::Annealed, ArmName::ExploreMild],
                 selection: 0.05,
@@ -368,6 +373,17 @@ pub struct Budget {
 }
 
 impl Config {
+    /// Forgets the settings of methods that are not trained: a run's file says what decides it.
+    fn forget_other_arms(&mut self) {
+        let arms = self.arm_names();
+        let trains = |arm| arms.contains(&arm);
+        self.ippo = self.ippo.take().filter(|_| trains(ArmName::Ippo));
+        self.mappo = self.mappo.take().filter(|_| trains(ArmName::Mappo));
+        self.coma = self.coma.take().filter(|_| trains(ArmName::Coma));
+        self.magpo = self.magpo.take().filter(|_| trains(ArmName::Magpo));
+        self.mackrl = self.mackrl.take().filter(|_| trains(ArmName::Mackrl));
+    }
+
     /// The names of the arms this run trains, in order.
     pub fn arm_names(&self) -> Vec<ArmName> {
         match self.method.arm() {

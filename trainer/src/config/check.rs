@@ -63,11 +63,16 @@ pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
     )?;
     check_annealed("annealed", &config.annealed)?;
     check_factored("factored", &config.factored)?;
-    check_factored("ippo", &config.ippo)?;
-    check_factored("mappo", &config.mappo)?;
-    check_factored("mackrl", &config.mackrl)?;
-    check_coma("coma", &config.coma)?;
-    check_magpo("magpo", &config.magpo)?;
+    for (name, settings) in [
+        ("ippo", &config.ippo),
+        ("mappo", &config.mappo),
+        ("mackrl", &config.mackrl),
+    ] {
+        let check = |settings| check_factored(name, settings);
+        settings.as_ref().map_or(Ok(()), check)?;
+    }
+    (config.coma.as_ref()).map_or(Ok(()), |settings| check_coma("coma", settings))?;
+    (config.magpo.as_ref()).map_or(Ok(()), |settings| check_magpo("magpo", settings))?;
     check_factored("portfolio.explore-strong", &config.portfolio.explore_strong)?;
     check_factored("portfolio.explore-mild", &config.portfolio.explore_mild)?;
     let arms = config.portfolio.arms.len();

@@ -211,11 +211,11 @@ impl ArmName {
             Self::Factored => ArmKind::Factored(config.factored.clone()),
             Self::ExploreStrong => ArmKind::Factored(config.portfolio.explore_strong.clone()),
             Self::ExploreMild => ArmKind::Factored(config.portfolio.explore_mild.clone()),
-            Self::Ippo => ArmKind::Ppo(View::Local, config.ippo.clone()),
-            Self::Mappo => ArmKind::Ppo(View::Central, config.mappo.clone()),
-            Self::Coma => ArmKind::Coma(config.coma.clone()),
-            Self::Magpo => ArmKind::Magpo(config.magpo.clone()),
-            Self::Mackrl => ArmKind::Mackrl(config.mackrl.clone()),
+            Self::Ippo => ArmKind::Ppo(View::Local, config.ippo.clone().unwrap_or_default()),
+            Self::Mappo => ArmKind::Ppo(View::Central, config.mappo.clone().unwrap_or_default()),
+            Self::Coma => ArmKind::Coma(config.coma.clone().unwrap_or_default()),
+            Self::Magpo => ArmKind::Magpo(config.magpo.clone().unwrap_or_default()),
+            Self::Mackrl => ArmKind::Mackrl(config.mackrl.clone().unwrap_or_default()),
         }
     }
 }

@@ -116,8 +116,8 @@ impl Critic {
             }
             Eyes::Local(critics) => {
                 let features = critics.features(seen, rows, memory)?;
-                let values = critics.spoken(&features, rows)?.squeeze(D::Minus1)?;
-                Ok((values, features))
+                // One number an agent: `[R, S, N·1]`.
+                Ok((critics.scores(&features, rows)?, features))
             }
         }
     }

@@ -6,10 +6,10 @@
 //! the cost of launching operations, so a hundred seeds cost little more than one; and since
 //! no operation mixes groups, a replica's numbers do not depend on its neighbours.
 
-pub mod action_critic;
 pub mod activation;
 pub mod autoregressive;
 pub mod choices;
+pub mod counterfactual;
 pub mod critic;
 pub mod enumerated;
 pub mod fused;

@@ -12,15 +12,15 @@ use crate::algo::common::{
 };
 use crate::algo::{SECOND_MOMENT_DECAY, UpdateConfig};
 use crate::env::TeamSpec;
-use crate::net::action_critic::ActionCritic;
+use crate::net::counterfactual::CounterfactualCritic;
 use crate::net::fused::{Adam, AdamConfig, AdamState};
 use crate::net::{Choices, MarginalOutput, Memory, NetworkConfig, Rows};
 use crate::rollout::Batch;
 
 /// Q and Q̄ of every replica.
 pub(super) struct Critic {
-    critic: ActionCritic,
-    target: ActionCritic,
+    critic: CounterfactualCritic,
+    target: CounterfactualCritic,
     optimiser: Adam,
     learning_rate: f64,
     /// Steps of the optimiser between two copies, and since the last.
@@ -62,7 +62,8 @@ impl Critic {
         seeds: &[u64],
         device: &Device,
     ) -> Result<Self> {
-        let draw = || ActionCritic::new(spec, network, &mut streams(seeds, "critic"), device);
+        let draw =
+            || CounterfactualCritic::new(spec, network, &mut streams(seeds, "critic"), device);
         let (critic, target) = (draw()?, draw()?);
         let adam = AdamConfig {
             beta_2: SECOND_MOMENT_DECAY,

@@ -4,7 +4,7 @@ use crate::algo::ArmKind;
 use crate::algo::factored::FactoredConfig;
 use crate::algo::testing::{learn, learn_from, prefer};
 use crate::env::Task;
-use crate::net::action_critic::ActionCritic;
+use crate::net::counterfactual::CounterfactualCritic;
 use crate::net::{MarginalOutput, Rows};
 
 /// On assurance, R = [[0, −5], [−5, 10]]. Both dare: a = (1, 1). Agent 0 plays action 0 with
@@ -36,7 +36,7 @@ fn the_critic_sees_the_others_actions_and_not_the_own() {
     let spec = Task::find("assurance").unwrap().spec();
     let network = NetworkConfig::default();
     let mut streams = [Stream::new(0, "test", 0)];
-    let critic = ActionCritic::new(&spec, &network, &mut streams, &Device::Cpu).unwrap();
+    let critic = CounterfactualCritic::new(&spec, &network, &mut streams, &Device::Cpu).unwrap();
     let rows = Rows::unrelated(1, 1);
     let seen = critic.seen(&[1.0, 1.0], &[], &[0, 1], &rows, &Device::Cpu);
     let seen: Vec<Vec<f32>> = seen.unwrap().get(0).unwrap().to_vec2().unwrap();

@@ -15,14 +15,14 @@ use crate::env::TeamSpec;
 use crate::rng::Stream;
 
 /// One network a replica.
-pub struct ActionCritic {
+pub struct CounterfactualCritic {
     trunk: Trunk,
     head: Dense,
     agents: usize,
     sees_state: bool,
 }
 
-impl ActionCritic {
+impl CounterfactualCritic {
     /// Draws one critic a replica; `streams`: one a replica.
     pub fn new(
         spec: &TeamSpec,
@@ -135,7 +135,7 @@ mod tests {
         };
         let mut streams = [Stream::new(0, "test", 0)];
         let device = &Device::Cpu;
-        let critic = ActionCritic::new(&spec, &network, &mut streams, device).unwrap();
+        let critic = CounterfactualCritic::new(&spec, &network, &mut streams, device).unwrap();
         // A head that says something.
         let head = &critic.head.variables()[0];
         let mut draws = Stream::new(1, "test", 0);

@@ -10,7 +10,7 @@
 //! Foerster et al., *Counterfactual Multi-Agent Policy Gradients*, AAAI 2018, equation 4 and
 //! algorithm 1; Q̄ is a target network, a copy of Q that is made anew every so many of Q's steps. The
 //! critic learns from a batch first, the policies then. A batch that is used more than once is so
-//! under each agent's clipped likelihood ratio, as in [`ppo`](super::ppo); in the first step of a
+//! under each agent's clipped likelihood ratio, as in `ppo.rs`; in the first step of a
 //! batch that ratio is 1 and the gradient is the paper's.
 //!
 //! The baseline does not depend on a_i, so it changes no expected gradient: COMA climbs where plain

@@ -5,10 +5,8 @@
 //! object, the last line of stdout.
 
 mod command;
-mod markdown;
 mod one_shot;
 mod sequential;
-mod statistics;
 
 use std::process::ExitCode;
 

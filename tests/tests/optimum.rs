@@ -31,6 +31,7 @@ fn the_default_reaches_every_built_in_optimum() {
         ("climbing-private", 11.0),
         ("climbing-xor", 14.0),
         ("chsh", 0.75),
+        ("common-private", 11.0),
     ] {
         let (config, task) = (Config::default(), task(name));
         for (seed, outcome) in run(&config, &task, &[0, 1, 2]).iter().enumerate() {

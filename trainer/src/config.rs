@@ -21,7 +21,10 @@ pub use method::{ArmName, Method};
 pub use shared_seed::{SharedSeedConfig, SymbolPer};
 
 use crate::algo::anneal::AnnealConfig;
-use crate::algo::factored::{FactoredConfig, Temperature};
+use crate::algo::coma::ComaConfig;
+use crate::algo::factored::FactoredConfig;
+use crate::algo::magpo::MagpoConfig;
+use crate::algo::temperature::Temperature;
 use crate::algo::{ArmKind, UpdateConfig};
 use crate::env::decpomdp::file::from_text;
 use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
@@ -69,6 +72,21 @@ pub struct Config {
     pub annealed: AnnealConfig,
     /// Settings of the factored arm.
     pub factored: FactoredConfig,
+    /// Settings of the method `ippo`; none where it is not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ippo: Option<FactoredConfig>,
+    /// Settings of the method `mappo`; none where it is not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mappo: Option<FactoredConfig>,
+    /// Settings of the method `coma`; none where it is not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coma: Option<ComaConfig>,
+    /// Settings of the method `magpo`; none where it is not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub magpo: Option<MagpoConfig>,
+    /// Settings of the method `mackrl`; none where it is not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mackrl: Option<FactoredConfig>,
     /// Which arms the method `annealed` trains.
     pub portfolio: PortfolioConfig,
     /// The game, where `task` was read from a file.
@@ -95,11 +113,19 @@ impl Default for Config {
             update: UpdateConfig::default(),
             annealed: AnnealConfig::default(),
             factored: FactoredConfig::default(),
+            ippo: Some(FactoredConfig::default().under(PUBLISHED_BONUS)),
+            mappo: Some(FactoredConfig::default().under(PUBLISHED_BONUS)),
+            coma: Some(ComaConfig::default()),
+            magpo: Some(MagpoConfig::default()),
+            mackrl: Some(FactoredConfig::default().under(PUBLISHED_BONUS)),
             portfolio: PortfolioConfig::default(),
             game: None,
         }
     }
 }
+
+/// The entropy bonus of Yu et al. 2022, in the same units: deviations of the advantage.
+const PUBLISHED_BONUS: Temperature = Temperature::Constant { value: 0.01 };
 
 /// Steps of an update where the configuration does not say how many environments there are.
 pub const ROWS: usize = 2048;
@@ -155,6 +181,11 @@ impl Config {
                 },
             },
             factored: factored.arm(Temperature::None),
+            ippo: Some(factored.arm(PUBLISHED_BONUS)),
+            mappo: Some(factored.arm(PUBLISHED_BONUS)),
+            coma: Some(factored.coma()),
+            magpo: Some(factored.magpo()),
+            mackrl: Some(factored.arm(PUBLISHED_BONUS)),
             portfolio: PortfolioConfig {
                 arms: vec![ArmName::Annealed, ArmName::ExploreStrong],
                 selection: 0.1,
@@ -206,6 +237,11 @@ impl Config {
                 },
             },
             factored: factored.arm(Temperature::None),
+            ippo: Some(factored.arm(PUBLISHED_BONUS)),
+            mappo: Some(factored.arm(PUBLISHED_BONUS)),
+            coma: Some(factored.coma()),
+            magpo: Some(factored.magpo()),
+            mackrl: Some(factored.arm(PUBLISHED_BONUS)),
             portfolio: PortfolioConfig {
                 arms: vec![ArmName::Annealed, ArmName::ExploreMild],
                 selection: 0.05,
@@ -234,6 +270,22 @@ impl FactoredArms {
             learning_rate: self.learning_rate,
             critic_learning_rate: self.learning_rate,
             temperature,
+        }
+    }
+
+    fn coma(&self) -> ComaConfig {
+        ComaConfig {
+            learning_rate: self.learning_rate,
+            critic_learning_rate: self.learning_rate,
+            ..ComaConfig::default()
+        }
+    }
+
+    fn magpo(&self) -> MagpoConfig {
+        MagpoConfig {
+            learning_rate: self.learning_rate,
+            critic_learning_rate: self.learning_rate,
+            ..MagpoConfig::default()
         }
     }
 
@@ -332,6 +384,17 @@ pub struct Budget {
 }
 
 impl Config {
+    /// Forgets the settings of methods that are not trained: a run's file says what decides it.
+    fn forget_other_arms(&mut self) {
+        let arms = self.arm_names();
+        let trains = |arm| arms.contains(&arm);
+        self.ippo = self.ippo.take().filter(|_| trains(ArmName::Ippo));
+        self.mappo = self.mappo.take().filter(|_| trains(ArmName::Mappo));
+        self.coma = self.coma.take().filter(|_| trains(ArmName::Coma));
+        self.magpo = self.magpo.take().filter(|_| trains(ArmName::Magpo));
+        self.mackrl = self.mackrl.take().filter(|_| trains(ArmName::Mackrl));
+    }
+
     /// The names of the arms this run trains, in order.
     pub fn arm_names(&self) -> Vec<ArmName> {
         match self.method.arm() {

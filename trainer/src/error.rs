@@ -1,6 +1,7 @@
 //! What can go wrong in a command, and whose fault it is.
 
 use crate::atomic::WriteError;
+use crate::compare::CompareError;
 use crate::config::{ConfigError, DeviceError};
 use crate::env::TaskError;
 use crate::env::decpomdp::solve::TooLarge;
@@ -31,6 +32,9 @@ pub enum Error {
     /// A team cannot be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// A comparison's folder cannot be used.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     /// A key cannot be read or made.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -64,6 +68,7 @@ impl Error {
             | Self::Task(_)
             | Self::Device(_)
             | Self::Team(_)
+            | Self::Compare(_)
             | Self::Solve(_)
             | Self::Plan(_)
             | Self::NotEnumerable { .. } => 2,

@@ -7,7 +7,8 @@ use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::algo::{Algorithm, PlayMemory};
-use crate::env::{Environment, Game, Task, TeamSpec};
+use crate::env::common::{self, groups};
+use crate::env::{Environment, Game, GameEnvironment, Task, TeamSpec};
 use crate::net::{Choices, FORBIDDEN, MarginalOutput, Rows};
 use crate::rng::Stream;
 use crate::rollout::{Runner, Seen, forbid, play_step};
@@ -40,6 +41,8 @@ pub struct Enumeration {
     games: Vec<Arc<Game>>,
     /// Every joint observation of every replica's game, `[R, joint observations, Σ observation]`.
     rows: Vec<f32>,
+    /// What is common knowledge in each, `[R, joint observations, G·K]`.
+    common: Vec<f32>,
 }
 
 /// Largest table (joint observations × what the policies see or choose there) that is worth
@@ -64,8 +67,19 @@ impl Enumeration {
                 game.encode_observation(agent, part, &mut rows[start..]);
             }
         }
+        let groups = groups(game.agents());
+        let mut common = Vec::new();
+        for game in &games {
+            for o in 0..game.observations().count() {
+                let showing = GameEnvironment::showing(Arc::clone(game), o);
+                let start = common.len();
+                common.resize(start + groups.len() * spec.common, 0.0);
+                common::write(&showing, &groups, &mut common[start..]);
+            }
+        }
         Some(Self {
             rows: rows.repeat(games.len()),
+            common,
             games,
         })
     }
@@ -74,14 +88,22 @@ impl Enumeration {
     /// presents them.
     pub fn values(&self, runner: &Runner, algorithm: &dyn Algorithm) -> Result<Vec<Values>> {
         let seen = runner.present(self.rows.clone());
-        let spec = self.games[0].spec();
         let rows = Rows::unrelated(self.games.len(), self.games[0].observations().count());
         let device = algorithm.marginals().device();
         let own = algorithm.marginals().pack(&seen, &rows, device)?;
         let policies = self.policies(&algorithm.marginals().forward(&own, &rows)?)?;
-        let shape = (rows.replicas, rows.samples(), spec.joint_observation());
+        let seen = Seen {
+            valid: vec![true; rows.first.len()],
+            joint: seen,
+            forbidden: None,
+            common: match algorithm.asks_common_knowledge() {
+                true => self.common.clone(),
+                false => Vec::new(),
+            },
+            rows,
+        };
         let joint: Option<Vec<Vec<Vec<f32>>>> = algorithm
-            .joint_probs(&Tensor::from_vec(seen, shape, device)?, &rows)
+            .joint_probs(&seen)
             .map(|probs| probs.and_then(|probs| probs.to_vec3()))
             .transpose()?;
         Ok(self
@@ -215,7 +237,6 @@ impl Player {
                 }
                 table
             });
-            let valid = vec![true; count];
             let seen = Seen {
                 rows: Rows {
                     replicas: 1,
@@ -225,7 +246,8 @@ impl Player {
                 },
                 joint: runner.present(observations.clone()),
                 forbidden,
-                valid: &valid,
+                valid: vec![true; count],
+                common: self.common(algorithm, &environments),
             };
             first = false;
             let choices = match who {
@@ -255,10 +277,27 @@ impl Player {
     }
 }
 
+impl Player {
+    /// What is common knowledge in each of these environments, where the learner asks for it.
+    fn common(&self, algorithm: &dyn Algorithm, environments: &[Box<dyn Environment>]) -> Vec<f32> {
+        if !algorithm.asks_common_knowledge() {
+            return Vec::new();
+        }
+        let groups = groups(self.spec.agents.len());
+        let width = groups.len() * self.spec.common;
+        let mut common = vec![0.0; environments.len() * width];
+        let rows = common.chunks_exact_mut(width.max(1));
+        for (environment, row) in environments.iter().zip(rows) {
+            common::write(environment.as_ref(), &groups, row);
+        }
+        common
+    }
+}
+
 /// What the product of marginals does about what is seen.
 fn product(
     algorithm: &dyn Algorithm,
-    seen: &Seen<'_>,
+    seen: &Seen,
     memory: &mut PlayMemory,
     dice: &mut [Stream],
     greedy: bool,

@@ -257,21 +257,22 @@ impl<'a> Job<'a> {
             false => Normalisation::default(),
         };
         let streams = self.seeds.iter().map(named).collect();
+        let algorithm = self.kind.make(
+            &spec,
+            &config.network,
+            &config.update,
+            &self.seeds,
+            training.device,
+        )?;
+        let parallel = config.parallel(&spec);
+        let mut runner = Runner::new(&self.tasks(), parallel, streams, normalisation);
+        if algorithm.asks_common_knowledge() {
+            runner = runner.with_common_knowledge();
+        }
         Ok(Learner {
             done: 0,
-            algorithm: self.kind.make(
-                &spec,
-                &config.network,
-                &config.update,
-                &self.seeds,
-                training.device,
-            )?,
-            runner: Runner::new(
-                &self.tasks(),
-                config.parallel(&spec),
-                streams,
-                normalisation,
-            ),
+            algorithm,
+            runner,
             progress: vec![Progress::default(); self.lanes.len()],
         })
     }

@@ -3,6 +3,7 @@
 pub mod algo;
 pub mod atomic;
 pub mod checkpoint;
+pub mod compare;
 pub mod config;
 pub mod env;
 pub mod error;
@@ -13,6 +14,7 @@ pub mod keys;
 pub mod net;
 pub mod quantise;
 pub mod report;
+pub mod returns;
 pub mod rng;
 pub mod rollout;
 pub mod run;

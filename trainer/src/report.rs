@@ -1,6 +1,10 @@
-//! What people look at: tables and the learning curve.
+//! What people look at: tables, the learning curve, and what samples say.
 
+pub mod aggregate;
+pub mod chart;
 pub mod curve;
+pub mod markdown;
+pub mod statistics;
 pub mod table;
 
 /// A return or a value as people read it; a dash where there is none.

@@ -5,15 +5,16 @@
 //! future, whose value the critic must be asked for: its last observation takes a row of its own,
 //! in which nobody acts (`valid` is false there), and the next episode begins a row later.
 
-use candle_core::Result;
+use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::env::common::{self, groups};
 use crate::env::{Environment, JointAction, Task, TeamSpec, Transition};
 use crate::net::{Choices, FORBIDDEN, Normalisation, Rows, by_replica};
 use crate::rng::Stream;
 
 /// What the teams of all replicas see at one moment.
-pub struct Seen<'a> {
+pub struct Seen {
     /// One row of B sequences a replica.
     pub rows: Rows,
     /// `[R, B, Σ observation]`, as the networks see it.
@@ -21,7 +22,29 @@ pub struct Seen<'a> {
     /// `[R, B, N·A]`, 0 or [`FORBIDDEN`]; none where the environment forbids nothing.
     pub forbidden: Option<Vec<f32>>,
     /// Whether anybody's action counts in this row, `[R, B]`.
-    pub valid: &'a [bool],
+    pub valid: Vec<bool>,
+    /// What pairs, and the team, have in common, where a learner asks for it: `[R, B, G·K]` of G
+    /// [`groups`].
+    pub common: Vec<f32>,
+}
+
+impl Seen {
+    /// The joint observations, on the device.
+    pub fn joint_tensor(&self, device: &Device) -> Result<Tensor> {
+        self.shaped(&self.joint, device)
+    }
+
+    /// What is forbidden, on the device.
+    pub fn forbidden_tensor(&self, device: &Device) -> Result<Option<Tensor>> {
+        let shaped = |values: &Vec<f32>| self.shaped(values, device);
+        self.forbidden.as_ref().map(shaped).transpose()
+    }
+
+    fn shaped(&self, values: &[f32], device: &Device) -> Result<Tensor> {
+        let (replicas, samples) = (self.rows.replicas, self.rows.samples());
+        let width = values.len() / (replicas * samples);
+        Tensor::from_slice(values, (replicas, samples, width), device)
+    }
 }
 
 /// Joint actions and who chose them.
@@ -31,7 +54,8 @@ pub struct Actions {
     pub taken: Choices,
     /// What the joint policy would have done, where the learner needs it.
     pub drawn: Option<Choices>,
-    /// ln of the probability (or density) with which the acting policy took it, `[R, B]`.
+    /// ln of the probability (or density) with which the acting policy took it, `[R, B]`; or that of
+    /// each agent's part, `[R, B, N]`, where the learner asks for it.
     pub log_prob: Vec<f32>,
 }
 
@@ -45,11 +69,13 @@ pub struct Batch {
     pub state: Vec<f32>,
     /// `[R, (T+1)·B, N·A]`, 0 or [`FORBIDDEN`]; empty where nothing is forbidden.
     pub forbidden: Vec<f32>,
+    /// What pairs, and the team, have in common, `[R, (T+1)·B, G·K]`; empty where nobody asked.
+    pub common: Vec<f32>,
     /// What was done, `[R, T·B, …]`.
     pub actions: Choices,
     /// What the joint policy would have done, where the learner asked for it to be kept.
     pub drawn: Option<Choices>,
-    /// ln of the acting policy's probability of it, `[R, T·B]`.
+    /// ln of the acting policy's probability of it, `[R, T·B]`, or of each agent's, `[R, T·B, N]`.
     pub log_prob: Vec<f32>,
     /// The team's rewards, `[R, T·B]`.
     pub rewards: Vec<f32>,
@@ -69,6 +95,50 @@ impl Batch {
         let valid = &self.valid[replica * samples..][..acted];
         valid.iter().filter(|&&valid| valid).count() as u64
     }
+
+    /// What the teams see in the last row.
+    pub fn last(&self) -> Seen {
+        let (replicas, parallel) = (self.rows.replicas, self.rows.parallel);
+        fn last<T: Clone>(
+            values: &[T],
+            replicas: usize,
+            samples: usize,
+            parallel: usize,
+        ) -> Vec<T> {
+            let share = values.len() / replicas;
+            let width = share / samples;
+            let rows = values.chunks_exact(share.max(1));
+            rows.flat_map(|rows| &rows[(samples - parallel) * width..])
+                .cloned()
+                .collect()
+        }
+        let samples = self.rows.samples();
+        let masked = !self.forbidden.is_empty();
+        Seen {
+            rows: Rows {
+                replicas,
+                time: 1,
+                parallel,
+                first: last(&self.rows.first, replicas, samples, parallel),
+            },
+            joint: last(&self.joint, replicas, samples, parallel),
+            forbidden: masked.then(|| last(&self.forbidden, replicas, samples, parallel)),
+            valid: last(&self.valid, replicas, samples, parallel),
+            common: last(&self.common, replicas, samples, parallel),
+        }
+    }
+
+    /// Whether every episode that was acted in last ended there for good: no one asks for the last
+    /// row's value then.
+    pub fn ends_complete(&self) -> bool {
+        let samples = self.rows.samples() - self.rows.parallel;
+        let mut replicas = self.terminated.chunks_exact(samples.max(1));
+        replicas.all(|ended| {
+            ended[samples - self.rows.parallel..]
+                .iter()
+                .all(|&ended| ended)
+        })
+    }
 }
 
 /// One environment under way.
@@ -87,6 +157,8 @@ pub struct Runner {
     environments: Vec<Vec<Running>>,
     streams: Vec<Stream>,
     normalisation: Normalisation,
+    /// Of whose common knowledge is told.
+    groups: Vec<Vec<usize>>,
     /// What the environments show now.
     now: Showing,
 }
@@ -99,6 +171,7 @@ struct Showing {
     forbidden: Vec<f32>,
     first: Vec<bool>,
     valid: Vec<bool>,
+    common: Vec<f32>,
 }
 
 /// Everything a [`Runner`] needs to go on.
@@ -139,11 +212,13 @@ impl Runner {
                 forbidden: vec![FORBIDDEN; if spec.masked { count * flat } else { 0 }],
                 first: vec![true; count],
                 valid: vec![true; count],
+                common: Vec::new(),
             },
             spec,
             environments,
             streams,
             normalisation,
+            groups: Vec::new(),
         };
         let width = runner.spec.joint_observation();
         let mut rows = runner.now.joint.chunks_exact_mut(width);
@@ -155,6 +230,15 @@ impl Runner {
         }
         runner.show();
         runner
+    }
+
+    /// The same, telling what pairs, and the team, have in common.
+    pub fn with_common_knowledge(mut self) -> Self {
+        self.groups = groups(self.spec.agents.len());
+        let width = self.groups.len() * self.spec.common;
+        self.now.common = vec![0.0; self.now.first.len() * width];
+        self.tell();
+        self
     }
 
     /// How observations are normalised now.
@@ -172,7 +256,7 @@ impl Runner {
     pub fn collect(
         &mut self,
         time: usize,
-        mut act: impl FnMut(&Seen<'_>) -> Result<Actions>,
+        mut act: impl FnMut(&Seen) -> Result<Actions>,
     ) -> Result<Batch> {
         let replicas = self.environments.len();
         let mut steps = Steps::default();
@@ -186,7 +270,7 @@ impl Runner {
         Ok(steps.into_batch(self.now.clone(), returns, replicas))
     }
 
-    fn seen(&self) -> Seen<'_> {
+    fn seen(&self) -> Seen {
         let replicas = self.environments.len();
         let masked = !self.now.forbidden.is_empty();
         Seen {
@@ -198,7 +282,8 @@ impl Runner {
             },
             joint: self.now.joint.clone(),
             forbidden: masked.then(|| self.now.forbidden.clone()),
-            valid: &self.now.valid,
+            valid: self.now.valid.clone(),
+            common: self.now.common.clone(),
         }
     }
 
@@ -247,6 +332,7 @@ impl Runner {
     fn show(&mut self) {
         self.normalisation.include(&self.now.joint);
         self.normalisation.apply(&mut self.now.joint);
+        self.tell();
         let (state, masked) = (self.spec.state, self.spec.masked);
         if state == 0 && !masked {
             return;
@@ -265,6 +351,18 @@ impl Runner {
                 let row = &mut self.now.forbidden[index * flat..(index + 1) * flat];
                 forbid(&self.spec, &allowed, row);
             }
+        }
+    }
+
+    /// Completes what is common knowledge, where somebody asks.
+    fn tell(&mut self) {
+        let width = self.groups.len() * self.spec.common;
+        if width == 0 {
+            return;
+        }
+        let running = self.environments.iter().flatten();
+        for (running, row) in running.zip(self.now.common.chunks_exact_mut(width)) {
+            common::write(running.environment.as_ref(), &self.groups, row);
         }
     }
 
@@ -395,6 +493,7 @@ impl Steps {
             rewards: column(&self.rewards, replicas, |rewards| rewards),
             terminated: column(&self.terminated, replicas, |terminated| terminated),
             valid: column(&self.shown, replicas, |shown| &shown.valid),
+            common: column(&self.shown, replicas, |shown| &shown.common),
             returns,
         }
     }

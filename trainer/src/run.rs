@@ -34,6 +34,9 @@ pub struct Watch<'a> {
     pub note: &'a (dyn Fn(&str) + Sync),
     /// How long a job trains at most before its state is kept; [`KEEP_EVERY`] serves well.
     pub keep_every: Duration,
+    /// Arms that are trained at a time; none: one a core, or one where a GPU trains. No result
+    /// depends on it.
+    pub threads: Option<usize>,
 }
 
 impl Default for Watch<'_> {
@@ -43,6 +46,7 @@ impl Default for Watch<'_> {
             progress: &|_| {},
             note: &|_| {},
             keep_every: KEEP_EVERY,
+            threads: None,
         }
     }
 }
@@ -58,9 +62,10 @@ pub fn run(
 ) -> Result<Finished, Error> {
     let start = Instant::now();
     // Arms run side by side on the processor; a GPU is kept busy by one.
-    let threads = match device {
-        Device::Cpu => available_parallelism().map_or(1, NonZeroUsize::get),
-        _ => 1,
+    let threads = match (watch.threads, device) {
+        (Some(threads), _) => threads,
+        (None, Device::Cpu) => available_parallelism().map_or(1, NonZeroUsize::get),
+        (None, _) => 1,
     };
     let tasks = std::slice::from_ref(task);
     let store = Checkpoints::new(folder, config, watch.keep_every, watch.note);

@@ -56,9 +56,9 @@ pub struct RunFolder {
     _lock: File,
 }
 
-const METRICS: &str = "metrics.jsonl";
+pub(crate) const METRICS: &str = "metrics.jsonl";
 const CURVE: &str = "curve.svg";
-const TEAM: &str = "team";
+pub(crate) const TEAM: &str = "team";
 const CHECKPOINT: &str = "checkpoint";
 /// How a job's checkpoint is called.
 const JOB: [&str; 2] = ["job-", ".bin"];

@@ -1,6 +1,9 @@
 //! What every environment owes: each built-in task is played, whatever its kind.
 
+use std::collections::HashMap;
+
 use allocation_counter::measure;
+use consort_trainer::env::common;
 use consort_trainer::env::{ActionSpace, Environment, JointAction, Task, TeamSpec, Transition};
 use consort_trainer::rng::Stream;
 
@@ -231,6 +234,46 @@ fn a_saved_environment_plays_on_as_it_would_have() {
             }
         }
     }
+}
+
+/// What a group has in common is the same whenever a member sees the same: each of them can tell.
+#[test]
+fn common_knowledge_is_what_every_member_can_tell() {
+    let mut telling = 0;
+    for task in Task::all_builtin() {
+        let spec = task.spec();
+        if spec.common == 0 {
+            continue;
+        }
+        telling += 1;
+        let groups = common::groups(spec.agents.len());
+        let mut features = vec![f32::NAN; groups.len() * spec.common];
+        let mut told: HashMap<(usize, usize, Vec<u32>), Vec<f32>> = HashMap::new();
+        let mut play = Play::new(&task, 1);
+        play.reset();
+        for _ in 0..STEPS {
+            common::write(play.environment.as_ref(), &groups, &mut features);
+            for (group, known) in features.chunks_exact(spec.common).enumerate() {
+                assert!(known.iter().all(|x| x.is_finite()), "{}", task.name());
+                let mut rest = &play.observations[..];
+                for (agent, own) in spec.agents.iter().enumerate() {
+                    let (seen, others) = rest.split_at(own.observation);
+                    rest = others;
+                    if groups[group].contains(&agent) {
+                        let seen = seen.iter().map(|value| value.to_bits()).collect();
+                        let before = told.entry((group, agent, seen));
+                        let before = before.or_insert_with(|| known.to_vec());
+                        assert_eq!(before, known, "{}: agent {agent}", task.name());
+                    }
+                }
+            }
+            let transition = play.step();
+            if transition.terminated || transition.truncated {
+                play.reset();
+            }
+        }
+    }
+    assert!(telling >= 6, "{telling} tasks tell of common knowledge");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::cells::{Cell, Cells, Run};
 use super::design::{
     Column, FACTORED, FACTORED_LARGE, MIXTURE_ALONE, MIXTURE_ALONE_LARGE, MIXTURE_ONLY, Row,
 };
-use crate::statistics::{Count, Interval, normal_cdf};
+use consort_trainer::report::statistics::{Count, Interval, normal_cdf};
 
 /// ln 3, where the other agent's preference turns an agent around.
 const TURN: f64 = 1.098_612_288_668_109_8;

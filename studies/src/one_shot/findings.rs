@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::basin::Basin;
 use super::cells::{Cell, Run};
 use super::design::{ANNEALED, Column, Row};
-use crate::statistics::{Count, Interval, bootstrap, interquartile_mean};
+use consort_trainer::report::statistics::{Count, Interval, bootstrap, interquartile_mean};
 
 /// Everything the study has found: what `--json` prints and the page shows.
 #[derive(Debug, Serialize)]

@@ -4,8 +4,8 @@ use consort_trainer::report::count;
 
 use super::basin::Basin;
 use super::findings::{CellFindings, Findings, MethodFacts, RowFindings, Timing, Verdict};
-use crate::markdown::{line, table};
-use crate::statistics::{Count, Interval};
+use consort_trainer::report::markdown::{line, table};
+use consort_trainer::report::statistics::{Count, Interval};
 
 /// The findings in Markdown.
 pub(crate) fn page(findings: &Findings) -> String {

@@ -7,7 +7,7 @@ use super::adopted::Adoption;
 use super::cells::{Run, Valued};
 use super::cost::Cost;
 use super::design::{ANNEALED, Goal, Method, Row, tolerance};
-use crate::statistics::{Count, Interval, bootstrap, interquartile_mean};
+use consort_trainer::report::statistics::{Count, Interval, bootstrap, interquartile_mean};
 
 /// Everything the study has found: what `--json` prints and the page shows.
 #[derive(Debug, Serialize)]

@@ -5,8 +5,8 @@ use consort_trainer::report::count;
 use super::cost::{Cost, Head};
 use super::design::{ANNEALED, Goal, Group, METHODS};
 use super::findings::{CellFindings, Comparison, Findings, MethodFacts, RowFindings, Runs};
-use crate::markdown::{line, table};
-use crate::statistics::Count;
+use consort_trainer::report::markdown::{line, table};
+use consort_trainer::report::statistics::Count;
 
 /// The findings in Markdown; `pictures`: tasks that have a learning curve, and the path of each
 /// from the page.

@@ -26,17 +26,13 @@
 use candle_core::{DType, Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::common::{Packed, clipped_gain, loaded_memory, means, saved_memory};
-use super::{
-    Algorithm, Metrics, PlayMemory, SECOND_MOMENT_DECAY, UpdateConfig, set_values, streams,
-    values_of,
-};
+use super::common::{Packed, clipped_gain, means};
+use super::duo::{Considered, Duo, DuoState};
+use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, streams};
 use crate::env::TeamSpec;
-use crate::net::fused::{Adam, AdamConfig, AdamState};
+use crate::net::critic::View;
 use crate::net::joint::Order;
-use crate::net::{
-    Choices, Features, Joint, MarginalOutput, Marginals, Memory, NetworkConfig, Rows,
-};
+use crate::net::{Choices, Marginals, NetworkConfig};
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
 use crate::schedule::{Anneal, AnnealSchedule, Coefficients};
@@ -85,21 +81,10 @@ pub struct Annealed {
     update: UpdateConfig,
     order: Order,
     horizon: usize,
-    joint: Joint,
-    marginals: Marginals,
-    optimisers: Optimisers,
+    duo: Duo,
     baseline: Baseline,
     state: State,
-    /// What the marginals and the joint policy remember now, and did when the batch began.
-    memory: [Memory; 2],
-    start: [Memory; 2],
     device: Device,
-}
-
-/// One for each policy, so that neither's gradient is clipped for the other's sake.
-struct Optimisers {
-    joint: Adam,
-    marginals: Adam,
 }
 
 /// What changes from batch to batch beside the networks.
@@ -116,12 +101,9 @@ struct State {
 /// Everything an [`Annealed`] needs to go on.
 #[derive(Serialize, Deserialize)]
 struct Saved {
-    joint: Vec<Vec<f32>>,
-    marginals: Vec<Vec<f32>>,
-    adam: [AdamState; 2],
+    duo: DuoState,
     baseline: BaselineState,
     state: State,
-    memory: [Vec<(Vec<f32>, Vec<usize>)>; 2],
 }
 
 impl Annealed {
@@ -136,44 +118,27 @@ impl Annealed {
         device: &Device,
     ) -> Result<Self> {
         let named = |name| streams(seeds, name);
-        let marginals = Marginals::new(spec, network, &mut named("marginals"), device)?;
-        let joint = Joint::new(spec, network, &marginals, &mut named("joint"), device)?;
-        let adam = |variables| {
-            let settings = AdamConfig {
-                learning_rate: config.learning_rate,
-                beta_2: SECOND_MOMENT_DECAY,
-                max_norm: update.max_norm(),
-                ..AdamConfig::default()
-            };
-            Adam::new(variables, seeds.len(), settings)
-        };
         let schedule = Anneal::new(&config.schedule);
         let mut learner = Self {
             variant,
             order: network.joint.order,
             horizon: spec.horizon,
-            optimisers: Optimisers {
-                joint: adam(joint.variables())?,
-                marginals: adam(marginals.variables())?,
-            },
+            duo: Duo::new(spec, network, update, seeds, device)?,
             baseline: Baseline::new(
                 spec,
                 network,
+                View::Central,
                 update,
                 config.critic_learning_rate,
                 &mut named("critic"),
                 device,
             )?,
-            joint,
-            marginals,
             state: State {
                 schedules: vec![schedule; seeds.len()],
                 coefficients: Vec::new(),
                 updates: 0,
                 streams: [named("coin"), named("actions"), named("joint-actions")],
             },
-            memory: Default::default(),
-            start: Default::default(),
             config: config.clone(),
             update: update.clone(),
             device: device.clone(),
@@ -197,13 +162,13 @@ impl Annealed {
     /// A new order in which the joint policy asks the agents. It is the same for all replicas of
     /// all runs, so that they can be asked together wherever they are.
     fn shuffle(&mut self) {
-        let agents = self.marginals.agents();
+        let agents = self.duo.marginals.agents();
         let mut order: Vec<u32> = (0..agents as u32).collect();
         let mut stream = Stream::new(0, "order", self.state.updates);
         for last in (1..agents).rev() {
             order.swap(last, (stream.uniform() * (last + 1) as f64) as usize);
         }
-        self.joint.head_mut().set_order(&order);
+        self.duo.joint.head_mut().set_order(&order);
     }
 
     /// Whether the joint policy still acts, or is still pulled on, in any replica.
@@ -221,36 +186,6 @@ impl Annealed {
             .collect();
         let replicas = values.len();
         Tensor::from_vec(values, (replicas, 1), &self.device)
-    }
-
-    /// Both policies' opinion of what is seen at one moment. `memory` is brought up to date; the
-    /// joint policy is asked if `with_joint`.
-    fn consider(
-        &self,
-        seen: &Seen<'_>,
-        memory: &mut [Memory; 2],
-        with_joint: bool,
-    ) -> Result<(MarginalOutput, Option<Features>, Option<Tensor>)> {
-        let rows = &seen.rows;
-        let (replicas, samples) = (rows.replicas, rows.samples());
-        let count = replicas * samples;
-        let shaped = |values: &[f32]| {
-            let width = values.len() / count;
-            Tensor::from_slice(values, (replicas, samples, width), &self.device)
-        };
-        let forbidden = seen.forbidden.as_deref().map(shaped).transpose()?;
-        let own = self.marginals.pack(&seen.joint, rows, &self.device)?;
-        let features = self.marginals.features(&own, rows, &memory[0])?;
-        memory[0] = self.marginals.memory(&features, rows)?;
-        let output = self.marginals.output(&features, rows, forbidden.as_ref())?;
-        if !with_joint {
-            return Ok((output.detach(), None, forbidden));
-        }
-        let joint = shaped(&seen.joint)?;
-        let of_joint =
-            (self.joint).features(&joint, &own, &self.marginals, &features, rows, &memory[1])?;
-        memory[1] = of_joint.1;
-        Ok((output.detach(), Some(of_joint.0), forbidden))
     }
 }
 
@@ -311,12 +246,13 @@ fn mixture_log_prob(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> 
 }
 
 impl Algorithm for Annealed {
-    fn act(&mut self, seen: &Seen<'_>) -> Result<Actions> {
+    fn act(&mut self, seen: &Seen) -> Result<Actions> {
         let with_joint = self.joint_matters();
-        let mut memory = std::mem::take(&mut self.memory);
-        let considered = self.consider(seen, &mut memory, with_joint);
-        self.memory = memory;
-        let (output, features, forbidden) = considered?;
+        let Considered {
+            output,
+            features,
+            forbidden,
+        } = self.duo.consider(seen, with_joint)?;
         let [coin, of_product, of_joint] = &mut self.state.streams;
         let mut taken = output.choose(of_product, false)?;
         let (replicas, samples) = (seen.rows.replicas, seen.rows.samples());
@@ -328,7 +264,7 @@ impl Algorithm for Annealed {
                 drawn: None,
             });
         };
-        let head = self.joint.head();
+        let head = self.duo.joint.head();
         let drawn = head.choose(&features, forbidden.as_ref(), of_joint, false)?;
         let mut from_joint = Vec::with_capacity(replicas * samples);
         for (stream, coefficients) in coin.iter_mut().zip(&self.state.coefficients) {
@@ -351,8 +287,8 @@ impl Algorithm for Annealed {
     fn update(&mut self, batch: &Batch, time: f64) -> Result<Vec<Metrics>> {
         let update = self.update.clone();
         let (targets, of_critic) = self.baseline.targets(batch, &update, self.horizon)?;
-        let start = std::mem::take(&mut self.start);
-        let packed = Packed::new(batch, &targets, &self.marginals, start, &self.device)?;
+        let (marginals, start) = (&self.duo.marginals, self.duo.start());
+        let packed = Packed::new(batch, &targets, marginals, start, &self.device)?;
         let rate = update.rate(time);
         let mixes = self.variant.mixes() && time > self.config.schedule.earliest_ramp();
         let mut measured = None;
@@ -388,79 +324,46 @@ impl Algorithm for Annealed {
         }
         self.state.updates += 1;
         self.advance(time);
-        self.start.clone_from(&self.memory);
+        self.duo.turn();
         Ok(metrics)
     }
 
     fn marginals(&self) -> &Marginals {
-        &self.marginals
+        &self.duo.marginals
     }
 
     fn play_joint(
         &self,
-        seen: &Seen<'_>,
+        seen: &Seen,
         memory: &mut PlayMemory,
         greedy: bool,
     ) -> Option<Result<Choices>> {
-        let considered = self.consider(seen, &mut memory.parts, true);
-        Some(considered.and_then(|(_, features, forbidden)| {
-            let features = features.expect("the joint policy was asked");
-            let head = self.joint.head();
-            head.choose(&features, forbidden.as_ref(), &mut memory.streams, greedy)
-        }))
+        Some(self.duo.play(seen, memory, greedy))
     }
 
-    fn joint_probs(&self, observations: &Tensor, rows: &Rows) -> Option<Result<Tensor>> {
+    fn joint_probs(&self, seen: &Seen) -> Option<Result<Tensor>> {
         let probs = || -> Result<Option<Tensor>> {
-            let seen: Vec<f32> = observations.flatten_all()?.to_vec1()?;
-            let own = self.marginals.pack(&seen, rows, &self.device)?;
-            let of_marginals = self.marginals.features(&own, rows, &[])?;
-            let (features, _) = (self.joint).features(
-                observations,
-                &own,
-                &self.marginals,
-                &of_marginals,
-                rows,
-                &[],
-            )?;
-            self.joint.head().probs(&features).transpose()
+            let considered = self.duo.anew(seen)?;
+            let features = considered.features.expect("the joint policy was asked");
+            self.duo.joint.head().probs(&features).transpose()
         };
         probs().transpose()
     }
 
     fn save(&self) -> Result<Vec<u8>> {
         let saved = Saved {
-            joint: values_of(&self.joint.variables())?,
-            marginals: values_of(&self.marginals.variables())?,
-            adam: [
-                self.optimisers.joint.state()?,
-                self.optimisers.marginals.state()?,
-            ],
+            duo: self.duo.save()?,
             baseline: self.baseline.save()?,
             state: self.state.clone(),
-            memory: [
-                saved_memory(&self.memory[0])?,
-                saved_memory(&self.memory[1])?,
-            ],
         };
         postcard::to_stdvec(&saved).map_err(candle_core::Error::wrap)
     }
 
     fn restore(&mut self, saved: &[u8]) -> Result<()> {
         let saved: Saved = postcard::from_bytes(saved).map_err(candle_core::Error::wrap)?;
-        set_values(&self.joint.variables(), &saved.joint)?;
-        set_values(&self.marginals.variables(), &saved.marginals)?;
-        let [joint, marginals] = saved.adam;
-        self.optimisers.joint.restore(&joint)?;
-        self.optimisers.marginals.restore(&marginals)?;
+        self.duo.restore(saved.duo)?;
         self.baseline.restore(saved.baseline)?;
         self.state = saved.state;
-        let [marginals, joint] = saved.memory;
-        self.memory = [
-            loaded_memory(marginals, &self.device)?,
-            loaded_memory(joint, &self.device)?,
-        ];
-        self.start.clone_from(&self.memory);
         if self.order == Order::Shuffled {
             self.shuffle();
         }
@@ -472,41 +375,35 @@ impl Annealed {
     /// One step of Adam on the loss at the top of this file; TC, IG, H(π_J) and H(∏ π_i) as
     /// they were before it, `[4][R]`. `mixes`: whether actions may have been the product's.
     fn step(&mut self, part: &Packed, rate: f64, mixes: bool) -> Result<Vec<Vec<f64>>> {
-        let rows = &part.rows;
-        let of_marginals = self.marginals.features(&part.own, rows, &part.memory[0])?;
+        let (of_marginals, output) = self.duo.output(part)?;
         let forbidden = part.forbidden.as_ref();
-        let output = self.marginals.output(&of_marginals, rows, forbidden)?;
         let log_product = output.log_prob(&part.actions)?;
         let product_entropy = output.entropy()?;
         let tau = self.column(|c| c.tau)?;
         let advantages = &part.advantages;
         let weigh = |loss: Tensor| (loss * &part.weights)?.sum_all();
         let learning_rate = rate * self.config.learning_rate;
-        self.optimisers.marginals.set_learning_rate(learning_rate);
-        self.optimisers.joint.set_learning_rate(learning_rate);
+        self.duo
+            .optimisers
+            .marginals
+            .set_learning_rate(learning_rate);
+        self.duo.optimisers.joint.set_learning_rate(learning_rate);
         if !self.joint_matters() {
             let gain = clipped_gain(&log_product, &part.log_prob, advantages, &self.update)?;
             let gain = (gain + product_entropy.broadcast_mul(&tau)?)?;
             let gradients = weigh(gain.neg()?)?.backward()?;
-            self.optimisers.marginals.step(&gradients)?;
+            self.duo.optimisers.marginals.step(&gradients)?;
             let entropy = means(&[&product_entropy], &part.weights)?.remove(0);
-            let none = vec![0.0; rows.replicas];
+            let none = vec![0.0; part.rows.replicas];
             return Ok(vec![none.clone(), none.clone(), none, entropy]);
         }
 
-        let (features, _) = self.joint.features(
-            &part.joint,
-            &part.own,
-            &self.marginals,
-            &of_marginals,
-            rows,
-            &part.memory[1],
-        )?;
+        let features = self.duo.features(part, &of_marginals)?;
         // Before any ramp can start every action is the joint policy's own. This goes by the clock
         // alone: gradients that are summed otherwise differ in their last bits, and no replica's
         // may depend on when its neighbours' ramps start.
         let drawn = part.drawn.as_ref().filter(|_| mixes);
-        let head = self.joint.head();
+        let head = self.duo.joint.head();
         let joint = head.evaluate(&features, &output, forbidden, &part.actions, drawn)?;
         let beta = self.column(|c| c.beta)?;
         let log_prob = mixture_log_prob(&beta, &joint.log_prob, &log_product)?;
@@ -531,8 +428,8 @@ impl Annealed {
             .iter()
             .map(|c| c.beta < 1.0)
             .collect();
-        self.optimisers.joint.step_where(&gradients, &acting)?;
-        self.optimisers.marginals.step(&gradients)?;
+        self.duo.optimisers.joint.step_where(&gradients, &acting)?;
+        self.duo.optimisers.marginals.step(&gradients)?;
         means(
             &[
                 &joint.total_correlation,

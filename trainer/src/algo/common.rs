@@ -11,6 +11,7 @@ use crate::rollout::Batch;
 use crate::target::Targets;
 
 /// A batch on the device: T steps, without the last row.
+#[derive(Clone)]
 pub(super) struct Packed {
     pub(super) rows: Rows,
     pub(super) own: CrewTensors,
@@ -20,8 +21,9 @@ pub(super) struct Packed {
     pub(super) forbidden: Option<Tensor>,
     pub(super) actions: Tensor,
     pub(super) drawn: Option<Tensor>,
-    /// ln of the acting policy's probability, `[R, T·B]`.
+    /// ln of the acting policy's probability, `[R, T·B]`, or of each agent's, `[R, T·B, N]`.
     pub(super) log_prob: Tensor,
+    /// `[R, T·B]`, or `[R, T·B, N]` where every agent has its own, as the next.
     pub(super) advantages: Tensor,
     /// What the critic should have said.
     pub(super) values: Tensor,
@@ -47,7 +49,13 @@ impl Packed {
             let acted = replicas.flat_map(|replica| &replica[..samples * width]);
             acted.copied().collect()
         };
-        let table = |values: &[f32]| Tensor::from_slice(values, (replicas, samples), device);
+        let table = |values: &[f32]| {
+            let width = values.len() / (replicas * samples);
+            match width {
+                1 => Tensor::from_slice(values, (replicas, samples), device),
+                _ => Tensor::from_slice(values, (replicas, samples, width), device),
+            }
+        };
         let joint = acted(&batch.joint);
         let width = joint.len() / (replicas * samples);
         let forbidden = match batch.forbidden.is_empty() {
@@ -84,11 +92,11 @@ impl Packed {
 
     /// The whole in `count` parts, cut along the parallel sequences; each counts as if it were
     /// the whole.
-    pub(super) fn parts(self, count: usize) -> Result<Vec<(Range<usize>, Self)>> {
+    pub(super) fn parts(&self, count: usize) -> Result<Vec<(Range<usize>, Self)>> {
         let parallel = self.rows.parallel;
         let count = count.clamp(1, parallel);
         if count == 1 {
-            return Ok(vec![(0..parallel, self)]);
+            return Ok(vec![(0..parallel, self.clone())]);
         }
         (0..count)
             .map(|part| {
@@ -101,18 +109,8 @@ impl Packed {
 
     fn part(&self, range: Range<usize>, scale: f64) -> Result<Self> {
         let cut = |tensor: &Tensor| columns(tensor, &self.rows, range.clone());
-        let remembered = |memory: &Memory| -> Result<Memory> {
-            let cut = |tensor: &Tensor| {
-                let (groups, sequences, width) = tensor.dims3()?;
-                let parallel = self.rows.parallel;
-                tensor
-                    .reshape((groups, sequences / parallel, parallel, width))?
-                    .narrow(2, range.start, range.len())?
-                    .contiguous()?
-                    .reshape((groups, sequences / parallel * range.len(), width))
-            };
-            memory.iter().map(cut).collect()
-        };
+        let remembered =
+            |memory: &Memory| part_of_memory(memory, self.rows.parallel, range.clone());
         Ok(Self {
             rows: self.rows.columns(range.clone()),
             own: self.own.iter().map(cut).collect::<Result<_>>()?,
@@ -127,6 +125,23 @@ impl Packed {
             memory: [remembered(&self.memory[0])?, remembered(&self.memory[1])?],
         })
     }
+}
+
+/// What is remembered of some of `parallel` sequences: `[G, n·B, H]` → `[G, n·part, H]`.
+pub(crate) fn part_of_memory(
+    memory: &[Tensor],
+    parallel: usize,
+    part: Range<usize>,
+) -> Result<Memory> {
+    let cut = |tensor: &Tensor| {
+        let (groups, sequences, width) = tensor.dims3()?;
+        tensor
+            .reshape((groups, sequences / parallel, parallel, width))?
+            .narrow(2, part.start, part.len())?
+            .contiguous()?
+            .reshape((groups, sequences / parallel * part.len(), width))
+    };
+    memory.iter().map(cut).collect()
 }
 
 /// The rows of some parallel sequences: `[G, T·n·B, …]` → `[G, T·n·columns, …]`.
@@ -202,14 +217,17 @@ pub(crate) fn set_values(variables: &[Var], values: &[Vec<f32>]) -> Result<()> {
     Ok(())
 }
 
+/// A tensor on the host: its values and its shape.
+pub(crate) type HostTensor = (Vec<f32>, Vec<usize>);
+
 /// Host copies of what was remembered.
-pub(super) fn saved_memory(memory: &Memory) -> Result<Vec<(Vec<f32>, Vec<usize>)>> {
+pub(crate) fn saved_memory(memory: &Memory) -> Result<Vec<HostTensor>> {
     let of = |tensor: &Tensor| Ok((tensor.flatten_all()?.to_vec1()?, tensor.dims().to_vec()));
     memory.iter().map(of).collect()
 }
 
 /// What was remembered, from host copies.
-pub(super) fn loaded_memory(saved: Vec<(Vec<f32>, Vec<usize>)>, device: &Device) -> Result<Memory> {
-    let of = |(values, shape): (Vec<f32>, Vec<usize>)| Tensor::from_vec(values, shape, device);
+pub(crate) fn loaded_memory(saved: Vec<HostTensor>, device: &Device) -> Result<Memory> {
+    let of = |(values, shape): HostTensor| Tensor::from_vec(values, shape, device);
     saved.into_iter().map(of).collect()
 }

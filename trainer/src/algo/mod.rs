@@ -1,27 +1,45 @@
 //! Learning rules: one file a loss. An algorithm sees batches and returns metrics; only the
 //! train loop reads or writes anything outside.
 
+mod actor;
+mod actor_critic;
 pub mod anneal;
+pub mod coma;
 mod common;
+mod duo;
 pub mod factored;
+mod mackrl;
+pub mod magpo;
+mod ppo;
+pub mod temperature;
+#[cfg(test)]
+mod testing;
 
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
+use actor_critic::{ActorCritic, Loss};
 use anneal::{AnnealConfig, Annealed, Variant};
-use factored::{Factored, FactoredConfig};
+use coma::{Coma, ComaConfig};
+use factored::FactoredConfig;
+use mackrl::Mackrl;
+use magpo::{Magpo, MagpoConfig};
 
 use crate::env::TeamSpec;
-use crate::net::{Choices, Marginals, NetworkConfig, Rows};
+use crate::net::critic::View;
+use crate::net::{Choices, Marginals, NetworkConfig};
+use crate::returns::Units;
 use crate::rollout::{Actions, Batch, Seen};
-use crate::target::Units;
 
-pub(crate) use common::{columns, set_values, streams, values_of};
+pub(crate) use common::{
+    HostTensor, columns, loaded_memory, part_of_memory, saved_memory, set_values, streams,
+    values_of,
+};
 
 /// A learner of R replicas side by side.
 pub trait Algorithm: Send {
     /// Draws joint actions from the exploring policy, which remembers what it has seen.
-    fn act(&mut self, seen: &Seen<'_>) -> Result<Actions>;
+    fn act(&mut self, seen: &Seen) -> Result<Actions>;
 
     /// Learns from a batch. `time` is the fraction of the updates already done, in [0, 1), or 1
     /// where an arm goes on after them. Returns one entry a replica.
@@ -34,14 +52,25 @@ pub trait Algorithm: Send {
     /// product: fresh memory, no learning.
     fn play_joint(
         &self,
-        seen: &Seen<'_>,
+        seen: &Seen,
         memory: &mut PlayMemory,
         greedy: bool,
-    ) -> Option<Result<Choices>>;
+    ) -> Option<Result<Choices>> {
+        let _ = (seen, memory, greedy);
+        None
+    }
 
-    /// The joint policy over an enumerable joint action set, where there is one:
-    /// joint observations without a past `[R, S, Σ observation]` → probabilities `[R, S, K]`.
-    fn joint_probs(&self, observations: &Tensor, rows: &Rows) -> Option<Result<Tensor>>;
+    /// The joint policy over an enumerable joint action set, where there is one: what is seen
+    /// without a past → probabilities `[R, S, K]`.
+    fn joint_probs(&self, seen: &Seen) -> Option<Result<Tensor>> {
+        let _ = seen;
+        None
+    }
+
+    /// Whether it must be told what is common knowledge.
+    fn asks_common_knowledge(&self) -> bool {
+        false
+    }
 
     /// Everything needed to go on from here, bit for bit.
     fn save(&self) -> Result<Vec<u8>>;
@@ -159,6 +188,20 @@ pub struct Metrics {
     pub batch_return: f64,
 }
 
+impl Metrics {
+    /// Of a learner that has no joint policy: an entry a replica.
+    fn of_product(returns: &[f64], entropies: &[f64], tau: f64) -> Vec<Self> {
+        let of = |(&batch_return, &product_entropy): (&f64, &f64)| Self {
+            beta: 1.0,
+            tau,
+            product_entropy,
+            batch_return,
+            ..Self::default()
+        };
+        std::iter::zip(returns, entropies).map(of).collect()
+    }
+}
+
 /// An arm with its settings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ArmKind {
@@ -166,6 +209,14 @@ pub enum ArmKind {
     Annealed(Variant, AnnealConfig),
     /// Factored policy gradient.
     Factored(FactoredConfig),
+    /// Proximal policy optimisation of every agent by itself, over a critic with this view.
+    Ppo(View, FactoredConfig),
+    /// Counterfactual multi-agent policy gradients.
+    Coma(ComaConfig),
+    /// Multi-agent guided policy optimisation.
+    Magpo(MagpoConfig),
+    /// Pairwise common knowledge reinforcement learning.
+    Mackrl(FactoredConfig),
 }
 
 impl ArmKind {
@@ -178,13 +229,29 @@ impl ArmKind {
         seeds: &[u64],
         device: &Device,
     ) -> Result<Box<dyn Algorithm>> {
+        let gradient = |loss: Loss, config: &FactoredConfig| -> Result<Box<dyn Algorithm>> {
+            let rates = config.rates();
+            let learner = ActorCritic::new(loss, rates, spec, network, update, seeds, device)?;
+            Ok(Box::new(learner))
+        };
         Ok(match self {
             Self::Annealed(variant, config) => Box::new(Annealed::new(
                 config, *variant, spec, network, update, seeds, device,
             )?),
-            Self::Factored(config) => {
-                Box::new(Factored::new(config, spec, network, update, seeds, device)?)
+            Self::Factored(config) => gradient(factored::LOSS, config)?,
+            Self::Ppo(view, config) => gradient(ppo::loss(*view), config)?,
+            Self::Coma(config) => {
+                Box::new(Coma::new(config, spec, network, update, seeds, device)?)
+            }
+            Self::Magpo(config) => {
+                Box::new(Magpo::new(config, spec, network, update, seeds, device)?)
+            }
+            Self::Mackrl(config) => {
+                Box::new(Mackrl::new(config, spec, network, update, seeds, device)?)
             }
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The command line: parse arguments, call the library, print a page.
 
+mod compare;
 mod cost;
 mod eval;
 mod export;
@@ -32,6 +33,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(train::Args),
+    Compare(compare::Args),
     Eval(eval::Args),
     Export(export::Args),
     Inspect(inspect::Args),
@@ -55,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let page = match cli.command {
         Command::Train(args) => train::run(&args, cli.json),
+        Command::Compare(args) => compare::run(&args, cli.json),
         Command::Eval(args) => eval::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Inspect(args) => inspect::run(&args),

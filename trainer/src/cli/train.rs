@@ -93,6 +93,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
         progress: &|steps| progress.add(steps),
         note: &|text| progress.note(text),
         keep_every: Duration::from_secs(args.checkpoint_seconds as u64),
+        threads: None,
     };
     let finished = run::run(&config, &task, &device, &folder, &watch);
     progress.finish();

@@ -4,14 +4,17 @@ use std::fmt::Display;
 
 use consort_runtime::MAX_LAYERS;
 
-use super::{Config, ConfigError};
+use super::{ArmName, Config, ConfigError};
 use crate::algo::UpdateConfig;
 use crate::algo::anneal::AnnealConfig;
-use crate::algo::factored::{FactoredConfig, Temperature};
-use crate::env::Task;
+use crate::algo::coma::ComaConfig;
+use crate::algo::factored::FactoredConfig;
+use crate::algo::magpo::MagpoConfig;
+use crate::algo::temperature::Temperature;
+use crate::env::{Task, TeamSpec};
 use crate::net::enumerated::LARGEST_ENUMERATION;
 use crate::net::joint::Sees;
-use crate::target::Units;
+use crate::returns::Units;
 
 /// The widest hidden layer.
 pub const LARGEST_LAYER: usize = 4096;
@@ -22,6 +25,8 @@ const LONGEST_ROLLOUT_SET: usize = 4096;
 /// The most weights that one team's networks may have in all: 64 MiB of f32, several times that
 /// while training, for every replica of a job.
 const LARGEST_TEAM: usize = 1 << 24;
+/// The largest team whose partings into pairs are listed: 105 of eight agents.
+const LARGEST_PAIRED: usize = 8;
 /// The latest end of the ramp, as a fraction of an arm's updates.
 const LATEST_END: f64 = 0.95;
 /// Updates by which the ramp's end may lag behind its plan: the gate opens after an update, and
@@ -58,6 +63,16 @@ pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
     )?;
     check_annealed("annealed", &config.annealed)?;
     check_factored("factored", &config.factored)?;
+    for (name, settings) in [
+        ("ippo", &config.ippo),
+        ("mappo", &config.mappo),
+        ("mackrl", &config.mackrl),
+    ] {
+        let check = |settings| check_factored(name, settings);
+        settings.as_ref().map_or(Ok(()), check)?;
+    }
+    (config.coma.as_ref()).map_or(Ok(()), |settings| check_coma("coma", settings))?;
+    (config.magpo.as_ref()).map_or(Ok(()), |settings| check_magpo("magpo", settings))?;
     check_factored("portfolio.explore-strong", &config.portfolio.explore_strong)?;
     check_factored("portfolio.explore-mild", &config.portfolio.explore_mild)?;
     let arms = config.portfolio.arms.len();
@@ -184,9 +199,53 @@ fn check_factored(path: &str, config: &FactoredConfig) -> Result<(), ConfigError
         &format!("{path}.critic_learning_rate"),
         config.critic_learning_rate,
     )?;
+    check_temperature(path, config.temperature)
+}
+
+fn check_coma(path: &str, config: &ComaConfig) -> Result<(), ConfigError> {
+    let at = |key: &str| format!("{path}.{key}");
+    positive(&at("learning_rate"), config.learning_rate)?;
+    positive(&at("critic_learning_rate"), config.critic_learning_rate)?;
+    let trace = config.trace;
+    require(
+        (0.0..=1.0).contains(&trace),
+        &at("trace"),
+        trace,
+        "from 0 to 1",
+    )?;
+    let epochs = config.critic_epochs;
+    require(
+        (1..=1000).contains(&epochs),
+        &at("critic_epochs"),
+        epochs,
+        "1 to 1000",
+    )?;
+    let interval = config.target_interval;
+    require(
+        interval >= 1,
+        &at("target_interval"),
+        interval,
+        "at least 1 step",
+    )?;
+    check_temperature(path, config.temperature)
+}
+
+fn check_magpo(path: &str, config: &MagpoConfig) -> Result<(), ConfigError> {
+    let at = |key: &str| format!("{path}.{key}");
+    positive(&at("learning_rate"), config.learning_rate)?;
+    positive(&at("critic_learning_rate"), config.critic_learning_rate)?;
+    let ratio = config.ratio;
+    let is_one = ratio.is_finite() && ratio > 1.0;
+    require(is_one, &at("ratio"), ratio, "a finite ratio above 1")?;
+    not_negative(&at("auxiliary"), config.auxiliary)?;
+    check_temperature(path, config.temperature)
+}
+
+fn check_temperature(path: &str, temperature: Temperature) -> Result<(), ConfigError> {
     let at = |key: &str| format!("{path}.temperature.{key}");
-    match config.temperature {
+    match temperature {
         Temperature::None => Ok(()),
+        Temperature::Constant { value } => not_negative(&at("value"), value),
         Temperature::Geometric { start, end, until } => {
             positive(&at("start"), start)?;
             positive(&at("end"), end)?;
@@ -208,7 +267,7 @@ fn check_steps(config: &Config, task: &Task) -> Result<(), ConfigError> {
     let spec = task.spec();
     let budget = config.budget(&spec);
     let arms = config.arm_names();
-    let needed = if arms.iter().any(|arm| arm.has_joint()) {
+    let needed = if arms.iter().any(|arm| arm.anneals()) {
         updates_of_a_ramp(config)
     } else {
         1
@@ -268,7 +327,20 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
         .map(|agent| agent.actions.size() as f64)
         .product();
     let head = &config.network.joint;
-    let has_joint = config.arm_names().into_iter().find(|arm| arm.has_joint());
+    let arms = config.arm_names();
+    let discrete_only = arms.iter().find(|arm| arm.is_discrete_only());
+    if let Some(arm) = discrete_only.filter(|_| spec.is_continuous()) {
+        require(
+            false,
+            "task",
+            format!("`{}`, whose actions are vectors", config.task),
+            &format!("discrete actions for the method `{arm}`"),
+        )?;
+    }
+    if arms.contains(&ArmName::Mackrl) {
+        check_pairs(config, &spec)?;
+    }
+    let has_joint = arms.into_iter().find(|arm| arm.anneals());
     let enumerates = has_joint.filter(|_| head.enumerates(&spec));
     if let Some(arm) = enumerates {
         require(
@@ -320,6 +392,27 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
             config.task
         ),
         &format!("at most {LARGEST_TEAM}"),
+    )
+}
+
+/// Pairs can be commanded, and the ways to part the team into them listed.
+fn check_pairs(config: &Config, spec: &TeamSpec) -> Result<(), ConfigError> {
+    let (agents, actions) = (spec.agents.len(), spec.widest_actions());
+    require(
+        (2..=LARGEST_PAIRED).contains(&agents),
+        "task",
+        format!("`{}`, which has {agents} agent(s)", config.task),
+        &format!("2 to {LARGEST_PAIRED} agents for the method `mackrl`"),
+    )?;
+    require(
+        actions * actions <= LARGEST_ENUMERATION,
+        "task",
+        format!(
+            "`{}`, where a pair has {} joint actions",
+            config.task,
+            actions * actions
+        ),
+        &format!("at most {LARGEST_ENUMERATION} for the method `mackrl`"),
     )
 }
 

@@ -10,8 +10,9 @@ use super::{ArmName, ConfigError, Method, SymbolPer};
 use crate::env::suggest::nearest;
 
 /// A temperature's shapes and the keys of each.
-const SHAPES: [(&str, &[&str]); 3] = [
+const SHAPES: [(&str, &[&str]); 4] = [
     ("none", &[]),
+    ("constant", &["value"]),
     ("geometric", &["start", "end", "until"]),
     ("linear", &["start", "hold", "until"]),
 ];
@@ -39,7 +40,16 @@ pub(super) fn check_words(table: &Table) -> Result<(), ConfigError> {
     {
         check_word(&format!("portfolio.arms[{index}]"), Some(name), &arms)?;
     }
-    check_temperature("factored", subtable(table, "factored"))?;
+    for arm in [
+        ArmName::Factored,
+        ArmName::Ippo,
+        ArmName::Mappo,
+        ArmName::Coma,
+        ArmName::Magpo,
+        ArmName::Mackrl,
+    ] {
+        check_temperature(arm.name(), subtable(table, arm.name()))?;
+    }
     for arm in [ArmName::ExploreStrong, ArmName::ExploreMild] {
         let settings = portfolio.and_then(|portfolio| subtable(portfolio, arm.name()));
         check_temperature(&format!("portfolio.{arm}"), settings)?;

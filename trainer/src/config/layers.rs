@@ -198,6 +198,7 @@ impl Layers {
                 expected: "one task".to_owned(),
             });
         }
+        config.forget_other_arms();
         let task = config.task()?;
         if config.game.is_some() && config.task != task.name() {
             return Err(ConfigError::Range {
@@ -279,7 +280,7 @@ fn merge(base: &mut Table, layer: Table) {
 mod tests {
     use super::super::Method;
     use super::*;
-    use crate::algo::factored::Temperature;
+    use crate::algo::temperature::Temperature;
 
     #[test]
     fn later_layers_go_over_earlier_ones_key_by_key() {
@@ -301,6 +302,25 @@ mod tests {
             (vec![8], 3.0)
         );
         assert_eq!(config.batch, Config::default().batch);
+    }
+
+    #[test]
+    fn only_what_is_trained_is_set() {
+        let resolve = |method: &str| {
+            let mut layers = Layers::new();
+            layers.task("dec-tiger-h3").unwrap();
+            layers.value("method", method).unwrap();
+            layers.assignment("coma.trace=0.5").unwrap();
+            layers.resolve().unwrap().0
+        };
+        let coma = resolve("coma");
+        let settings = coma.coma.as_ref().unwrap();
+        assert_eq!((settings.trace, settings.learning_rate), (0.5, 0.003));
+        assert!(coma.ippo.is_none() && coma.to_toml().contains("[coma]"));
+        let factored = resolve("factored").to_toml();
+        for table in ["[coma", "[ippo", "[mappo", "[magpo", "[mackrl"] {
+            assert!(!factored.contains(table), "{table}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use crate::algo::ArmKind;
 use crate::algo::anneal::Variant;
+use crate::net::critic::View;
 
 /// How a team learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,16 +23,31 @@ pub enum Method {
     MixtureOnly,
     /// The divergence without the mixture.
     KlOnly,
+    /// Clipped policy gradient of every agent over its own critic.
+    Ippo,
+    /// Clipped policy gradient of every agent over a central critic.
+    Mappo,
+    /// Counterfactual multi-agent policy gradients.
+    Coma,
+    /// Multi-agent guided policy optimisation.
+    Magpo,
+    /// Pairwise common knowledge reinforcement learning.
+    Mackrl,
 }
 
 impl Method {
     /// Every method, in the order in which they are listed.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 10] = [
         Self::Annealed,
         Self::Factored,
         Self::Joint,
         Self::MixtureOnly,
         Self::KlOnly,
+        Self::Ippo,
+        Self::Mappo,
+        Self::Coma,
+        Self::Magpo,
+        Self::Mackrl,
     ];
 
     /// What it is called.
@@ -42,6 +58,11 @@ impl Method {
             Self::Joint => "joint",
             Self::MixtureOnly => "mixture-only",
             Self::KlOnly => "kl-only",
+            Self::Ippo => "ippo",
+            Self::Mappo => "mappo",
+            Self::Coma => "coma",
+            Self::Magpo => "magpo",
+            Self::Mackrl => "mackrl",
         }
     }
 
@@ -58,6 +79,13 @@ impl Method {
             Self::Joint => "ablation: learn a joint policy, then take its marginals",
             Self::MixtureOnly => "ablation: act with the mixture, no divergence (λ = 0)",
             Self::KlOnly => "ablation: the divergence alone, the joint policy always acts (β = 0)",
+            Self::Ippo => "PPO of every agent by itself, over a critic of what it alone sees",
+            Self::Mappo => "PPO of every agent by itself, over a central critic",
+            Self::Coma => "counterfactual policy gradient over a central critic of actions",
+            Self::Mackrl => "pairs commanded by what they know in common, or left to themselves",
+            Self::Magpo => {
+                "an autoregressive guider acts, within a ratio of agents that imitate it"
+            }
         }
     }
 
@@ -69,6 +97,11 @@ impl Method {
             Self::Joint => Some(ArmName::Joint),
             Self::MixtureOnly => Some(ArmName::MixtureOnly),
             Self::KlOnly => Some(ArmName::KlOnly),
+            Self::Ippo => Some(ArmName::Ippo),
+            Self::Mappo => Some(ArmName::Mappo),
+            Self::Coma => Some(ArmName::Coma),
+            Self::Magpo => Some(ArmName::Magpo),
+            Self::Mackrl => Some(ArmName::Mackrl),
         }
     }
 }
@@ -97,11 +130,21 @@ pub enum ArmName {
     MixtureOnly,
     /// Annealed without the mixture, `[annealed]`.
     KlOnly,
+    /// Every agent by itself over its own critic, `[ippo]`.
+    Ippo,
+    /// Every agent by itself over a central critic, `[mappo]`.
+    Mappo,
+    /// Counterfactual policy gradients, `[coma]`.
+    Coma,
+    /// A guider and the agents that imitate it, `[magpo]`.
+    Magpo,
+    /// Controllers of pairs over the agents' own policies, `[mackrl]`.
+    Mackrl,
 }
 
 impl ArmName {
     /// Every arm.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Annealed,
         Self::Factored,
         Self::ExploreStrong,
@@ -109,6 +152,11 @@ impl ArmName {
         Self::Joint,
         Self::MixtureOnly,
         Self::KlOnly,
+        Self::Ippo,
+        Self::Mappo,
+        Self::Coma,
+        Self::Magpo,
+        Self::Mackrl,
     ];
 
     /// What it is called.
@@ -121,6 +169,11 @@ impl ArmName {
             Self::Joint => "joint",
             Self::MixtureOnly => "mixture-only",
             Self::KlOnly => "kl-only",
+            Self::Ippo => "ippo",
+            Self::Mappo => "mappo",
+            Self::Coma => "coma",
+            Self::Magpo => "magpo",
+            Self::Mackrl => "mackrl",
         }
     }
 
@@ -129,7 +182,22 @@ impl ArmName {
         match self {
             Self::Annealed | Self::Joint | Self::MixtureOnly | Self::KlOnly => true,
             Self::Factored | Self::ExploreStrong | Self::ExploreMild => false,
+            Self::Ippo | Self::Mappo | Self::Coma => false,
+            Self::Magpo | Self::Mackrl => true,
         }
+    }
+
+    /// Whether its joint policy is annealed into the marginals along a ramp.
+    pub fn anneals(self) -> bool {
+        matches!(
+            self,
+            Self::Annealed | Self::Joint | Self::MixtureOnly | Self::KlOnly
+        )
+    }
+
+    /// Whether it learns discrete actions only.
+    pub fn is_discrete_only(self) -> bool {
+        matches!(self, Self::Coma | Self::Magpo | Self::Mackrl)
     }
 
     /// The arm with its settings.
@@ -143,6 +211,11 @@ impl ArmName {
             Self::Factored => ArmKind::Factored(config.factored.clone()),
             Self::ExploreStrong => ArmKind::Factored(config.portfolio.explore_strong.clone()),
             Self::ExploreMild => ArmKind::Factored(config.portfolio.explore_mild.clone()),
+            Self::Ippo => ArmKind::Ppo(View::Local, config.ippo.clone().unwrap_or_default()),
+            Self::Mappo => ArmKind::Ppo(View::Central, config.mappo.clone().unwrap_or_default()),
+            Self::Coma => ArmKind::Coma(config.coma.clone().unwrap_or_default()),
+            Self::Magpo => ArmKind::Magpo(config.magpo.clone().unwrap_or_default()),
+            Self::Mackrl => ArmKind::Mackrl(config.mackrl.clone().unwrap_or_default()),
         }
     }
 }

@@ -23,10 +23,12 @@ enum Payoffs {
     Common(&'static [usize], fn(&[usize]) -> f64),
     /// Two agents with as many actions each, who see a bit each: R(x, y, a_0, a_1).
     Bits(usize, fn(usize, usize, usize, usize) -> f64),
+    /// The same of agents who also see a bit c together, each 2 c + its own: R(c, x, y, a_0, a_1).
+    CommonBit(usize, fn(usize, usize, usize, usize, usize) -> f64),
 }
 
 /// Every built-in game, in the order in which they are listed.
-pub static BUILTINS: [Builtin; 9] = [
+pub static BUILTINS: [Builtin; 10] = [
     Builtin {
         name: "assurance",
         description: "both dare for 10 or both stay safe for 0; daring alone costs 5",
@@ -74,6 +76,11 @@ pub static BUILTINS: [Builtin; 9] = [
         description: "the actions' xor should be x AND y: apart, no team earns more than .75",
         payoffs: Payoffs::Bits(2, |x, y, a, b| f64::from((a ^ b) == (x & y))),
     },
+    Builtin {
+        name: "common-private",
+        description: "climbing, shifted by a bit that both see, for who each names a bit of its own",
+        payoffs: Payoffs::CommonBit(6, common_private),
+    },
 ];
 
 /// Claus & Boutilier, *The Dynamics of Reinforcement Learning in Cooperative Multiagent
@@ -101,6 +108,15 @@ fn xor_safe(x: usize, y: usize, a: usize, b: usize) -> f64 {
     }
 }
 
+/// An action is (e, s) = (a div 2, a mod 2). Climbing of the e, both shifted by c, where each s is
+/// the agent's own bit; else −10.
+fn common_private(c: usize, x: usize, y: usize, a: usize, b: usize) -> f64 {
+    match (a % 2, b % 2) == (x, y) {
+        true => CLIMBING[(a / 2 + c) % 3][(b / 2 + c) % 3],
+        false => -10.0,
+    }
+}
+
 /// Climbing with rows shifted by x and columns by 2y.
 fn climbing_private(x: usize, y: usize, a: usize, b: usize) -> f64 {
     CLIMBING[(a + x) % 3][(b + 2 * y) % 3]
@@ -121,6 +137,16 @@ impl Builtin {
                 let quarter = vec![0.25; 4];
                 Game::from_fn(self.name, &[actions; 2], &[2; 2], quarter, |o, a| {
                     payoff(o[0], o[1], a[0], a[1])
+                })
+            }
+            Payoffs::CommonBit(actions, payoff) => {
+                let (one, other) = ((0..16).map(|o| o / 4), (0..16).map(|o| o % 4));
+                let agree = std::iter::zip(one, other).map(|(one, other)| one / 2 == other / 2);
+                let probability = agree
+                    .map(|agree| f64::from(u8::from(agree)) / 8.0)
+                    .collect();
+                Game::from_fn(self.name, &[actions; 2], &[4; 2], probability, |o, a| {
+                    payoff(o[0] / 2, o[0] % 2, o[1] % 2, a[0], a[1])
                 })
             }
         };

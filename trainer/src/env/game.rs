@@ -247,7 +247,10 @@ impl Game {
     pub fn spec(&self) -> TeamSpec {
         let sizes = std::iter::zip(self.observations.sizes(), self.actions.sizes());
         let agents = sizes.map(|(&seen, &actions)| AgentSpec::discrete(seen, actions));
-        TeamSpec::new(agents.collect(), 1)
+        TeamSpec {
+            common: super::common::width(self),
+            ..TeamSpec::new(agents.collect(), 1)
+        }
     }
 
     /// Writes the vector of `agent`'s observation number `observation` (`vector`: `[|O_i|]`).

@@ -1,8 +1,8 @@
 //! A one-shot game, played: one draw of the observations, one joint action, one reward.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::{Environment, Game, JointAction, TeamSpec, Transition};
+use super::{Environment, Game, JointAction, TeamSpec, Transition, common};
 use crate::rng::Stream;
 
 /// Episodes of one step in a [`Game`]. Many of them can share one table.
@@ -11,6 +11,8 @@ pub struct GameEnvironment {
     spec: TeamSpec,
     /// The joint observation of the episode under way.
     drawn: Option<usize>,
+    /// Cells of common knowledge, by group, once somebody has asked.
+    cells: OnceLock<Vec<(Vec<usize>, Vec<usize>)>>,
 }
 
 impl GameEnvironment {
@@ -21,6 +23,15 @@ impl GameEnvironment {
             game,
             spec,
             drawn: None,
+            cells: OnceLock::new(),
+        }
+    }
+
+    /// An episode in which the joint observation `o` was drawn.
+    pub fn showing(game: Arc<Game>, o: usize) -> Self {
+        Self {
+            drawn: Some(o),
+            ..Self::new(game)
         }
     }
 }
@@ -58,6 +69,24 @@ impl Environment for GameEnvironment {
             reward: self.game.payoff(drawn, joint) as f32,
             terminated: true,
             truncated: false,
+        }
+    }
+
+    /// The cell of the joint observation, one-hot ([`common`]); once a decision is taken, nothing.
+    fn common_knowledge(&self, group: &[usize], features: &mut [f32]) {
+        features.fill(0.0);
+        let (false, Some(drawn)) = (features.is_empty(), self.drawn) else {
+            return;
+        };
+        let all = self.cells.get_or_init(|| {
+            let of = |group: Vec<usize>| (group.clone(), common::cells(&self.game, &group));
+            common::groups(self.game.agents())
+                .into_iter()
+                .map(of)
+                .collect()
+        });
+        if let Some((_, cells)) = all.iter().find(|(known, _)| known == group) {
+            features[cells[drawn]] = 1.0;
         }
     }
 

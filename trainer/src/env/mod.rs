@@ -4,6 +4,7 @@
 //! H hidden units, R replicas (independent runs trained side by side).
 
 pub mod builtin;
+pub mod common;
 pub mod coordsum;
 pub mod decpomdp;
 pub mod evade;
@@ -76,6 +77,9 @@ pub struct TeamSpec {
     pub state: usize,
     /// Whether some actions are at times forbidden ([`Environment::mask`]).
     pub masked: bool,
+    /// Length of what a group of agents can be told of its common knowledge
+    /// ([`Environment::common_knowledge`]; 0: the environment knows of none).
+    pub common: usize,
 }
 
 impl AgentSpec {
@@ -96,6 +100,7 @@ impl TeamSpec {
             horizon,
             state: 0,
             masked: false,
+            common: 0,
         }
     }
 
@@ -203,6 +208,13 @@ pub trait Environment: Send {
     /// one each.
     fn mask(&self, mask: &mut [bool]) {
         mask.fill(true);
+    }
+
+    /// Writes what the agents in `group` (two or more, ascending) all know, know that all know, and
+    /// so on, `[TeamSpec::common]`: each member could write it from what it alone sees.
+    fn common_knowledge(&self, group: &[usize], features: &mut [f32]) {
+        let _ = group;
+        debug_assert!(features.is_empty(), "this environment knows of none");
     }
 
     /// Everything needed to go on from here: with the same [`Stream`], an environment of the same

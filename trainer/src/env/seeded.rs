@@ -15,6 +15,7 @@ pub(super) fn spec(spec: TeamSpec, seeding: Seeding) -> TeamSpec {
     for agent in &mut spec.agents {
         agent.observation += usize::from(seeding.symbols);
     }
+    spec.common += usize::from(seeding.symbols);
     spec
 }
 
@@ -122,6 +123,15 @@ impl Environment for Seeded {
 
     fn mask(&self, mask: &mut [bool]) {
         self.inner.mask(mask);
+    }
+
+    /// What the environment knows of, and the symbol, which is for all to see.
+    fn common_knowledge(&self, group: &[usize], features: &mut [f32]) {
+        let symbols = usize::from(self.seeding.symbols);
+        let (own, symbol) = features.split_at_mut(features.len() - symbols);
+        self.inner.common_knowledge(group, own);
+        symbol.fill(0.0);
+        symbol[usize::from(self.now.symbol)] = 1.0;
     }
 
     fn save(&self) -> Vec<u8> {

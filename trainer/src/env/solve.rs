@@ -269,6 +269,7 @@ mod tests {
             ("climbing-private", 11.0, 11.0),
             ("climbing-xor", 14.0, 21.0),
             ("chsh", 0.75, 1.0),
+            ("common-private", 11.0, 11.0),
         ];
         assert_eq!(known.len(), BUILTINS.len());
         for (builtin, (name, value, joint)) in BUILTINS.iter().zip(known) {

@@ -48,6 +48,7 @@ impl TwoStepGame {
         Self {
             spec: TeamSpec {
                 state: 3,
+                common: 3,
                 ..TeamSpec::new(vec![AgentSpec::discrete(3, 2); 2], 2)
             },
             now: Place::First,
@@ -109,6 +110,11 @@ impl Environment for TwoStepGame {
 
     fn state(&self, state: &mut [f32]) {
         self.show(state);
+    }
+
+    /// Both see where they are, and that both do.
+    fn common_knowledge(&self, _: &[usize], features: &mut [f32]) {
+        self.show(features);
     }
 
     fn save(&self) -> Vec<u8> {

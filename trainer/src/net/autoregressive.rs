@@ -344,6 +344,16 @@ impl JointHead for Autoregressive {
         conditionals.gather(&indices, 2)?.sum(2)
     }
 
+    fn log_conditionals(
+        &self,
+        features: &Features,
+        forbidden: Option<&Tensor>,
+        actions: &Tensor,
+    ) -> Option<Result<Tensor>> {
+        let z = self.spoken(features);
+        Some(z.and_then(|z| self.conditionals(&z, forbidden, actions)))
+    }
+
     fn set_order(&mut self, order: &[u32]) {
         self.order = order.to_vec();
     }

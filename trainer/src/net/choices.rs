@@ -49,6 +49,36 @@ impl Choices {
         }
     }
 
+    /// Batches `[R, S, …]` with more rows `[R, S', …]` behind each replica's own.
+    pub fn append(&self, more: &Self, replicas: usize) -> Self {
+        fn rows<T: Copy>(own: &[T], more: &[T], replicas: usize) -> Vec<T> {
+            let own = own.chunks_exact(own.len() / replicas);
+            let more = more.chunks_exact(more.len() / replicas);
+            own.zip(more)
+                .flat_map(|(own, more)| [own, more].concat())
+                .collect()
+        }
+        match (self, more) {
+            (Self::Discrete(own), Self::Discrete(more)) => {
+                Self::Discrete(rows(own, more, replicas))
+            }
+            (Self::Continuous(own), Self::Continuous(more)) => {
+                Self::Continuous(rows(own, more, replicas))
+            }
+            _ => unreachable!("a team's actions are all of one kind"),
+        }
+    }
+
+    /// The numbers of discrete actions.
+    ///
+    /// # Errors
+    /// When they are vectors.
+    pub fn as_discrete(&self) -> Result<&[u32]> {
+        let message = "found vectors, expected discrete actions";
+        self.discrete()
+            .ok_or_else(|| candle_core::Error::msg(message))
+    }
+
     fn discrete(&self) -> Option<&[u32]> {
         match self {
             Self::Discrete(actions) => Some(actions),

@@ -178,6 +178,17 @@ pub trait JointHead: Send {
         actions: &Tensor,
     ) -> Result<Tensor>;
 
+    /// log π(a | x, a_<i) of everything that each agent could do after what those asked before it
+    /// did, where they are asked one after the other: `[R, S, N·A]`. actions: `[R, S, N]`.
+    fn log_conditionals(
+        &self,
+        _: &Features,
+        _: Option<&Tensor>,
+        _: &Tensor,
+    ) -> Option<Result<Tensor>> {
+        None
+    }
+
     /// The whole distribution, where it is enumerated: `[R, S, K]`, agent 0 slowest.
     fn probs(&self, _: &Features) -> Option<Result<Tensor>> {
         None

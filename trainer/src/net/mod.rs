@@ -9,6 +9,7 @@
 pub mod activation;
 pub mod autoregressive;
 pub mod choices;
+pub mod counterfactual;
 pub mod critic;
 pub mod enumerated;
 pub mod fused;
@@ -18,6 +19,7 @@ pub mod marginal;
 pub mod mlp;
 pub mod normaliser;
 pub mod output;
+pub mod pairs;
 pub mod prefix;
 pub mod rows;
 pub mod triangular;

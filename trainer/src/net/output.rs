@@ -46,6 +46,28 @@ impl MarginalOutput {
         }
     }
 
+    /// log π_i(a_i | h_i) of each agent's part of joint actions, `[R, S, N]`. actions: as for
+    /// [`log_prob`](Self::log_prob); `dimensions`: of each agent's actions, `[N]`.
+    pub fn log_prob_by_agent(&self, actions: &Tensor, dimensions: &[usize]) -> Result<Tensor> {
+        match self {
+            Self::Categorical { log_probs, agents } => {
+                log_probs.gather(&flat_indices(actions, log_probs, *agents)?, 2)
+            }
+            Self::Gaussian { mean, log_std } => {
+                let distance = (actions - mean)?.broadcast_mul(&log_std.neg()?.exp()?)?;
+                let density = (distance.sqr()? * -0.5)?.broadcast_sub(&(log_std + HALF_LN_TAU)?)?;
+                let mut start = 0;
+                let mut own = |&dimensions: &usize| {
+                    start += dimensions;
+                    let first = start - dimensions;
+                    density.narrow(2, first, dimensions)?.sum_keepdim(2)
+                };
+                let agents: Vec<Tensor> = dimensions.iter().map(&mut own).collect::<Result<_>>()?;
+                Tensor::cat(&agents, 2)
+            }
+        }
+    }
+
     /// H(∏ π_i) = Σ_i H(π_i) in nats, `[R, S]`.
     pub fn entropy(&self) -> Result<Tensor> {
         match self {

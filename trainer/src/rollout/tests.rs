@@ -8,7 +8,7 @@ fn runner(task: Task, parallel: usize) -> Runner {
 }
 
 /// Both agents take action 1 in every row.
-fn ones(seen: &Seen<'_>) -> Result<Actions> {
+fn ones(seen: &Seen) -> Result<Actions> {
     let rows = seen.rows.samples() * seen.rows.replicas;
     Ok(Actions {
         taken: Choices::Discrete(vec![1; rows * 2]),
@@ -75,7 +75,7 @@ fn an_episode_cut_off_shows_its_last_observation_in_a_row_of_its_own() {
 fn masks_and_states_belong_to_the_row_that_shows_them() {
     let task = Signs::mixed(3).masked().with_state().ending(0.0).task();
     let mut runner = runner(task, 2);
-    let first = |seen: &Seen<'_>| {
+    let first = |seen: &Seen| {
         let table = seen.forbidden.as_ref().expect("a masked task");
         // The first action that is allowed, of each of four agents with up to five.
         let own = table.chunks_exact(5);
@@ -106,7 +106,7 @@ fn masks_and_states_belong_to_the_row_that_shows_them() {
 
 #[test]
 fn a_runner_goes_on_from_where_it_was_saved() {
-    let random = |stream: &mut Stream, seen: &Seen<'_>| {
+    let random = |stream: &mut Stream, seen: &Seen| {
         let rows = seen.rows.samples() * seen.rows.replicas;
         let draw = (0..rows * 2).map(|_| u32::from(stream.uniform() < 0.5));
         Ok(Actions {

@@ -27,7 +27,7 @@ fn solve_tasks_and_methods_answer() {
         serde_json::json!([3, 3, 3, 3])
     );
     let methods = place.json(&["methods"]);
-    assert_eq!(methods["methods"].as_array().unwrap().len(), 5);
+    assert_eq!(methods["methods"].as_array().unwrap().len(), 10);
     for command in [
         &["tasks"][..],
         &["methods"],

@@ -1,6 +1,7 @@
 //! The `consort` command from outside: exit codes, messages, JSON, folders, kills.
 
 mod answers;
+mod compare;
 mod errors;
 mod place;
 mod resume;

@@ -4,9 +4,10 @@ use super::*;
 use crate::env::{ActionSpace, Task};
 use crate::net::Normalisation;
 use crate::net::joint::{HeadChoice, JointConfig, Sees, TrunkChoice};
+use crate::returns::Units;
 use crate::rollout::Runner;
 use crate::rollout::testing::Signs;
-use crate::target::{Targets, Units};
+use crate::target::Targets;
 
 #[test]
 fn the_surrogate_has_the_value_and_the_gradient_of_the_mixture() {
@@ -96,8 +97,8 @@ fn worst_ratio(learner: &Annealed, batch: &Batch, minibatches: usize) -> f32 {
             .collect(),
         mean_return: Vec::new(),
     };
-    let (marginals, device) = (&learner.marginals, &learner.device);
-    let packed = Packed::new(batch, &targets, marginals, learner.start.clone(), device).unwrap();
+    let (marginals, device) = (&learner.duo.marginals, &learner.device);
+    let packed = Packed::new(batch, &targets, marginals, learner.duo.start(), device).unwrap();
     let mut worst = 0.0_f32;
     for (_, part) in packed.parts(minibatches).unwrap() {
         let (rows, own, forbidden) = (&part.rows, &part.own, part.forbidden.as_ref());
@@ -105,7 +106,7 @@ fn worst_ratio(learner: &Annealed, batch: &Batch, minibatches: usize) -> f32 {
         let output = marginals.output(&of_marginals, rows, forbidden).unwrap();
         let mut log_prob = output.log_prob(&part.actions).unwrap();
         if learner.joint_matters() {
-            let (joint, memory) = (&learner.joint, &part.memory[1]);
+            let (joint, memory) = (&learner.duo.joint, &part.memory[1]);
             let (features, _) = joint
                 .features(&part.joint, own, marginals, &of_marginals, rows, memory)
                 .unwrap();
@@ -265,7 +266,11 @@ fn a_replica_learns_alone_as_beside_another() {
                 .collect();
             let first: Vec<Metrics> = all.iter().map(|of| of[0]).collect();
             let last_beta: Vec<f64> = all.iter().map(|of| of[seeds.len() - 1].beta).collect();
-            (first, learner.marginals.weights(0, 1).unwrap(), last_beta)
+            (
+                first,
+                learner.duo.marginals.weights(0, 1).unwrap(),
+                last_beta,
+            )
         };
         let (metrics, weights, betas) = learn(&[1]);
         let mut apart = 0;

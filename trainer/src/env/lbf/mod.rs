@@ -67,6 +67,7 @@ impl LevelBasedForaging {
         Self {
             spec: TeamSpec {
                 state: 3 * (foods + players) + 2,
+                common: 1 + 3 * (foods + players),
                 ..TeamSpec::new(vec![agent; players], HORIZON as usize)
             },
             state: State {
@@ -242,6 +243,13 @@ impl Environment for LevelBasedForaging {
         }
         rest[0] = self.state.spawned as f32;
         rest[1] = self.state.step as f32 / HORIZON as f32;
+    }
+
+    /// Whether the members all see each other and, if they do, what lies in all their views: foods,
+    /// then players, as row and column counted from the first member, level; zeros for others:
+    /// `[1 + 3 (M + N)]`. Players are taken to know each other by sight.
+    fn common_knowledge(&self, group: &[usize], features: &mut [f32]) {
+        self.share(group, features);
     }
 
     fn save(&self) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! What players see.
 
-use super::LevelBasedForaging;
+use super::{Item, LevelBasedForaging};
 
 impl LevelBasedForaging {
     /// Writes every player's observation, `[N · 3 (M + N)]`.
@@ -52,6 +52,40 @@ impl LevelBasedForaging {
             }
         }
         places.for_each(unseen);
+    }
+}
+
+impl LevelBasedForaging {
+    /// Writes what `group` has in common. `sight` cells in each direction count, for players too: how
+    /// much further another one's window reaches at a wall is not seen from inside one's own.
+    pub(super) fn share(&self, group: &[usize], features: &mut [f32]) {
+        features.fill(0.0);
+        let players = &self.state.players;
+        let near = |one: &Item, other: &Item| {
+            let sight = self.parameters.sight;
+            one.row.abs_diff(other.row) <= sight && one.column.abs_diff(other.column) <= sight
+        };
+        let seen_by_all = |item: &Item| group.iter().all(|&agent| near(&players[agent], item));
+        if !group.iter().all(|&agent| seen_by_all(&players[agent])) {
+            return;
+        }
+        let (mutual, places) = features.split_at_mut(1);
+        mutual[0] = 1.0;
+        let first = players[group[0]];
+        let items = self.state.foods.iter().filter(|food| seen_by_all(food));
+        let mut write = |item: &Item, place: usize| {
+            let place = &mut places[3 * place..][..3];
+            place[0] = f32::from(item.row) - f32::from(first.row);
+            place[1] = f32::from(item.column) - f32::from(first.column);
+            place[2] = f32::from(item.level);
+        };
+        for (place, food) in items.enumerate() {
+            write(food, place);
+        }
+        let others = players.iter().enumerate();
+        for (player, item) in others.filter(|(_, item)| seen_by_all(item)) {
+            write(item, self.parameters.foods + player);
+        }
     }
 }
 

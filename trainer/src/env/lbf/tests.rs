@@ -328,3 +328,28 @@ fn names_say_what_is_wrong_with_them() {
         );
     }
 }
+
+/// Sight of two cells: both players see the first food, agent 1 alone the second.
+#[test]
+fn two_have_in_common_what_lies_in_both_views() {
+    let name = "lbf-2s-8x8-2p-2f";
+    let foods = [item(4, 4, 1), item(5, 2, 2)];
+    let shared = |other: Item| {
+        let environment = at(name, &[item(2, 2, 1), other], &foods);
+        let mut features = vec![f32::NAN; environment.spec.common];
+        environment.common_knowledge(&[0, 1], &mut features);
+        features
+    };
+    let place = |row: f32, column: f32, level: f32| [row, column, level];
+    // From agent 0's place: the food, no second one, itself, agent 1.
+    let expected = [
+        place(2.0, 2.0, 1.0),
+        place(0.0, 0.0, 0.0),
+        place(0.0, 0.0, 1.0),
+        place(1.0, 1.0, 2.0),
+    ];
+    let seen = shared(item(3, 3, 2));
+    assert_eq!((seen[0], &seen[1..]), (1.0, expected.as_flattened()));
+    // Three cells away they do not see each other: nothing is common, though both see the food.
+    assert_eq!(shared(item(5, 4, 2)), [0.0; 13]);
+}

@@ -1,6 +1,6 @@
 //! What a sample says of what it was drawn from. Every interval has 95 % confidence.
 
-use consort_trainer::rng::Stream;
+use crate::rng::Stream;
 use serde::Serialize;
 
 /// The 97.5 % point of the standard normal distribution.
@@ -8,22 +8,25 @@ const Z: f64 = 1.959_963_984_540_054;
 
 /// A range that holds the true value with 95 % confidence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct Interval {
-    pub(crate) low: f64,
-    pub(crate) high: f64,
+pub struct Interval {
+    /// Its lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
 }
 
 /// Successes among independent trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Count {
-    pub(crate) successes: usize,
-    /// At least one.
-    pub(crate) trials: usize,
+pub struct Count {
+    /// Trials that succeeded.
+    pub successes: usize,
+    /// Trials in all, at least one.
+    pub trials: usize,
 }
 
 impl Count {
     /// Counts the trials that succeeded.
-    pub(crate) fn of(trials: impl IntoIterator<Item = bool>) -> Self {
+    pub fn of(trials: impl IntoIterator<Item = bool>) -> Self {
         let mut count = Self {
             successes: 0,
             trials: 0,
@@ -36,13 +39,13 @@ impl Count {
     }
 
     /// The fraction that succeeded.
-    pub(crate) fn fraction(self) -> f64 {
+    pub fn fraction(self) -> f64 {
         self.successes as f64 / self.trials as f64
     }
 
     /// The score interval of the probability of success. Wilson, *Probable Inference, the Law of
     /// Succession, and Statistical Inference*, JASA 1927.
-    pub(crate) fn interval(self) -> Interval {
+    pub fn interval(self) -> Interval {
         let (n, p) = (self.trials as f64, self.fraction());
         let centre = p + Z * Z / (2.0 * n);
         let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
@@ -56,7 +59,7 @@ impl Count {
     /// The interval of the difference of two probabilities, this one's minus `other`'s. Newcombe,
     /// *Interval Estimation for the Difference between Independent Proportions*, Statistics in
     /// Medicine 1998, method 10.
-    pub(crate) fn difference(self, other: Self) -> Interval {
+    pub fn difference(self, other: Self) -> Interval {
         let (p, q) = (self.fraction(), other.fraction());
         let (a, b) = (self.interval(), other.interval());
         Interval {
@@ -69,7 +72,7 @@ impl Count {
 /// The mean of the middle half: a quarter of the values, rounded down, is cut from either end.
 /// Agarwal et al., *Deep Reinforcement Learning at the Edge of the Statistical Precipice*, 2021.
 /// `values`: at least one.
-pub(crate) fn interquartile_mean(values: &[f64]) -> f64 {
+pub fn interquartile_mean(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let cut = sorted.len() / 4;
@@ -79,7 +82,7 @@ pub(crate) fn interquartile_mean(values: &[f64]) -> f64 {
 
 /// The percentile bootstrap interval of a statistic of `values` (Efron 1979): the middle 95 % of
 /// the statistic over 2,000 resamples.
-pub(crate) fn bootstrap(
+pub fn bootstrap(
     values: &[f64],
     statistic: impl Fn(&[f64]) -> f64,
     stream: &mut Stream,
@@ -107,7 +110,7 @@ pub(crate) fn bootstrap(
 /// ```text
 /// Φ(x) = ½ + φ(x) (x + x³/3 + x⁵/(3·5) + x⁷/(3·5·7) + …)
 /// ```
-pub(crate) fn normal_cdf(x: f64) -> f64 {
+pub fn normal_cdf(x: f64) -> f64 {
     // Beyond, Φ is within 10⁻¹⁵ of 0 or 1.
     let x = x.clamp(-8.0, 8.0);
     let (mut sum, mut term, mut odd) = (x, x, 1.0);

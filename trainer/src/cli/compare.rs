@@ -1,0 +1,140 @@
+//! `consort compare`: methods side by side at equal steps.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+
+use consort_trainer::atomic;
+use consort_trainer::compare::page::Findings;
+use consort_trainer::compare::{
+    Design, FIGURES, PAGE, RESULTS, Spectator, make, marl_eval, open_folder,
+};
+use consort_trainer::error::Error;
+use serde_json::json;
+
+use super::progress::Progress;
+use super::{Page, whole_number};
+
+/// Train methods side by side on tasks, at equal environment steps, and say how they compare
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Tasks by name (`consort tasks` lists them), or games' TOML files
+    #[arg(required = true)]
+    tasks: Vec<String>,
+    /// Methods by name, between commas (`consort methods` lists them)
+    #[arg(long, required = true, value_delimiter = ',')]
+    methods: Vec<String>,
+    /// Runs of each method on each task, from seed 0 on
+    #[arg(long, default_value_t = 5, value_parser = whole_number::<1, 10_000>)]
+    seeds: i64,
+    /// Environment steps of every run, evaluation included [default: as `consort train`]
+    #[arg(long, value_parser = whole_number::<1, { i64::MAX }>)]
+    steps: Option<i64>,
+    /// Runs trained at a time, a thread each [default: one a core]
+    #[arg(long, value_parser = whole_number::<1, 1_024>)]
+    jobs: Option<i64>,
+    /// The comparison's folder; one that is unfinished goes on
+    #[arg(long)]
+    out: PathBuf,
+    /// One setting of every run, such as `network.hidden=[16]`; can be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// No progress bar and no word of finished runs
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
+    let design = Design {
+        tasks: args.tasks.clone(),
+        methods: args.methods.clone(),
+        seeds: args.seeds as u64,
+        steps: args.steps,
+        settings: args.settings.clone(),
+    };
+    design.check()?;
+    let cells = design.cells(&args.out)?;
+    open_folder(&args.out)?;
+    let jobs = match args.jobs {
+        Some(jobs) => jobs as usize,
+        None => available_parallelism().map_or(1, NonZeroUsize::get),
+    };
+    let steps = cells.iter().map(|cell| cell.config.steps).sum();
+    let progress = Progress::new(steps, args.quiet || json);
+    let spectator = Spectator {
+        progress: &|steps| progress.add(steps),
+        note: &|text| {
+            if !args.quiet && !json {
+                progress.note(text);
+            }
+        },
+    };
+    let made = make(&cells, jobs, &spectator);
+    progress.finish();
+    let mut names: Vec<String> = Vec::new();
+    for cell in cells.iter().filter(|cell| cell.place[1] == 0) {
+        if cell.place[0] == names.len() {
+            names.push(cell.task.name().to_owned());
+        }
+    }
+    let findings = Findings::new(&design.methods, made?);
+    let write = |name: &str, text: &str| atomic::write(&args.out.join(name), text.as_bytes());
+    write(
+        RESULTS,
+        &marl_eval::text(&names, &design.methods, &findings.runs),
+    )?;
+    let mut pictures = vec![
+        (
+            "performance profiles".to_owned(),
+            "profile.svg".to_owned(),
+            findings.profile(),
+        ),
+        (
+            "sample efficiency".to_owned(),
+            "efficiency.svg".to_owned(),
+            findings.efficiency(),
+        ),
+    ];
+    for (row, name) in names.iter().enumerate() {
+        let file = format!("curves.{name}.svg");
+        pictures.push((
+            format!("learning curves on {name}"),
+            file,
+            findings.curves(row),
+        ));
+    }
+    let mut drawn = Vec::new();
+    for (caption, file, svg) in pictures {
+        if let Some(svg) = svg {
+            write(&file, &svg)?;
+            drawn.push((caption, file));
+        }
+    }
+    let figures = serde_json::to_string_pretty(&findings).expect("numbers and names are JSON");
+    write(FIGURES, &(figures + "\n"))?;
+    let page = findings.page(&args.command(), &drawn);
+    write(PAGE, &page)?;
+    Ok(Page {
+        text: page,
+        json: json!({ "out": args.out, "findings": findings }),
+    })
+}
+
+impl Args {
+    /// The command that repeats the comparison, in the words that decide its figures.
+    fn command(&self) -> String {
+        let mut command = format!(
+            "consort compare {} --methods {} --seeds {}",
+            self.tasks.join(" "),
+            self.methods.join(","),
+            self.seeds
+        );
+        if let Some(steps) = self.steps {
+            command += &format!(" --steps {steps}");
+        }
+        for setting in &self.settings {
+            command += &format!(" --set '{setting}'");
+        }
+        format!("{command} --out {}", self.out.display())
+    }
+}

@@ -1,0 +1,98 @@
+//! `compare`: methods side by side, killed and gone on with.
+
+use std::fs;
+
+use crate::place::{Place, files};
+
+const COMPARE: [&str; 11] = [
+    "compare",
+    "assurance",
+    "chsh",
+    "--methods",
+    "factored,coma,ippo,mappo,magpo,mackrl",
+    "--seeds",
+    "2",
+    "--steps",
+    "3200",
+    "--out",
+    "c",
+];
+
+#[test]
+fn a_comparison_leaves_a_page_pictures_and_results_and_goes_on_where_it_was() {
+    let place = Place::new();
+    let result = place.json(&[&COMPARE[..], &["--jobs", "2"]].concat());
+    let findings = &result["findings"];
+    assert_eq!(findings["runs"].as_array().unwrap().len(), 2 * 6 * 2);
+    for run in findings["runs"].as_array().unwrap() {
+        assert_eq!(run["steps"], 3200);
+        assert!(run["env_steps"].as_u64().unwrap() <= 3200);
+        assert_eq!(run["curve"].as_array().unwrap().len(), 100);
+    }
+    let names: Vec<String> = files(&place.path("c"))
+        .into_keys()
+        .filter(|name| !name.starts_with("runs"))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "comparison.json",
+            "comparison.md",
+            "curves.assurance.svg",
+            "curves.chsh.svg",
+            "efficiency.svg",
+            "marl-eval.json",
+            "profile.svg"
+        ]
+    );
+    let page = fs::read_to_string(place.path("c/comparison.md")).unwrap();
+    assert!(page.contains("| assurance | 3,200 | 10.0000 |"), "{page}");
+
+    // As a kill would leave it: one run gone, one without its team, no page. What is made again has
+    // the same bytes, whatever the number of jobs.
+    let before = files(&place.path("c"));
+    fs::remove_dir_all(place.path("c/runs/chsh.coma.seed1")).unwrap();
+    fs::remove_dir_all(place.path("c/runs/assurance.mappo.seed0/team")).unwrap();
+    fs::remove_file(place.path("c/comparison.md")).unwrap();
+    place.json(&[&COMPARE[..], &["--jobs", "1"]].concat());
+    assert_eq!(files(&place.path("c")), before);
+
+    // Another setting is another comparison.
+    let other = [&COMPARE[..], &["--set", "network.hidden=[8]"]].concat();
+    let message = place.error(2, &other);
+    assert!(
+        message.contains("a run with another configuration"),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_before_anything_is_trained() {
+    let place = Place::new();
+    let refused = |arguments: &[&str], expected: &str| {
+        let compare = [&["compare"], arguments, &["--seeds", "1", "--out", "c"]].concat();
+        let message = place.error(2, &compare);
+        assert!(message.contains(expected), "{message:?} lacks {expected:?}");
+        assert!(!place.path("c/runs").exists());
+    };
+    refused(
+        &["chsh", "--methods", "factored,comma"],
+        "did you mean `coma`?",
+    );
+    refused(&["chs", "--methods", "coma"], "did you mean `chsh`?");
+    refused(
+        &["chsh", "chsh", "--methods", "coma"],
+        "TASK: found `chsh` twice",
+    );
+    refused(
+        &["chsh", "--methods", "coma,coma"],
+        "--methods: found `coma` twice",
+    );
+    refused(
+        &["mpe-spread-continuous", "--methods", "mappo,coma"],
+        "discrete actions for the method `coma`",
+    );
+    fs::create_dir(place.path("c")).unwrap();
+    fs::write(place.path("c/thesis.txt"), "").unwrap();
+    refused(&["chsh", "--methods", "coma"], "found `thesis.txt`");
+}

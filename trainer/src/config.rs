@@ -22,6 +22,9 @@ pub use shared_seed::{SharedSeedConfig, SymbolPer};
 
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::factored::{FactoredConfig, Temperature};
+use crate::algo::maddpg::MaddpgConfig;
+use crate::algo::qtran::QtranConfig;
+use crate::algo::value::ValueConfig;
 use crate::algo::{ArmKind, UpdateConfig};
 use crate::env::decpomdp::file::from_text;
 use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
@@ -70,6 +73,15 @@ pub struct Config {
     pub factored: FactoredConfig,
     /// Which arms the method `annealed` trains.
     pub portfolio: PortfolioConfig,
+    /// Settings of value-based arms; where none is trained, none are said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<ValueConfig>,
+    /// Settings of QTRAN's arms beside those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qtran: Option<QtranConfig>,
+    /// Settings of MADDPG's arms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maddpg: Option<MaddpgConfig>,
     /// The game, where `task` was read from a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub game: Option<Game>,
@@ -95,6 +107,9 @@ impl Default for Config {
             annealed: AnnealConfig::default(),
             factored: FactoredConfig::default(),
             portfolio: PortfolioConfig::default(),
+            value: None,
+            qtran: None,
+            maddpg: None,
             game: None,
         }
     }
@@ -321,6 +336,30 @@ pub struct Budget {
 }
 
 impl Config {
+    /// The same with the settings of every arm.
+    fn with_every_arm(self) -> Self {
+        Self {
+            value: Some(ValueConfig::default()),
+            qtran: Some(QtranConfig::default()),
+            maddpg: Some(MaddpgConfig::default()),
+            ..self
+        }
+    }
+
+    /// Forgets the settings of arms that are not trained: a run's file says what decides it.
+    fn forget_other_arms(&mut self) {
+        let arms = self.arm_names();
+        if !arms.iter().any(|arm| arm.has_values()) {
+            self.value = None;
+        }
+        if !arms.contains(&ArmName::Qtran) {
+            self.qtran = None;
+        }
+        if !arms.contains(&ArmName::Maddpg) {
+            self.maddpg = None;
+        }
+    }
+
     /// The names of the arms this run trains, in order.
     pub fn arm_names(&self) -> Vec<ArmName> {
         match self.method.arm() {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::algo::{SECOND_MOMENT_DECAY, UpdateConfig};
 use crate::env::TeamSpec;
+use crate::net::critic::with_state;
 use crate::net::fused::{Adam, AdamConfig, AdamState};
 use crate::net::{Critic, NetworkConfig, Rows};
 use crate::rng::Stream;
@@ -184,15 +185,9 @@ impl Baseline {
     /// What the critic sees of a batch.
     fn seen(&self, batch: &Batch) -> Result<Tensor> {
         let rows = batch.rows.replicas * batch.rows.samples();
-        let seen = if self.sees_state {
-            let joint = batch.joint.chunks_exact(batch.joint.len() / rows);
-            let state = batch.state.chunks_exact(batch.state.len() / rows);
-            joint
-                .zip(state)
-                .flat_map(|(a, b)| [a, b].concat())
-                .collect()
-        } else {
-            batch.joint.clone()
+        let seen = match self.sees_state {
+            true => with_state(&batch.joint, &batch.state, rows),
+            false => batch.joint.clone(),
         };
         let shape = (batch.rows.replicas, batch.rows.samples(), self.inputs);
         Tensor::from_vec(seen, shape, &self.device)

@@ -3,13 +3,24 @@
 
 pub mod anneal;
 mod common;
+pub mod explore;
 pub mod factored;
+pub mod fit;
+pub mod maddpg;
+pub mod off_policy;
+pub mod qtran;
+pub mod replay;
+pub mod value;
 
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use anneal::{AnnealConfig, Annealed, Variant};
 use factored::{Factored, FactoredConfig};
+use maddpg::MaddpgConfig;
+use off_policy::Making;
+use qtran::QtranConfig;
+use value::{Mixing, ValueConfig};
 
 use crate::env::TeamSpec;
 use crate::net::{Choices, Marginals, NetworkConfig, Rows};
@@ -155,6 +166,12 @@ pub struct Metrics {
     pub joint_entropy: f64,
     /// Entropy of the product of marginals.
     pub product_entropy: f64,
+    /// ε: chance that an agent's action has nothing to do with its values.
+    pub epsilon: f64,
+    /// Mean squared error of the value that an off-policy learner has learned.
+    pub value_error: f64,
+    /// Mean value of what was done, as it has learned it.
+    pub value: f64,
     /// Mean return of the episodes that ended, in units of the return range.
     pub batch_return: f64,
 }
@@ -166,6 +183,12 @@ pub enum ArmKind {
     Annealed(Variant, AnnealConfig),
     /// Factored policy gradient.
     Factored(FactoredConfig),
+    /// Values of agents, mixed into the team's: IQL, VDN, QMIX.
+    Value(Mixing, ValueConfig),
+    /// Values that add up to the team's where it counts.
+    Qtran(ValueConfig, QtranConfig),
+    /// Deterministic policies under a critic of joint actions.
+    Maddpg(MaddpgConfig),
 }
 
 impl ArmKind {
@@ -178,6 +201,13 @@ impl ArmKind {
         seeds: &[u64],
         device: &Device,
     ) -> Result<Box<dyn Algorithm>> {
+        let making = Making {
+            spec,
+            network,
+            update,
+            seeds,
+            device,
+        };
         Ok(match self {
             Self::Annealed(variant, config) => Box::new(Annealed::new(
                 config, *variant, spec, network, update, seeds, device,
@@ -185,6 +215,9 @@ impl ArmKind {
             Self::Factored(config) => {
                 Box::new(Factored::new(config, spec, network, update, seeds, device)?)
             }
+            Self::Value(mixing, config) => value::make(*mixing, config, &making)?,
+            Self::Qtran(value, config) => qtran::make(value, config, &making)?,
+            Self::Maddpg(config) => maddpg::make(config, &making)?,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{Config, check, kinds};
+use super::{Config, Method, check, kinds};
 use crate::env::{Task, TaskError, TaskKind};
 
 /// Why layers make no configuration.
@@ -180,6 +180,10 @@ impl Layers {
     /// The configuration, checked, and the task it names.
     pub fn resolve(self) -> Result<(Config, Task), ConfigError> {
         let mut table = defaults(kind_of(&self.0));
+        let method = self.0.get("method").and_then(Value::as_str);
+        if let Some(act) = method.and_then(Method::acts) {
+            table.insert("act".to_owned(), act.into());
+        }
         merge(&mut table, self.0);
         kinds::check_words(&table)?;
         let mut config = Config::deserialize(Value::Table(table))
@@ -198,6 +202,7 @@ impl Layers {
                 expected: "one task".to_owned(),
             });
         }
+        config.forget_other_arms();
         let task = config.task()?;
         if config.game.is_some() && config.task != task.name() {
             return Err(ConfigError::Range {
@@ -234,8 +239,10 @@ impl Layers {
     }
 }
 
+/// The defaults for tasks of a kind, of every arm there is.
 fn defaults(kind: TaskKind) -> Table {
-    Table::try_from(Config::for_kind(kind)).expect("the defaults fit TOML")
+    let config = Config::for_kind(kind).with_every_arm();
+    Table::try_from(config).expect("the defaults fit TOML")
 }
 
 /// The kind of the task that the layers name or embed: its defaults lie under them.
@@ -277,7 +284,6 @@ fn merge(base: &mut Table, layer: Table) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Method;
     use super::*;
     use crate::algo::factored::Temperature;
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use crate::algo::ArmKind;
 use crate::algo::anneal::Variant;
+use crate::algo::value::Mixing;
 
 /// How a team learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,16 +23,31 @@ pub enum Method {
     MixtureOnly,
     /// The divergence without the mixture.
     KlOnly,
+    /// Independent Q-learning.
+    Iql,
+    /// Value decomposition by a sum.
+    Vdn,
+    /// Value decomposition by a monotonic network.
+    Qmix,
+    /// Value decomposition by what is best, without a form for the team's value.
+    Qtran,
+    /// Deterministic policies under a centralised critic.
+    Maddpg,
 }
 
 impl Method {
     /// Every method, in the order in which they are listed.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 10] = [
         Self::Annealed,
         Self::Factored,
         Self::Joint,
         Self::MixtureOnly,
         Self::KlOnly,
+        Self::Iql,
+        Self::Vdn,
+        Self::Qmix,
+        Self::Qtran,
+        Self::Maddpg,
     ];
 
     /// What it is called.
@@ -42,6 +58,11 @@ impl Method {
             Self::Joint => "joint",
             Self::MixtureOnly => "mixture-only",
             Self::KlOnly => "kl-only",
+            Self::Iql => "iql",
+            Self::Vdn => "vdn",
+            Self::Qmix => "qmix",
+            Self::Qtran => "qtran",
+            Self::Maddpg => "maddpg",
         }
     }
 
@@ -58,7 +79,25 @@ impl Method {
             Self::Joint => "ablation: learn a joint policy, then take its marginals",
             Self::MixtureOnly => "ablation: act with the mixture, no divergence (λ = 0)",
             Self::KlOnly => "ablation: the divergence alone, the joint policy always acts (β = 0)",
+            Self::Iql => "independent Q-learning: every agent values its actions by itself",
+            Self::Vdn => "value decomposition: the team's value is the sum of the agents'",
+            Self::Qmix => {
+                "value decomposition: a monotonic network of the agents' values, made by the state"
+            }
+            Self::Qtran => {
+                "value decomposition: any team value, met by the agents' sum at what is best"
+            }
+            Self::Maddpg => {
+                "deterministic policies under a central critic; discrete by Gumbel-softmax"
+            }
         }
+    }
+
+    /// How a team of the method called `name` acts where nobody says, whatever the task.
+    pub(super) fn acts(name: &str) -> Option<&'static str> {
+        let method = Self::ALL.into_iter().find(|method| method.name() == name)?;
+        let off_policy = method.arm().is_some_and(ArmName::is_off_policy);
+        off_policy.then_some("greedy")
     }
 
     /// The one arm that gets all steps; `None` for the portfolio.
@@ -69,6 +108,11 @@ impl Method {
             Self::Joint => Some(ArmName::Joint),
             Self::MixtureOnly => Some(ArmName::MixtureOnly),
             Self::KlOnly => Some(ArmName::KlOnly),
+            Self::Iql => Some(ArmName::Iql),
+            Self::Vdn => Some(ArmName::Vdn),
+            Self::Qmix => Some(ArmName::Qmix),
+            Self::Qtran => Some(ArmName::Qtran),
+            Self::Maddpg => Some(ArmName::Maddpg),
         }
     }
 }
@@ -97,11 +141,21 @@ pub enum ArmName {
     MixtureOnly,
     /// Annealed without the mixture, `[annealed]`.
     KlOnly,
+    /// Independent Q-learning, `[value]`.
+    Iql,
+    /// Values added up, `[value]`.
+    Vdn,
+    /// Values mixed monotonically, `[value]`.
+    Qmix,
+    /// Values that add up where it counts, `[value]` and `[qtran]`.
+    Qtran,
+    /// Deterministic policies, `[maddpg]`.
+    Maddpg,
 }
 
 impl ArmName {
     /// Every arm.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Annealed,
         Self::Factored,
         Self::ExploreStrong,
@@ -109,6 +163,11 @@ impl ArmName {
         Self::Joint,
         Self::MixtureOnly,
         Self::KlOnly,
+        Self::Iql,
+        Self::Vdn,
+        Self::Qmix,
+        Self::Qtran,
+        Self::Maddpg,
     ];
 
     /// What it is called.
@@ -121,6 +180,11 @@ impl ArmName {
             Self::Joint => "joint",
             Self::MixtureOnly => "mixture-only",
             Self::KlOnly => "kl-only",
+            Self::Iql => "iql",
+            Self::Vdn => "vdn",
+            Self::Qmix => "qmix",
+            Self::Qtran => "qtran",
+            Self::Maddpg => "maddpg",
         }
     }
 
@@ -129,17 +193,36 @@ impl ArmName {
         match self {
             Self::Annealed | Self::Joint | Self::MixtureOnly | Self::KlOnly => true,
             Self::Factored | Self::ExploreStrong | Self::ExploreMild => false,
+            Self::Iql | Self::Vdn | Self::Qmix | Self::Qtran | Self::Maddpg => false,
         }
+    }
+
+    /// Whether it learns from what it remembers; its policies are made to be followed greedily.
+    pub fn is_off_policy(self) -> bool {
+        self.has_values() || self == Self::Maddpg
+    }
+
+    /// Whether its agents' outputs are values of actions: a team that takes the largest acts by
+    /// them, dice would mean nothing.
+    pub fn has_values(self) -> bool {
+        matches!(self, Self::Iql | Self::Vdn | Self::Qmix | Self::Qtran)
     }
 
     /// The arm with its settings.
     pub(super) fn kind(self, config: &Config) -> ArmKind {
         let annealed = |variant| ArmKind::Annealed(variant, config.annealed.clone());
+        let value = || config.value.clone().unwrap_or_default();
+        let mixed = |mixing| ArmKind::Value(mixing, value());
         match self {
             Self::Annealed => annealed(Variant::Annealed),
             Self::Joint => annealed(Variant::Joint),
             Self::MixtureOnly => annealed(Variant::MixtureOnly),
             Self::KlOnly => annealed(Variant::KlOnly),
+            Self::Iql => mixed(Mixing::Independent),
+            Self::Vdn => mixed(Mixing::Sum),
+            Self::Qmix => mixed(Mixing::Monotonic),
+            Self::Qtran => ArmKind::Qtran(value(), config.qtran.clone().unwrap_or_default()),
+            Self::Maddpg => ArmKind::Maddpg(config.maddpg.clone().unwrap_or_default()),
             Self::Factored => ArmKind::Factored(config.factored.clone()),
             Self::ExploreStrong => ArmKind::Factored(config.portfolio.explore_strong.clone()),
             Self::ExploreMild => ArmKind::Factored(config.portfolio.explore_mild.clone()),

@@ -14,6 +14,15 @@ use super::{NetworkConfig, Rows};
 use crate::env::TeamSpec;
 use crate::rng::Stream;
 
+/// Rows of joint observations with the state after each: `[S, Σ observation]` and `[S, state]`.
+pub(crate) fn with_state(joint: &[f32], state: &[f32], rows: usize) -> Vec<f32> {
+    let joint = joint.chunks_exact(joint.len() / rows);
+    let state = state.chunks_exact(state.len() / rows);
+    (joint.zip(state))
+        .flat_map(|(a, b)| [a, b].concat())
+        .collect()
+}
+
 /// One value network a replica.
 pub struct Critic {
     trunk: Trunk,

@@ -170,18 +170,8 @@ impl Marginals {
         rows: &Rows,
         forbidden: Option<&Tensor>,
     ) -> Result<MarginalOutput> {
-        let width = self.spec.widest_actions();
-        let outputs: Vec<Tensor> = std::iter::zip(&self.crews, features)
-            .map(|(crew, features)| {
-                let output = crew.head.forward(features, Activation::Identity)?;
-                let output = crew.by_agent(&output, rows)?;
-                let missing = width - output.dim(3)?;
-                output.pad_with_zeros(3, 0, missing)
-            })
-            .collect::<Result<_>>()?;
-        let output = self.in_order(&outputs)?;
-        let agents = self.spec.agents.len();
-        let output = output.reshape((rows.replicas, rows.samples(), agents * width))?;
+        let output = self.scores(features, rows)?;
+        let (agents, width) = (self.spec.agents.len(), self.spec.widest_actions());
         let Some(dimensions) = &self.dimensions else {
             let mask = forbidden.unwrap_or(&self.padding);
             let shape = (rows.replicas, rows.samples(), agents, width);
@@ -215,6 +205,36 @@ impl Marginals {
             mean: output.index_select(dimensions, 2)?,
             log_std: log_std.index_select(dimensions, 2)?,
         })
+    }
+
+    /// What the heads say before anything is made of it, padded with zeros: unnormalised log
+    /// probabilities or values of discrete actions, means of continuous ones, `[R, S, N·A]`.
+    pub fn scores(&self, features: &[Tensor], rows: &Rows) -> Result<Tensor> {
+        let width = self.spec.widest_actions();
+        let outputs: Vec<Tensor> = std::iter::zip(&self.crews, features)
+            .map(|(crew, features)| {
+                let output = crew.head.forward(features, Activation::Identity)?;
+                let output = crew.by_agent(&output, rows)?;
+                let missing = width - output.dim(3)?;
+                output.pad_with_zeros(3, 0, missing)
+            })
+            .collect::<Result<_>>()?;
+        let agents = self.spec.agents.len();
+        let shape = (rows.replicas, rows.samples(), agents * width);
+        self.in_order(&outputs)?.reshape(shape)
+    }
+
+    /// `[1, 1, N·A]`: 0 for actions that an agent has, [`FORBIDDEN`] for padding.
+    pub fn padding(&self) -> &Tensor {
+        &self.padding
+    }
+
+    /// Sets ln σ of every continuous action.
+    pub fn set_log_std(&self, log_std: f64) -> Result<()> {
+        for variable in self.crews.iter().filter_map(|crew| crew.log_std.as_ref()) {
+            variable.set(&variable.ones_like()?.affine(log_std, 0.0)?)?;
+        }
+        Ok(())
     }
 
     /// Every agent's features, `[R, S, N, F]`: what a joint policy on a shared trunk sees. All

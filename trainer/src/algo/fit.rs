@@ -290,6 +290,20 @@ mod tests {
         assert_close(&fit, [[c, c + d], [c + d, c + 2.0 * d]], error);
     }
 
+    /// Climbing, which QTRAN's paper and many others take: both fits are largest at (2, 2), which
+    /// pays 5, not at (0, 0), which pays 11. Row means −19/3, −17/3, 5/3, columns' the same.
+    #[test]
+    fn the_fits_of_climbing_are_best_elsewhere() {
+        let even = table([[1.0; 3]; 3]);
+        let climbing = table([[11.0, -30.0, 0.0], [-30.0, 7.0, 6.0], [0.0, 0.0, 5.0]]);
+        for fit in [additive(&climbing, &even), monotonic(&climbing, &even)] {
+            let fit = fit.unwrap();
+            let best = fit.values[2][2];
+            let others = fit.values.iter().flatten().filter(|&&value| value >= best);
+            assert_eq!(others.count(), 1, "{fit:?}");
+        }
+    }
+
     /// What is monotonic after some reordering fits exactly; a sum exactly, too.
     #[test]
     fn what_is_in_the_class_is_fitted_exactly() {

@@ -18,10 +18,9 @@ use candle_core::{D, Device, Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use super::explore::best;
-use super::off_policy::{
-    Central, Loss, Making, OffPolicy, OffPolicyConfig, Rule, Sample, weighted,
-};
+use super::off_policy::{Loss, Making, OffPolicy, OffPolicyConfig, Rule, weighted};
 use super::replay::ReplayConfig;
+use super::sample::{Central, Sample};
 use super::{Algorithm, streams};
 use crate::env::TeamSpec;
 use crate::net::activation::tanh;

@@ -10,6 +10,8 @@ pub mod maddpg;
 pub mod off_policy;
 pub mod qtran;
 pub mod replay;
+mod reward_scale;
+mod sample;
 pub mod value;
 
 use candle_core::{Device, Result, Tensor};

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{loaded_memory, means, saved_memory};
 use super::replay::{Replay, ReplayConfig, ReplayState};
+use super::reward_scale::RewardScale;
+use super::sample::{Central, Sample};
 use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, set_values, streams, values_of};
 use crate::env::TeamSpec;
-use crate::net::critic::with_state;
 use crate::net::fused::{Adam, AdamConfig, AdamState};
 use crate::net::{
     Choices, CrewTensors, Critic, Lagging, Marginals, Memory, NetworkConfig, Rows, TargetConfig,
@@ -47,78 +48,6 @@ impl Default for OffPolicyConfig {
             standardise_rewards: true,
             target: TargetConfig::hard(),
             replay: ReplayConfig::default(),
-        }
-    }
-}
-
-/// What a learner's central networks see beside what agents see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Central {
-    /// The simulator's state; what all agents see where none is shown.
-    State,
-    /// What a critic sees: what all agents see, and the state.
-    Everything,
-}
-
-impl Central {
-    /// How many numbers that is.
-    pub(super) fn width(self, spec: &TeamSpec, network: &NetworkConfig) -> usize {
-        match self {
-            Self::State if network.critic_sees_state && spec.state > 0 => spec.state,
-            Self::State => spec.joint_observation(),
-            Self::Everything => Critic::inputs(spec, network),
-        }
-    }
-
-    /// That of rows of joint observations and states.
-    fn of(self, joint: &[f32], state: &[f32], sees_state: bool, rows: usize) -> Vec<f32> {
-        match (self, sees_state) {
-            (_, false) => joint.to_vec(),
-            (Self::State, true) => state.to_vec(),
-            (Self::Everything, true) => with_state(joint, state, rows),
-        }
-    }
-}
-
-/// A minibatch of episodes on the device: T + 1 rows of B episodes, each from its beginning. Row
-/// `t·B + b` and row `(t+1)·B + b` are a step and what it led to.
-pub(super) struct Sample {
-    pub(super) rows: Rows,
-    pub(super) own: CrewTensors,
-    /// `[R, (T+1)·B, …]`: see [`Central`].
-    pub(super) central: Tensor,
-    /// `[R, (T+1)·B, N·A]`, or one row for all: 0 or [`FORBIDDEN`](crate::net::FORBIDDEN).
-    pub(super) forbidden: Tensor,
-    /// `[R, T·B, N]`, or `[R, T·B, Σ dimensions]` before squashing.
-    pub(super) actions: Tensor,
-    /// `[R, T·B]`, standardised where that is asked for.
-    pub(super) rewards: Tensor,
-    /// γ, or 0 where the step ended its episode for good, `[R, T·B]`.
-    pub(super) discounts: Tensor,
-    /// 1/(the replica's steps), 0 for padding, `[R, T·B]`.
-    pub(super) weights: Tensor,
-}
-
-impl Sample {
-    /// The rows in which steps were taken, of a tensor of T + 1 rows.
-    pub(super) fn before(&self, rows: &Tensor) -> Result<Tensor> {
-        let parallel = self.rows.parallel;
-        rows.narrow(1, 0, self.rows.samples() - parallel)?
-            .contiguous()
-    }
-
-    /// The rows that they led to.
-    pub(super) fn after(&self, rows: &Tensor) -> Result<Tensor> {
-        let parallel = self.rows.parallel;
-        let acted = self.rows.samples() - parallel;
-        rows.narrow(1, parallel, acted)?.contiguous()
-    }
-
-    /// What may not be done after the steps; a row for each of them, or one for all.
-    pub(super) fn forbidden_after(&self) -> Result<Tensor> {
-        match self.forbidden.dim(1)? {
-            1 => Ok(self.forbidden.clone()),
-            _ => self.after(&self.forbidden),
         }
     }
 }
@@ -170,35 +99,6 @@ pub(super) trait Rule: Send {
 
     /// Chance that an agent's action has nothing to do with its policy.
     fn epsilon(&self, time: f64) -> f64;
-}
-
-/// Running mean and deviation of one replica's rewards (Welford 1962).
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct RewardScale {
-    count: f64,
-    mean: f64,
-    scatter: f64,
-}
-
-/// Rewards that vary less than this are only shifted.
-const LEAST_DEVIATION: f64 = 1e-4;
-
-impl RewardScale {
-    fn include(&mut self, reward: f32) {
-        self.count += 1.0;
-        let before = f64::from(reward) - self.mean;
-        self.mean += before / self.count;
-        self.scatter += before * (f64::from(reward) - self.mean);
-    }
-
-    fn standardise(&self, reward: f32) -> f32 {
-        let deviation = (self.scatter / self.count.max(1.0)).sqrt();
-        let scale = match deviation < LEAST_DEVIATION {
-            true => 1.0,
-            false => deviation,
-        };
-        ((f64::from(reward) - self.mean) / scale) as f32
-    }
 }
 
 /// A learner that follows a rule.
@@ -314,45 +214,19 @@ impl<R: Rule> OffPolicy<R> {
 
     /// A minibatch on the device; none while there are too few episodes.
     fn sample(&mut self) -> Result<Option<Sample>> {
-        let Some(batch) = self.replay.sample(self.config.replay.episodes) else {
+        let Some(mut batch) = self.replay.sample(self.config.replay.episodes) else {
             return Ok(None);
         };
-        let rows = batch.rows;
-        let (replicas, samples) = (rows.replicas, rows.samples());
-        let acted = samples - rows.parallel;
-        let table = |values: Vec<f32>, samples: usize| {
-            let width = values.len() / (replicas * samples);
-            Tensor::from_vec(values, (replicas, samples, width), &self.device)
-        };
-        let mut rewards = batch.rewards;
         if self.config.standardise_rewards {
-            let scales = self.progress.scales.iter();
-            for (rewards, scale) in rewards.chunks_exact_mut(acted).zip(scales) {
+            let scales = &self.progress.scales;
+            let share = batch.rewards.len() / scales.len();
+            for (rewards, scale) in batch.rewards.chunks_exact_mut(share).zip(scales) {
                 let standardise = |r: &mut f32| *r = scale.standardise(*r);
                 rewards.iter_mut().for_each(standardise);
             }
         }
-        let discount = self.discount as f32;
-        let discounts = batch.ended.iter().map(|ended| discount * (1.0 - ended));
-        let central = R::CENTRAL.of(
-            &batch.joint,
-            &batch.state,
-            self.sees_state,
-            replicas * samples,
-        );
-        Ok(Some(Sample {
-            own: self.marginals.pack(&batch.joint, &rows, &self.device)?,
-            central: table(central, samples)?,
-            forbidden: match batch.forbidden.is_empty() {
-                true => self.marginals.padding().clone(),
-                false => table(batch.forbidden, samples)?,
-            },
-            actions: batch.actions.tensor(replicas, acted, &self.device)?,
-            discounts: table(discounts.collect(), acted)?.squeeze(2)?,
-            rewards: table(rewards, acted)?.squeeze(2)?,
-            weights: table(batch.weights, acted)?.squeeze(2)?,
-            rows,
-        }))
+        let central = R::CENTRAL.of(&batch, self.sees_state);
+        Sample::new(batch, central, self.discount, &self.marginals, &self.device).map(Some)
     }
 
     /// One gradient step of every loss; whether there was something to learn from.
@@ -487,24 +361,5 @@ impl<R: Rule> Algorithm for OffPolicy<R> {
         [self.actions, self.dice] = saved.streams;
         self.memory = loaded_memory(saved.memory, &self.device)?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Rewards 1, 2, 6: mean 3, population variance (4 + 1 + 9)/3 = 14/3.
-    #[test]
-    fn rewards_are_measured_in_deviations_from_their_mean() {
-        let mut scale = RewardScale::default();
-        scale.include(2.0);
-        // One reward has no deviation.
-        assert_eq!(scale.standardise(5.0), 3.0);
-        scale.include(1.0);
-        scale.include(6.0);
-        let expected = 3.0 / (14.0_f32 / 3.0).sqrt();
-        assert!((scale.standardise(6.0) - expected).abs() < 1e-6);
-        assert!(scale.standardise(3.0).abs() < 1e-6);
     }
 }

@@ -17,7 +17,8 @@ use candle_core::{D, Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use super::explore::{Exploration, best, explore, of_actions};
-use super::off_policy::{Central, Loss, Making, OffPolicy, Rule, Sample, weighted};
+use super::off_policy::{Loss, Making, OffPolicy, Rule, weighted};
+use super::sample::{Central, Sample};
 use super::value::{ValueConfig, from_zero};
 use super::{Algorithm, streams};
 use crate::net::choices::one_hot;

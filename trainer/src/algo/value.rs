@@ -16,9 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Algorithm;
 use super::explore::{Exploration, best, explore, of_actions};
-use super::off_policy::{
-    Central, Loss, Making, OffPolicy, OffPolicyConfig, Rule, Sample, weighted,
-};
+use super::off_policy::{Loss, Making, OffPolicy, OffPolicyConfig, Rule, weighted};
+use super::sample::{Central, Sample};
 use super::streams;
 use crate::net::{Choices, Marginals, Mixer, MixerConfig, Monotonic, NetworkConfig, Rows};
 use crate::rng::Stream;

@@ -14,6 +14,7 @@ use candle_core::{D, Device, Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use super::fused::Activation;
+use super::marginal::OUTPUT_GAIN;
 use super::trunk::Dense;
 use crate::rng::Stream;
 
@@ -90,18 +91,22 @@ impl Monotonic {
             embedding,
             hypernetwork,
         } = *config;
-        let mut dense = |sizes| Dense::new(sizes, [1.0, 0.0], streams, device);
+        let mut layer = |(sizes, gain)| Dense::new(sizes, [gain, 0.0], streams, device);
+        let first = |outputs| ([state, outputs], 1.0);
+        // What is mixed starts small whatever the state's units: a large first value of the team
+        // would be bootstrapped from for a long time.
+        let last = |inputs, outputs| ([inputs, outputs], OUTPUT_GAIN);
         Ok(Self {
             first_weights: [
-                dense([state, hypernetwork])?,
-                dense([hypernetwork, agents * embedding])?,
+                layer(first(hypernetwork))?,
+                layer(last(hypernetwork, agents * embedding))?,
             ],
-            first_bias: dense([state, embedding])?,
+            first_bias: layer(last(state, embedding))?,
             last_weights: [
-                dense([state, hypernetwork])?,
-                dense([hypernetwork, embedding])?,
+                layer(first(hypernetwork))?,
+                layer(last(hypernetwork, embedding))?,
             ],
-            last_bias: [dense([state, embedding])?, dense([embedding, 1])?],
+            last_bias: [layer(first(embedding))?, layer(last(embedding, 1))?],
             agents,
             embedding,
         })

@@ -2,7 +2,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::config::ArmName;
+use crate::algo::maddpg::MaddpgConfig;
+use crate::algo::value::ValueConfig;
+use crate::config::{ArmName, Method};
 use crate::env::{ActionSpace, TaskKind};
 use crate::net::joint::{HeadChoice, Order};
 use crate::rollout::testing::Signs;
@@ -79,9 +81,39 @@ fn training<'a>(
     }
 }
 
+/// Learners that remember episodes, from every rule.
+fn off_policy_cases() -> Vec<(&'static str, Config, Signs)> {
+    let of = |method| {
+        let mut config = config(4200);
+        config.method = method;
+        let (mut value, mut maddpg) = (ValueConfig::default(), MaddpgConfig::default());
+        for settings in [&mut value.off_policy, &mut maddpg.off_policy] {
+            settings.replay.episodes = 6;
+            settings.replay.steps = 400;
+            settings.target.interval = 7;
+        }
+        (config.value, config.maddpg) = (Some(value), Some(maddpg));
+        config
+    };
+    vec![
+        (
+            "qmix",
+            of(Method::Qmix),
+            Signs::mixed(4).masked().with_state(),
+        ),
+        ("qtran", of(Method::Qtran), Signs::mixed(4).ending(0.2)),
+        ("maddpg", of(Method::Maddpg), Signs::vectors(4).with_state()),
+        (
+            "maddpg, discrete",
+            of(Method::Maddpg),
+            Signs::mixed(4).masked(),
+        ),
+    ]
+}
+
 #[test]
 fn a_run_that_is_interrupted_everywhere_ends_as_if_it_had_not_been() {
-    for (name, config, signs) in cases() {
+    for (name, config, signs) in [cases(), off_policy_cases()].concat() {
         let tasks = [signs.task()];
         let whole = training(&config, 1, &|_| (), &NoStore).run(&tasks, &[4]);
         let whole = whole.unwrap();

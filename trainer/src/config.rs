@@ -137,6 +137,21 @@ impl Config {
         }
     }
 
+    /// The same for a method, where it asks for others: teams that follow values or deterministic
+    /// policies do so greedily. Without memory they would take one action for ever wherever they see
+    /// the same, so that agents with values remember on every task, as in their papers.
+    fn for_method(mut self, method: Method, kind: TaskKind) -> Self {
+        let Some(arm) = method.arm().filter(|arm| arm.is_off_policy()) else {
+            return self;
+        };
+        self.act = Choice::Greedy;
+        if arm.has_values() && kind == TaskKind::TimeLimit {
+            self.network.hidden = vec![64];
+            self.network.memory = 64;
+        }
+        self
+    }
+
     /// Short episodes of a fixed length, whose observations must be remembered. Batches are large
     /// because what decides such a task may happen once in a hundred steps; τ starts high and falls
     /// for long.

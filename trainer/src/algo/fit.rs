@@ -304,6 +304,24 @@ mod tests {
         }
     }
 
+    /// The matrix game of QTRAN's paper. With action 0 above the others for both, −12 four times and
+    /// 0 four times pool at −6 and 8 stays: error 8 · 36 = 288. With it below, 8 and four −12 pool
+    /// at −8: 16² + 4 · 4² = 320. So QMIX could find 8 there; that it is reported to end at 0 is
+    /// a matter of training.
+    #[test]
+    fn the_matrix_game_of_qtran_has_a_monotonic_fit_that_is_best_at_its_optimum() {
+        let game = table([[8.0, -12.0, -12.0], [-12.0, 0.0, 0.0], [-12.0, 0.0, 0.0]]);
+        let fit = monotonic(&game, &table([[1.0; 3]; 3])).unwrap();
+        assert!((fit.error - 288.0).abs() < 1e-9 && (fit.values[0][0] - 8.0).abs() < 1e-9);
+        assert!(
+            fit.values
+                .iter()
+                .flatten()
+                .skip(1)
+                .all(|&value| (value + 6.0).abs() < 1e-9)
+        );
+    }
+
     /// What is monotonic after some reordering fits exactly; a sum exactly, too.
     #[test]
     fn what_is_in_the_class_is_fitted_exactly() {

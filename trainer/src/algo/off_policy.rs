@@ -14,9 +14,7 @@ use super::sample::{Central, Sample};
 use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, set_values, streams, values_of};
 use crate::env::TeamSpec;
 use crate::net::fused::{Adam, AdamConfig, AdamState};
-use crate::net::{
-    Choices, CrewTensors, Critic, Lagging, Marginals, Memory, NetworkConfig, Rows, TargetConfig,
-};
+use crate::net::{Choices, Lagging, Marginals, Memory, NetworkConfig, Rows, TargetConfig};
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
 use crate::target::ReturnRange;
@@ -136,12 +134,12 @@ struct Progress {
 
 /// Everything an [`OffPolicy`] needs to go on.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct Saved<'a> {
     moved: Vec<Vec<f32>>,
     copies: Vec<Vec<f32>>,
     steps: u64,
     adam: Vec<AdamState>,
-    replay: ReplayState,
+    replay: ReplayState<'a>,
     progress: Progress,
     streams: [Vec<Stream>; 2],
     memory: Vec<(Vec<f32>, Vec<usize>)>,
@@ -349,7 +347,7 @@ impl<R: Rule> Algorithm for OffPolicy<R> {
     }
 
     fn restore(&mut self, saved: &[u8]) -> Result<()> {
-        let saved: Saved = postcard::from_bytes(saved).map_err(candle_core::Error::wrap)?;
+        let saved: Saved<'_> = postcard::from_bytes(saved).map_err(candle_core::Error::wrap)?;
         set_values(&self.moved(), &saved.moved)?;
         set_values(&self.lagging.copies(), &saved.copies)?;
         self.lagging.restore(saved.steps);

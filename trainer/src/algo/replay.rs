@@ -5,6 +5,7 @@
 //! when it is exceeded. Minibatches are episodes drawn without replacement, each as likely as any
 //! other, from the replica's stream; shorter ones are padded with rows that have no weight.
 
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
@@ -131,9 +132,9 @@ pub struct Minibatch {
     pub weights: Vec<f32>,
 }
 
-/// A replay as it is kept in a checkpoint.
+/// A replay as it is kept in a checkpoint, where it may be large: borrowed when it is written.
 #[derive(Serialize, Deserialize)]
-pub struct ReplayState(Vec<Store>);
+pub struct ReplayState<'a>(Cow<'a, [Store]>);
 
 impl Replay {
     /// Empty stores; `streams`: one a replica, from which its minibatches are drawn.
@@ -285,20 +286,20 @@ impl Replay {
     }
 
     /// Everything needed to go on from here.
-    pub fn save(&self) -> ReplayState {
-        ReplayState(self.stores.clone())
+    pub fn save(&self) -> ReplayState<'_> {
+        ReplayState(Cow::Borrowed(&self.stores))
     }
 
     /// Goes on from there.
     ///
     /// # Errors
     /// When it was saved of another number of replicas.
-    pub fn restore(&mut self, state: ReplayState) -> candle_core::Result<()> {
+    pub fn restore(&mut self, state: ReplayState<'_>) -> candle_core::Result<()> {
         let (found, expected) = (state.0.len(), self.stores.len());
         if found != expected {
             candle_core::bail!("found the episodes of {found} replicas, expected {expected}");
         }
-        self.stores = state.0;
+        self.stores = state.0.into_owned();
         Ok(())
     }
 }

@@ -93,11 +93,9 @@ impl Method {
         }
     }
 
-    /// How a team of the method called `name` acts where nobody says, whatever the task.
-    pub(super) fn acts(name: &str) -> Option<&'static str> {
-        let method = Self::ALL.into_iter().find(|method| method.name() == name)?;
-        let off_policy = method.arm().is_some_and(ArmName::is_off_policy);
-        off_policy.then_some("greedy")
+    /// The method that is called so.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name)
     }
 
     /// The one arm that gets all steps; `None` for the portfolio.

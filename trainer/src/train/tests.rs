@@ -178,3 +178,23 @@ fn one_shot_arms_go_on_too() {
         assert!((15_000..=20_000).contains(&outcome.env_steps()));
     }
 }
+
+/// One-shot games are learned side by side: what a run remembers and learns is its own.
+#[test]
+fn off_policy_runs_are_the_same_alone_and_beside_others() {
+    for method in [Method::Iql, Method::Qmix, Method::Qtran, Method::Maddpg] {
+        let config = Config {
+            method,
+            steps: 1600,
+            ..Config::default()
+        };
+        let tasks = vec![Task::find("climbing-private").unwrap(); 3];
+        let run = |seeds: &[u64]| {
+            let training = training(&config, 1, &|_| (), &NoStore);
+            training.run(&tasks[..seeds.len()], seeds).unwrap()
+        };
+        let (beside, alone) = (run(&[5, 6, 7]), run(&[6]));
+        assert!(beside[1] == alone[0], "{method}");
+        assert!(beside[0].arms[0].marginals != beside[1].arms[0].marginals);
+    }
+}

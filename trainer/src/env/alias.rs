@@ -36,10 +36,8 @@ fn parse(name: &str) -> Option<Result<Simulation, String>> {
              `alias-h16`"
         )));
     };
-    let description = format!(
-        "both name the place they are in to be paid and leave it; no one sees which of two it is, \
-         {horizon} times"
-    );
+    let description =
+        format!("both name the unseen place they are in, to be paid and leave it, {horizon} times");
     let make = move || Alias::new(horizon);
     Some(Ok(
         Simulation::new(name, description, make).with_optimum(best_with_memory(horizon))

@@ -23,8 +23,11 @@ pub use shared_seed::{SharedSeedConfig, SymbolPer};
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::coma::ComaConfig;
 use crate::algo::factored::FactoredConfig;
+use crate::algo::maddpg::MaddpgConfig;
 use crate::algo::magpo::MagpoConfig;
+use crate::algo::qtran::QtranConfig;
 use crate::algo::temperature::Temperature;
+use crate::algo::value::ValueConfig;
 use crate::algo::{ArmKind, UpdateConfig};
 use crate::env::decpomdp::file::from_text;
 use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
@@ -89,6 +92,15 @@ pub struct Config {
     pub mackrl: Option<FactoredConfig>,
     /// Which arms the method `annealed` trains.
     pub portfolio: PortfolioConfig,
+    /// Settings of value-based arms; where none is trained, none are said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<ValueConfig>,
+    /// Settings of QTRAN's arms beside those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qtran: Option<QtranConfig>,
+    /// Settings of MADDPG's arms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maddpg: Option<MaddpgConfig>,
     /// The game, where `task` was read from a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub game: Option<Game>,
@@ -119,6 +131,9 @@ impl Default for Config {
             magpo: Some(MagpoConfig::default()),
             mackrl: Some(FactoredConfig::default().under(PUBLISHED_BONUS)),
             portfolio: PortfolioConfig::default(),
+            value: None,
+            qtran: None,
+            maddpg: None,
             game: None,
         }
     }
@@ -149,6 +164,21 @@ impl Config {
             TaskKind::FiniteHorizon => Self::finite_horizon(),
             TaskKind::TimeLimit => Self::time_limit(),
         }
+    }
+
+    /// The same for a method, where it asks for others: teams that follow values or deterministic
+    /// policies do so greedily. Without memory they would take one action for ever wherever they see
+    /// the same, so that agents with values remember on every task, as in their papers.
+    fn for_method(mut self, method: Method, kind: TaskKind) -> Self {
+        let Some(arm) = method.arm().filter(|arm| arm.is_off_policy()) else {
+            return self;
+        };
+        self.act = Choice::Greedy;
+        if arm.has_values() && kind == TaskKind::TimeLimit {
+            self.network.hidden = vec![64];
+            self.network.memory = 64;
+        }
+        self
     }
 
     /// Short episodes of a fixed length, whose observations must be remembered. Batches are large
@@ -384,6 +414,16 @@ pub struct Budget {
 }
 
 impl Config {
+    /// The same with the settings of every arm.
+    fn with_every_arm(self) -> Self {
+        Self {
+            value: Some(ValueConfig::default()),
+            qtran: Some(QtranConfig::default()),
+            maddpg: Some(MaddpgConfig::default()),
+            ..self
+        }
+    }
+
     /// Forgets the settings of methods that are not trained: a run's file says what decides it.
     fn forget_other_arms(&mut self) {
         let arms = self.arm_names();
@@ -393,6 +433,12 @@ impl Config {
         self.coma = self.coma.take().filter(|_| trains(ArmName::Coma));
         self.magpo = self.magpo.take().filter(|_| trains(ArmName::Magpo));
         self.mackrl = self.mackrl.take().filter(|_| trains(ArmName::Mackrl));
+        self.value = self
+            .value
+            .take()
+            .filter(|_| arms.iter().any(|arm| arm.has_values()));
+        self.qtran = self.qtran.take().filter(|_| trains(ArmName::Qtran));
+        self.maddpg = self.maddpg.take().filter(|_| trains(ArmName::Maddpg));
     }
 
     /// The names of the arms this run trains, in order.

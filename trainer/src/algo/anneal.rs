@@ -316,6 +316,7 @@ impl Algorithm for Annealed {
                     joint_entropy: of_joint(2),
                     product_entropy: measured[3][r],
                     batch_return: targets.mean_return[r],
+                    ..Metrics::default()
                 }
             })
             .collect();

@@ -7,13 +7,22 @@ pub mod anneal;
 pub mod coma;
 mod common;
 mod duo;
+pub mod explore;
 pub mod factored;
+pub mod fit;
 mod mackrl;
+pub mod maddpg;
 pub mod magpo;
+pub mod off_policy;
 mod ppo;
+pub mod qtran;
+pub mod replay;
+mod reward_scale;
+mod sample;
 pub mod temperature;
 #[cfg(test)]
 mod testing;
+pub mod value;
 
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -23,7 +32,11 @@ use anneal::{AnnealConfig, Annealed, Variant};
 use coma::{Coma, ComaConfig};
 use factored::FactoredConfig;
 use mackrl::Mackrl;
+use maddpg::MaddpgConfig;
 use magpo::{Magpo, MagpoConfig};
+use off_policy::Making;
+use qtran::QtranConfig;
+use value::{Mixing, ValueConfig};
 
 use crate::env::TeamSpec;
 use crate::net::critic::View;
@@ -184,6 +197,12 @@ pub struct Metrics {
     pub joint_entropy: f64,
     /// Entropy of the product of marginals.
     pub product_entropy: f64,
+    /// ε: chance that an agent's action has nothing to do with its values.
+    pub epsilon: f64,
+    /// Mean squared error of the value that an off-policy learner has learned.
+    pub value_error: f64,
+    /// Mean value of what was done, as it has learned it.
+    pub value: f64,
     /// Mean return of the episodes that ended, in units of the return range.
     pub batch_return: f64,
 }
@@ -217,6 +236,12 @@ pub enum ArmKind {
     Magpo(MagpoConfig),
     /// Pairwise common knowledge reinforcement learning.
     Mackrl(FactoredConfig),
+    /// Values of agents, mixed into the team's: IQL, VDN, QMIX.
+    Value(Mixing, ValueConfig),
+    /// Values that add up to the team's where it counts.
+    Qtran(ValueConfig, QtranConfig),
+    /// Deterministic policies under a critic of joint actions.
+    Maddpg(MaddpgConfig),
 }
 
 impl ArmKind {
@@ -234,6 +259,13 @@ impl ArmKind {
             let learner = ActorCritic::new(loss, rates, spec, network, update, seeds, device)?;
             Ok(Box::new(learner))
         };
+        let making = Making {
+            spec,
+            network,
+            update,
+            seeds,
+            device,
+        };
         Ok(match self {
             Self::Annealed(variant, config) => Box::new(Annealed::new(
                 config, *variant, spec, network, update, seeds, device,
@@ -249,6 +281,9 @@ impl ArmKind {
             Self::Mackrl(config) => {
                 Box::new(Mackrl::new(config, spec, network, update, seeds, device)?)
             }
+            Self::Value(mixing, config) => value::make(*mixing, config, &making)?,
+            Self::Qtran(value, config) => qtran::make(value, config, &making)?,
+            Self::Maddpg(config) => maddpg::make(config, &making)?,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Ranges: what every number of a configuration must satisfy before a step is taken.
 
+mod off_policy;
+
 use std::fmt::Display;
 
 use consort_runtime::MAX_LAYERS;
@@ -75,6 +77,7 @@ pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
     (config.magpo.as_ref()).map_or(Ok(()), |settings| check_magpo("magpo", settings))?;
     check_factored("portfolio.explore-strong", &config.portfolio.explore_strong)?;
     check_factored("portfolio.explore-mild", &config.portfolio.explore_mild)?;
+    off_policy::check(config, task)?;
     let arms = config.portfolio.arms.len();
     require(
         (1..=64).contains(&arms),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{Config, check, kinds};
+use super::{Config, Method, check, kinds};
 use crate::env::{Task, TaskError, TaskKind};
 
 /// Why layers make no configuration.
@@ -179,7 +179,9 @@ impl Layers {
 
     /// The configuration, checked, and the task it names.
     pub fn resolve(self) -> Result<(Config, Task), ConfigError> {
-        let mut table = defaults(kind_of(&self.0));
+        let method = self.0.get("method").and_then(Value::as_str);
+        let method = method.and_then(Method::named).unwrap_or(Method::Annealed);
+        let mut table = defaults(kind_of(&self.0), method);
         merge(&mut table, self.0);
         kinds::check_words(&table)?;
         let mut config = Config::deserialize(Value::Table(table))
@@ -220,7 +222,7 @@ impl Layers {
     /// Checks a layer's keys and kinds, and lays it. With another task goes the game that a lower
     /// layer embeds, or the model with its horizon.
     fn lay(&mut self, layer: Table) -> Result<(), ConfigError> {
-        kinds::check_layer(&layer, &defaults(TaskKind::OneShot))?;
+        kinds::check_layer(&layer, &defaults(TaskKind::OneShot, Method::Annealed))?;
         if ["task", "game", "model"]
             .iter()
             .any(|key| layer.contains_key(*key))
@@ -235,14 +237,17 @@ impl Layers {
     }
 }
 
-fn defaults(kind: TaskKind) -> Table {
-    Table::try_from(Config::for_kind(kind)).expect("the defaults fit TOML")
+/// A method's defaults for tasks of a kind, with those of every arm there is.
+fn defaults(kind: TaskKind, method: Method) -> Table {
+    let config = Config::for_kind(kind).for_method(method, kind);
+    let config = config.with_every_arm();
+    Table::try_from(config).expect("the defaults fit TOML")
 }
 
 /// The kind of the task that the layers name or embed: its defaults lie under them.
 fn kind_of(layers: &Table) -> TaskKind {
     let says_what = ["task", "game", "model", "horizon"];
-    let mut table = defaults(TaskKind::OneShot);
+    let mut table = defaults(TaskKind::OneShot, Method::Annealed);
     for key in says_what {
         if let Some(value) = layers.get(key) {
             table.insert(key.to_owned(), value.clone());
@@ -278,7 +283,6 @@ fn merge(base: &mut Table, layer: Table) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Method;
     use super::*;
     use crate::algo::temperature::Temperature;
 
@@ -321,6 +325,41 @@ mod tests {
         for table in ["[coma", "[ippo", "[mappo", "[magpo", "[mackrl"] {
             assert!(!factored.contains(table), "{table}");
         }
+    }
+
+    #[test]
+    fn a_methods_own_defaults_lie_under_what_is_said() {
+        let resolve = |method: &str, assignment: &str| {
+            let mut layers = Layers::new();
+            layers.task("alias-h8").unwrap();
+            layers.value("method", method).unwrap();
+            layers.assignment(assignment).unwrap();
+            layers.resolve().unwrap().0
+        };
+        let found = |config: Config| (config.act, config.network.memory, config.network.hidden);
+        use crate::team::Choice;
+        let seed = "seed=1";
+        assert_eq!(
+            found(resolve("factored", seed)),
+            (Choice::Sampled, 0, vec![64, 64])
+        );
+        assert_eq!(found(resolve("qmix", seed)), (Choice::Greedy, 64, vec![64]));
+        assert_eq!(
+            found(resolve("qmix", "network.memory=0")),
+            (Choice::Greedy, 0, vec![64])
+        );
+        assert_eq!(
+            found(resolve("maddpg", seed)),
+            (Choice::Greedy, 0, vec![64, 64])
+        );
+        assert_eq!(
+            found(resolve("maddpg", "act=sampled")),
+            (Choice::Sampled, 0, vec![64, 64])
+        );
+        // Only what is trained is set.
+        let config = resolve("qmix", seed);
+        assert!(config.value.is_some() && config.qtran.is_none() && config.maddpg.is_none());
+        assert!(resolve("factored", "value.double=false").value.is_none());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use crate::algo::ArmKind;
 use crate::algo::anneal::Variant;
+use crate::algo::value::Mixing;
 use crate::net::critic::View;
 
 /// How a team learns.
@@ -33,11 +34,21 @@ pub enum Method {
     Magpo,
     /// Pairwise common knowledge reinforcement learning.
     Mackrl,
+    /// Independent Q-learning.
+    Iql,
+    /// Value decomposition by a sum.
+    Vdn,
+    /// Value decomposition by a monotonic network.
+    Qmix,
+    /// Value decomposition by what is best, without a form for the team's value.
+    Qtran,
+    /// Deterministic policies under a centralised critic.
+    Maddpg,
 }
 
 impl Method {
     /// Every method, in the order in which they are listed.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Annealed,
         Self::Factored,
         Self::Joint,
@@ -48,6 +59,11 @@ impl Method {
         Self::Coma,
         Self::Magpo,
         Self::Mackrl,
+        Self::Iql,
+        Self::Vdn,
+        Self::Qmix,
+        Self::Qtran,
+        Self::Maddpg,
     ];
 
     /// What it is called.
@@ -63,6 +79,11 @@ impl Method {
             Self::Coma => "coma",
             Self::Magpo => "magpo",
             Self::Mackrl => "mackrl",
+            Self::Iql => "iql",
+            Self::Vdn => "vdn",
+            Self::Qmix => "qmix",
+            Self::Qtran => "qtran",
+            Self::Maddpg => "maddpg",
         }
     }
 
@@ -86,7 +107,23 @@ impl Method {
             Self::Magpo => {
                 "an autoregressive guider acts, within a ratio of agents that imitate it"
             }
+            Self::Iql => "independent Q-learning: every agent values its actions by itself",
+            Self::Vdn => "value decomposition: the team's value is the sum of the agents'",
+            Self::Qmix => {
+                "value decomposition: a monotonic network of the agents' values, made by the state"
+            }
+            Self::Qtran => {
+                "value decomposition: any team value, met by the agents' sum at what is best"
+            }
+            Self::Maddpg => {
+                "deterministic policies under a central critic; discrete by Gumbel-softmax"
+            }
         }
+    }
+
+    /// The method that is called so.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name)
     }
 
     /// The one arm that gets all steps; `None` for the portfolio.
@@ -102,6 +139,11 @@ impl Method {
             Self::Coma => Some(ArmName::Coma),
             Self::Magpo => Some(ArmName::Magpo),
             Self::Mackrl => Some(ArmName::Mackrl),
+            Self::Iql => Some(ArmName::Iql),
+            Self::Vdn => Some(ArmName::Vdn),
+            Self::Qmix => Some(ArmName::Qmix),
+            Self::Qtran => Some(ArmName::Qtran),
+            Self::Maddpg => Some(ArmName::Maddpg),
         }
     }
 }
@@ -140,11 +182,21 @@ pub enum ArmName {
     Magpo,
     /// Controllers of pairs over the agents' own policies, `[mackrl]`.
     Mackrl,
+    /// Independent Q-learning, `[value]`.
+    Iql,
+    /// Values added up, `[value]`.
+    Vdn,
+    /// Values mixed monotonically, `[value]`.
+    Qmix,
+    /// Values that add up where it counts, `[value]` and `[qtran]`.
+    Qtran,
+    /// Deterministic policies, `[maddpg]`.
+    Maddpg,
 }
 
 impl ArmName {
     /// Every arm.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::Annealed,
         Self::Factored,
         Self::ExploreStrong,
@@ -157,6 +209,11 @@ impl ArmName {
         Self::Coma,
         Self::Magpo,
         Self::Mackrl,
+        Self::Iql,
+        Self::Vdn,
+        Self::Qmix,
+        Self::Qtran,
+        Self::Maddpg,
     ];
 
     /// What it is called.
@@ -174,6 +231,11 @@ impl ArmName {
             Self::Coma => "coma",
             Self::Magpo => "magpo",
             Self::Mackrl => "mackrl",
+            Self::Iql => "iql",
+            Self::Vdn => "vdn",
+            Self::Qmix => "qmix",
+            Self::Qtran => "qtran",
+            Self::Maddpg => "maddpg",
         }
     }
 
@@ -184,6 +246,7 @@ impl ArmName {
             Self::Factored | Self::ExploreStrong | Self::ExploreMild => false,
             Self::Ippo | Self::Mappo | Self::Coma => false,
             Self::Magpo | Self::Mackrl => true,
+            Self::Iql | Self::Vdn | Self::Qmix | Self::Qtran | Self::Maddpg => false,
         }
     }
 
@@ -200,14 +263,32 @@ impl ArmName {
         matches!(self, Self::Coma | Self::Magpo | Self::Mackrl)
     }
 
+    /// Whether it learns from what it remembers; its policies are made to be followed greedily.
+    pub fn is_off_policy(self) -> bool {
+        self.has_values() || self == Self::Maddpg
+    }
+
+    /// Whether its agents' outputs are values of actions: a team that takes the largest acts by
+    /// them, dice would mean nothing.
+    pub fn has_values(self) -> bool {
+        matches!(self, Self::Iql | Self::Vdn | Self::Qmix | Self::Qtran)
+    }
+
     /// The arm with its settings.
     pub(super) fn kind(self, config: &Config) -> ArmKind {
         let annealed = |variant| ArmKind::Annealed(variant, config.annealed.clone());
+        let value = || config.value.clone().unwrap_or_default();
+        let mixed = |mixing| ArmKind::Value(mixing, value());
         match self {
             Self::Annealed => annealed(Variant::Annealed),
             Self::Joint => annealed(Variant::Joint),
             Self::MixtureOnly => annealed(Variant::MixtureOnly),
             Self::KlOnly => annealed(Variant::KlOnly),
+            Self::Iql => mixed(Mixing::Independent),
+            Self::Vdn => mixed(Mixing::Sum),
+            Self::Qmix => mixed(Mixing::Monotonic),
+            Self::Qtran => ArmKind::Qtran(value(), config.qtran.clone().unwrap_or_default()),
+            Self::Maddpg => ArmKind::Maddpg(config.maddpg.clone().unwrap_or_default()),
             Self::Factored => ArmKind::Factored(config.factored.clone()),
             Self::ExploreStrong => ArmKind::Factored(config.portfolio.explore_strong.clone()),
             Self::ExploreMild => ArmKind::Factored(config.portfolio.explore_mild.clone()),

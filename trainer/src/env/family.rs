@@ -143,6 +143,7 @@ pub static FAMILIES: &[Family] = &[
     super::two_step::FAMILY,
     super::coordsum::FAMILY,
     super::evade::FAMILY,
+    super::alias::FAMILY,
     super::lbf::FAMILY,
     super::rware::FAMILY,
     problems::DEC_TIGER_FAMILY,

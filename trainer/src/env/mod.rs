@@ -3,6 +3,7 @@
 //! Axis letters, here and everywhere: T time, B parallel environments, N agents, A actions,
 //! H hidden units, R replicas (independent runs trained side by side).
 
+pub mod alias;
 pub mod builtin;
 pub mod common;
 pub mod coordsum;

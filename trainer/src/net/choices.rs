@@ -1,6 +1,6 @@
 //! Joint actions on the host: drawn by policies, taken by environments, kept in batches.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 /// Joint actions on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,8 +122,17 @@ pub fn by_replica<T: Clone>(steps: &[&[T]], replicas: usize) -> Vec<T> {
     rows
 }
 
+/// Agents' actions `[R, S, N]` as ones among zeros, `[R, S, N·A]`.
+pub fn one_hot(actions: &Tensor, width: usize) -> Result<Tensor> {
+    let (replicas, samples, agents) = actions.dims3()?;
+    let kinds = Tensor::arange(0_u32, width as u32, actions.device())?;
+    let hot = actions.unsqueeze(3)?.broadcast_eq(&kinds)?;
+    hot.reshape((replicas, samples, agents * width))?
+        .to_dtype(DType::F32)
+}
+
 /// Index of the largest value; the lowest index wins ties.
-pub(super) fn largest(values: &[f32]) -> usize {
+pub(crate) fn largest(values: &[f32]) -> usize {
     let mut best = 0;
     for (index, value) in values.iter().enumerate() {
         if *value > values[best] {

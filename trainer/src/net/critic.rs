@@ -146,7 +146,7 @@ impl Critic {
 }
 
 /// Two tables of `rows` rows side by side.
-pub(super) fn beside(left: &[f32], right: &[f32], rows: usize) -> Vec<f32> {
+pub(crate) fn beside(left: &[f32], right: &[f32], rows: usize) -> Vec<f32> {
     if right.is_empty() {
         return left.to_vec();
     }

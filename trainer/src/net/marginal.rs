@@ -224,6 +224,19 @@ impl Marginals {
         self.in_order(&outputs)?.reshape(shape)
     }
 
+    /// `[1, 1, N·A]`: 0 for actions that an agent has, [`FORBIDDEN`] for padding.
+    pub fn padding(&self) -> &Tensor {
+        &self.padding
+    }
+
+    /// Sets ln σ of every continuous action.
+    pub fn set_log_std(&self, log_std: f64) -> Result<()> {
+        for variable in self.crews.iter().filter_map(|crew| crew.log_std.as_ref()) {
+            variable.set(&variable.ones_like()?.affine(log_std, 0.0)?)?;
+        }
+        Ok(())
+    }
+
     /// Every agent's features, `[R, S, N, F]`: what a joint policy on a shared trunk sees. All
     /// crews have features of one length.
     pub fn features_by_agent(&self, features: &[Tensor], rows: &Rows) -> Result<Tensor> {

@@ -6,6 +6,7 @@
 //! the cost of launching operations, so a hundred seeds cost little more than one; and since
 //! no operation mixes groups, a replica's numbers do not depend on its neighbours.
 
+pub mod action_critic;
 pub mod activation;
 pub mod autoregressive;
 pub mod choices;
@@ -15,7 +16,9 @@ pub mod enumerated;
 pub mod fused;
 pub mod gaussian;
 pub mod joint;
+pub mod lagging;
 pub mod marginal;
+pub mod mixer;
 pub mod mlp;
 pub mod normaliser;
 pub mod output;
@@ -26,10 +29,13 @@ pub mod triangular;
 pub mod trunk;
 pub mod weights;
 
+pub use action_critic::ActionCritic;
 pub use choices::{Choices, by_replica};
 pub use critic::Critic;
 pub use joint::{Features, Joint, JointConfig, JointEvaluation, JointHead};
+pub use lagging::{Lagging, TargetConfig};
 pub use marginal::{CrewTensors, FORBIDDEN, Marginals, Memory};
+pub use mixer::{Mixer, MixerConfig, Monotonic};
 pub use mlp::DenseWeights;
 pub use normaliser::{Normalisation, Normaliser};
 pub use output::MarginalOutput;

@@ -130,7 +130,7 @@ impl MarginalOutput {
 }
 
 /// Indices `[R, S, N]` of agents' actions among `[R, S, N·A]`.
-pub(super) fn flat_indices(actions: &Tensor, table: &Tensor, agents: usize) -> Result<Tensor> {
+pub(crate) fn flat_indices(actions: &Tensor, table: &Tensor, agents: usize) -> Result<Tensor> {
     let width = table.dim(2)? / agents;
     let starts: Vec<u32> = (0..agents).map(|agent| (agent * width) as u32).collect();
     let starts = Tensor::from_vec(starts, (1, 1, agents), table.device())?;

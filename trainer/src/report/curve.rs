@@ -177,6 +177,9 @@ fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, 
     }
     draw_panel(&panels[0], &column.heading(), last, range, &returns)?;
 
+    if column.name.is_off_policy() {
+        return draw_off_policy(&panels, column, last);
+    }
     let joint = column.name.has_joint();
     let mut entropies = column.lines("product", ORANGE, |record| {
         Some(record.metrics.product_entropy)
@@ -238,6 +241,17 @@ fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, 
         scale,
         &lambda,
     )
+}
+
+/// What an off-policy arm measures: how wrong its value is about its targets, and how it explores.
+fn draw_off_policy(panels: &[Panel<'_>], column: &Column<'_>, last: f64) -> Result {
+    let errors = column.lines("error", RED, |record| Some(record.metrics.value_error));
+    let scale = (0.0, span(&errors).1.max(1e-3));
+    let caption = "squared error of the value [reward deviations²]";
+    draw_panel(&panels[1], caption, last, scale, &errors)?;
+    let epsilon = column.lines("ε", ORANGE, |record| Some(record.metrics.epsilon));
+    let caption = "share ε of actions taken at random";
+    draw_panel(&panels[2], caption, last, (0.0, 1.0), &epsilon)
 }
 
 /// What was measured while the joint policy still had a part in acting (β < 1): afterwards it is no

@@ -2,7 +2,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::config::ArmName;
+use crate::algo::maddpg::MaddpgConfig;
+use crate::algo::value::ValueConfig;
+use crate::config::{ArmName, Method};
 use crate::env::{ActionSpace, TaskKind};
 use crate::net::joint::{HeadChoice, Order};
 use crate::rollout::testing::Signs;
@@ -79,9 +81,39 @@ fn training<'a>(
     }
 }
 
+/// Learners that remember episodes, from every rule.
+fn off_policy_cases() -> Vec<(&'static str, Config, Signs)> {
+    let of = |method| {
+        let mut config = config(4200);
+        config.method = method;
+        let (mut value, mut maddpg) = (ValueConfig::default(), MaddpgConfig::default());
+        for settings in [&mut value.off_policy, &mut maddpg.off_policy] {
+            settings.replay.episodes = 6;
+            settings.replay.steps = 400;
+            settings.target.interval = 7;
+        }
+        (config.value, config.maddpg) = (Some(value), Some(maddpg));
+        config
+    };
+    vec![
+        (
+            "qmix",
+            of(Method::Qmix),
+            Signs::mixed(4).masked().with_state(),
+        ),
+        ("qtran", of(Method::Qtran), Signs::mixed(4).ending(0.2)),
+        ("maddpg", of(Method::Maddpg), Signs::vectors(4).with_state()),
+        (
+            "maddpg, discrete",
+            of(Method::Maddpg),
+            Signs::mixed(4).masked(),
+        ),
+    ]
+}
+
 #[test]
 fn a_run_that_is_interrupted_everywhere_ends_as_if_it_had_not_been() {
-    for (name, config, signs) in cases() {
+    for (name, config, signs) in [cases(), off_policy_cases()].concat() {
         let tasks = [signs.task()];
         let whole = training(&config, 1, &|_| (), &NoStore).run(&tasks, &[4]);
         let whole = whole.unwrap();
@@ -144,5 +176,25 @@ fn one_shot_arms_race_too() {
     let outcomes = training(&config, 1, &|_| (), &NoStore).run(&tasks, &[0, 1]);
     for outcome in outcomes.unwrap() {
         assert!((15_000..=20_000).contains(&outcome.env_steps()));
+    }
+}
+
+/// One-shot games are learned side by side: what a run remembers and learns is its own.
+#[test]
+fn off_policy_runs_are_the_same_alone_and_beside_others() {
+    for method in [Method::Iql, Method::Qmix, Method::Qtran, Method::Maddpg] {
+        let config = Config {
+            method,
+            steps: 1600,
+            ..Config::default()
+        };
+        let tasks = vec![Task::find("climbing-private").unwrap(); 3];
+        let run = |seeds: &[u64]| {
+            let training = training(&config, 1, &|_| (), &NoStore);
+            training.run(&tasks[..seeds.len()], seeds).unwrap()
+        };
+        let (beside, alone) = (run(&[5, 6, 7]), run(&[6]));
+        assert!(beside[1] == alone[0], "{method}");
+        assert!(beside[0].arms[0].marginals != beside[1].arms[0].marginals);
     }
 }

@@ -220,3 +220,55 @@ fn a_place_that_cannot_be_written_is_the_machines_failure() {
         "{message}"
     );
 }
+
+#[test]
+fn off_policy_settings_that_make_no_sense_are_refused() {
+    let place = Place::new();
+    for (arguments, expected) in [
+        (
+            ["alias-h8", "--method", "qmix", "--set", "act=sampled"],
+            "act: found `sampled`, expected `greedy` for the arm `qmix`",
+        ),
+        (
+            ["mpe-spread-continuous", "--method", "vdn", "--seed", "1"],
+            "expected discrete actions for the arm `vdn`",
+        ),
+        (
+            [
+                "alias-h8",
+                "--method",
+                "iql",
+                "--set",
+                "value.off_policy.replay.steps=100",
+            ],
+            "value.off_policy.replay: found room for 100 steps, expected room for at least 256",
+        ),
+        (
+            [
+                "alias-h8",
+                "--method",
+                "maddpg",
+                "--set",
+                "maddpg.off_policy.target.rate=0",
+            ],
+            "maddpg.off_policy.target.rate: found 0, expected above 0",
+        ),
+        (
+            [
+                "alias-h8",
+                "--method",
+                "qtran",
+                "--set",
+                "value.exploration.start=2",
+            ],
+            "value.exploration.start: found 2, expected from 0 to 1",
+        ),
+        (
+            ["alias-h8", "--method", "qtran", "--set", "qtran.optimum=2"],
+            "qtran.optimum: unknown key (did you mean `qtran.optimal`?)",
+        ),
+    ] {
+        let message = place.error(2, &[&["train"], arguments.as_slice()].concat());
+        assert!(message.contains(expected), "{message}");
+    }
+}

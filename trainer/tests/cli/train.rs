@@ -204,3 +204,40 @@ fn a_run_too_short_for_its_curve_ends() {
     let page = fs::read_to_string(place.path("run/curve.svg")).unwrap();
     assert!(page.contains("not measured"));
 }
+
+/// Teams that follow values or deterministic policies end in the same images as all others, act
+/// greedily whatever the task, and say how they were trained.
+#[test]
+fn off_policy_teams_end_in_images_that_act_greedily() {
+    let place = Place::new();
+    let small = ["--set", "network.hidden=[8]", "--set", "batch=4"];
+    for (method, task) in [
+        ("iql", "assurance"),
+        ("vdn", "alias-h8"),
+        ("qmix", "lbf-5x5-2p-1f"),
+        ("qtran", "dec-tiger-h2"),
+        ("maddpg", "alias-h8"),
+        ("maddpg", "mpe-speaker-listener-continuous"),
+    ] {
+        let out = format!("{method}-{task}");
+        let train = [
+            "train", task, "--method", method, "--steps", "6000", "--out", &out,
+        ];
+        let result = place.json(&[train.as_slice(), &small].concat());
+        assert_eq!(result["act"], "greedy", "{out}");
+        assert!(result["return_joint"].is_null(), "{out}");
+        let settings = fs::read_to_string(place.path(&out).join("config.toml")).unwrap();
+        let settings: toml::Table = settings.parse().unwrap();
+        let own = if method == "maddpg" {
+            "maddpg"
+        } else {
+            "value"
+        };
+        for table in ["value", "qtran", "maddpg"] {
+            let expected = table == own || (table == "qtran" && method == "qtran");
+            assert_eq!(settings.contains_key(table), expected, "{out}: {table}");
+        }
+        let eval = place.json(&["eval", &out, "--episodes", "20"]);
+        assert!(eval["mean"].is_number(), "{eval}");
+    }
+}

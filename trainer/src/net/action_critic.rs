@@ -5,7 +5,7 @@
 //! ```
 //!
 //! x is what the whole team has seen and the simulator's state where the environment shows one,
-//! as for the [`Critic`](super::Critic); actions enter after the trunk (as in Lillicrap et al.
+//! as for the [`Critic`]; actions enter after the trunk (as in Lillicrap et al.
 //! 2016), so that a network with memory can be asked about other actions than those that were
 //! taken, and several times about one history.
 

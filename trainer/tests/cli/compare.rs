@@ -57,6 +57,14 @@ fn a_comparison_leaves_a_page_pictures_and_results_and_goes_on_where_it_was() {
     place.json(&[&COMPARE[..], &["--jobs", "1"]].concat());
     assert_eq!(files(&place.path("c")), before);
 
+    // A file that does not say what it should is named with its line; nothing is written over it.
+    let metrics = place.path("c/runs/chsh.coma.seed1/metrics.jsonl");
+    let whole = fs::read_to_string(&metrics).unwrap();
+    fs::write(&metrics, whole.replacen("{\"arm\":0", "{\"arm\":-1", 2)).unwrap();
+    let message = place.error(2, &COMPARE);
+    assert!(message.contains("metrics.jsonl, line 1"), "{message}");
+    fs::write(&metrics, whole).unwrap();
+
     // Another setting is another comparison.
     let other = [&COMPARE[..], &["--set", "network.hidden=[8]"]].concat();
     let message = place.error(2, &other);

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::atomic::{PendingFolder, WriteError};
 use crate::config::{ArmName, Config, ConfigError, Layers};
-use crate::env::Task;
+use crate::env::{ActionSpace, Task};
 use crate::net::{HeadWeights, LayerWeights, NetworkWeights};
 use crate::quantise::{CALIBRATION_STEPS, Comparison, IntegerNetwork, QuantiseError, compare};
 use crate::team::{
@@ -407,6 +407,7 @@ fn image(
         head: match head {
             HeadWeights::Categorical => Head::Categorical { actions: outputs },
             HeadWeights::Gaussian { log_std } => Head::Gaussian { log_std },
+            HeadWeights::MultiDiscrete { sizes } => Head::MultiDiscrete { sizes },
         },
         layers,
     };
@@ -459,7 +460,11 @@ fn manifest(
         image: format!("agent-{agent}.image"),
         crc: format!("{:08x}", image.view().crc()),
         observation: image.view().observation_len(),
-        actions: image.view().output_len(),
+        actions: task.spec().agents[agent].actions.size(),
+        factors: match task.spec().agents[agent].actions {
+            ActionSpace::Product(factors) => factors.sizes().to_vec(),
+            _ => Vec::new(),
+        },
         memory: Some(image.view().memory_len()),
         recurrent: image.view().state_len() > 0,
         continuous: image.view().head().is_continuous(),

@@ -324,4 +324,6 @@ impl Training<'_> {
 }
 
 #[cfg(test)]
+mod products;
+#[cfg(test)]
 mod tests;

@@ -200,15 +200,17 @@ fn parse(text: &str, agent: &Agent) -> Result<Replay> {
             };
             outcomes.push(match (word, continuous) {
                 ("step", false) => Outcome {
-                    action: Some(words[2].parse().with_context(unexpected)?),
+                    actions: (words[2].split(','))
+                        .map(|number| number.parse().with_context(unexpected))
+                        .collect::<Result<_>>()?,
                     values: bits(&words[3..])?,
                 },
                 ("step", true) => Outcome {
-                    action: None,
+                    actions: Vec::new(),
                     values: bits(&words[3..])?,
                 },
                 _ => Outcome {
-                    action: None,
+                    actions: Vec::new(),
                     values: bits(&words[2..])?,
                 },
             });
@@ -233,19 +235,18 @@ fn draws(agent: &Agent) -> Result<Vec<Outcome>> {
         if start {
             policy.reset(&mut memory)?;
         }
-        let values = match mask {
-            Some(mask) => {
-                vec![
-                    policy.act_sampled_masked(&observation, mask, &mut memory, &mut random)? as u32,
-                ]
-            }
-            None => match policy.step_sampled(&observation, &mut memory, &mut random)? {
-                Action::Discrete(action) => vec![action as u32],
-                Action::Continuous(action) => action.iter().map(|value| value.to_bits()).collect(),
-            },
+        let (memory, random) = (&mut memory, &mut random);
+        let action = match mask {
+            Some(mask) => policy.step_sampled_masked(&observation, mask, memory, random)?,
+            None => policy.step_sampled(&observation, memory, random)?,
+        };
+        let values = match action {
+            Action::Discrete(action) => vec![action as u32],
+            Action::MultiDiscrete(actions) => actions.to_vec(),
+            Action::Continuous(action) => action.iter().map(|value| value.to_bits()).collect(),
         };
         draws.push(Outcome {
-            action: None,
+            actions: Vec::new(),
             values,
         });
     }

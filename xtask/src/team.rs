@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use consort_runtime::head::{greedy, greedy_masked};
-use consort_runtime::{Action, Image, Policy};
+use consort_runtime::head::{greedy, greedy_masked, parts};
+use consort_runtime::{Action, Head, Image, Policy};
 use serde::Deserialize;
 
 /// One agent of a team's folder.
@@ -49,8 +49,8 @@ fn yes() -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "GoldenOutcome")]
 pub(crate) struct Outcome {
-    /// The greedy action; none where actions are vectors.
-    pub(crate) action: Option<usize>,
+    /// The greedy action, or one a group; none where actions are vectors.
+    pub(crate) actions: Vec<usize>,
     /// The bits of its logits, or of the action's vector.
     pub(crate) values: Vec<u32>,
 }
@@ -65,7 +65,7 @@ struct GoldenOutcome {
 #[serde(untagged)]
 enum GoldenAction {
     Number(usize),
-    Vector(Vec<u32>),
+    List(Vec<u32>),
 }
 
 impl TryFrom<GoldenOutcome> for Outcome {
@@ -74,14 +74,18 @@ impl TryFrom<GoldenOutcome> for Outcome {
     fn try_from(golden: GoldenOutcome) -> Result<Self, Self::Error> {
         match (golden.action, golden.logits) {
             (GoldenAction::Number(action), Some(values)) => Ok(Outcome {
-                action: Some(action),
+                actions: vec![action],
                 values,
             }),
-            (GoldenAction::Vector(values), None) => Ok(Outcome {
-                action: None,
+            (GoldenAction::List(actions), Some(values)) => Ok(Outcome {
+                actions: actions.iter().map(|&action| action as usize).collect(),
                 values,
             }),
-            _ => Err("expected `action` as a number with `logits`, or as a list without"),
+            (GoldenAction::List(values), None) => Ok(Outcome {
+                actions: Vec::new(),
+                values,
+            }),
+            _ => Err("expected `action` as a number or a list with `logits`, or as a list without"),
         }
     }
 }
@@ -256,17 +260,23 @@ impl<'a> Player<'a> {
                 bail!("a number from a policy whose actions are vectors")
             };
             return Ok(Outcome {
-                action: None,
+                actions: Vec::new(),
                 values: bits(action),
             });
         }
+        let whole = [policy.image().output_len() as u32];
+        let sizes = match policy.image().head() {
+            Head::MultiDiscrete { sizes } => sizes,
+            _ => &whole,
+        };
         let logits = policy.logits(observation, memory)?;
-        let action = match mask {
-            None => greedy(logits),
-            Some(mask) => greedy_masked(logits, mask).context("a mask that allows no action")?,
+        let mut masks = mask.map(|mask| parts(sizes, mask));
+        let choose = |logits: &[f32]| match masks.as_mut().and_then(Iterator::next) {
+            None => Ok(greedy(logits)),
+            Some(mask) => greedy_masked(logits, mask).context("a mask that allows no action"),
         };
         Ok(Outcome {
-            action: Some(action),
+            actions: parts(sizes, logits).map(choose).collect::<Result<_>>()?,
             values: bits(logits),
         })
     }
@@ -330,12 +340,13 @@ pub(crate) fn compare(
             let [expected, found] = [&expected.values, &found.values].map(bits);
             bail!("step {t}: {found_by} has outputs {found}, {expected_by} {expected}");
         }
-        if expected.action != found.action {
-            let word = |action: Option<usize>| match action {
-                Some(action) => action.to_string(),
-                None => "a vector".to_owned(),
+        if expected.actions != found.actions {
+            let word = |actions: &Vec<usize>| match &actions[..] {
+                [] => "a vector".to_owned(),
+                [action] => action.to_string(),
+                several => format!("{several:?}"),
             };
-            let [expected, found] = [expected.action, found.action].map(word);
+            let [expected, found] = [&expected.actions, &found.actions].map(word);
             bail!("step {t}: {found_by} has action {found}, {expected_by} {expected}");
         }
     }
@@ -419,7 +430,7 @@ mod tests {
     #[test]
     fn the_first_difference_is_said() {
         let outcome = |action, logit: f32| Outcome {
-            action: Some(action),
+            actions: vec![action],
             values: vec![logit.to_bits()],
         };
         let golden = [outcome(0, 1.0), outcome(0, 0.0)];

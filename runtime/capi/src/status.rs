@@ -114,6 +114,6 @@ pub(crate) fn of_step(error: StepError) -> Status {
         StepError::NonFiniteOutput { .. } | StepError::StateOverflow { .. } => ERR_OVERFLOW,
         StepError::MaskLength { .. } => ERR_MASK_LENGTH,
         StepError::EmptyMask => ERR_MASK_EMPTY,
-        StepError::Continuous => ERR_KIND,
+        StepError::Kind => ERR_KIND,
     }
 }

@@ -26,7 +26,15 @@ struct Golden {
     agent: u16,
     observation_len: usize,
     output_len: usize,
+    /// Of a team whose agents share a seed.
+    shared_seed: Option<GoldenSeed>,
     steps: Vec<GoldenStep>,
+}
+
+#[derive(Deserialize)]
+struct GoldenSeed {
+    /// 32 hexadecimal digits.
+    key: String,
 }
 
 #[derive(Deserialize)]
@@ -37,6 +45,8 @@ struct GoldenStep {
     start: bool,
     /// Which actions were allowed, where some were not.
     mask: Option<Vec<bool>>,
+    /// Episode and tick, where agents share a seed.
+    moment: Option<(u64, u32)>,
     #[serde(flatten)]
     outcome: Outcome,
 }
@@ -149,8 +159,19 @@ impl Agent {
             observation_len,
             output_len,
             steps,
+            shared_seed,
             command: _,
         } = &self.golden;
+        let moments = steps.iter().filter(|step| step.moment.is_some()).count();
+        let expected = if image.seeding().is_some() {
+            steps.len()
+        } else {
+            0
+        };
+        ensure!(
+            moments == expected && shared_seed.is_some() == image.seeding().is_some(),
+            "{moments} moments, expected {expected}, and a key if there are some"
+        );
         ensure!(
             image.agent() == self.index,
             "its image is of agent {}",
@@ -201,6 +222,13 @@ impl Agent {
     pub(crate) fn shown(&self) -> impl Iterator<Item = (&[u32], bool, Option<&[bool]>)> {
         (self.golden.steps.iter())
             .map(|step| (&step.observation[..], step.start, step.mask.as_deref()))
+    }
+
+    /// The key of its team's shared seed, and the moments of the golden sequence, where it has one.
+    pub(crate) fn shared(&self) -> Option<(&str, Vec<(u64, u32)>)> {
+        let seed = self.golden.shared_seed.as_ref()?;
+        let moments = self.golden.steps.iter().filter_map(|step| step.moment);
+        Some((&seed.key, moments.collect()))
     }
 
     /// What the golden sequence says the agent does.

@@ -101,7 +101,10 @@ impl Display for ReplayError {
                 write!(f, "{found} marks or truth values, expected {expected}")
             }
             ReplayError::Groups { found } => {
-                write!(f, "{found} groups of actions, expected {MOST_GROUPS} or fewer")
+                write!(
+                    f,
+                    "{found} groups of actions, expected {MOST_GROUPS} or fewer"
+                )
             }
             ReplayError::Step { step, error } => write!(f, "step {step}: {error}"),
             ReplayError::Mismatch { step } => {
@@ -191,7 +194,9 @@ fn steps<W: Write, C: Spin, S: Stack>(
         match actions.split_first() {
             Some((first, others)) => {
                 write!(out, "{first}")?;
-                others.iter().try_for_each(|action| write!(out, ",{action}"))?;
+                others
+                    .iter()
+                    .try_for_each(|action| write!(out, ",{action}"))?;
             }
             None => out.write_char('-')?,
         }

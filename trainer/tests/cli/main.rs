@@ -3,6 +3,7 @@
 mod answers;
 mod errors;
 mod place;
+mod precision;
 mod resume;
 mod team;
 mod train;

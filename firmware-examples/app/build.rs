@@ -47,10 +47,18 @@ fn expressions(golden: &[u8]) -> Result<[String; 2], String> {
         for bits in bits(step, "observation").map_err(|what| format!("step {t}: {what}"))? {
             observations += &format!("f32::from_bits({bits:#010x}),\n");
         }
-        // An action is a number beside its logits, or a vector.
-        let outputs = match step["action"].as_u64() {
-            Some(action) => {
-                actions += &format!("{action}, ");
+        // An action is a number, or one a group, beside its logits, or a vector.
+        let outputs = match step.get("logits") {
+            Some(_) => {
+                let list = match &step["action"] {
+                    serde_json::Value::Array(list) => list.as_slice(),
+                    number => std::slice::from_ref(number),
+                };
+                for action in list {
+                    let number = action.as_u64();
+                    let number = number.ok_or(format!("step {t}: `action` is no number"))?;
+                    actions += &format!("{number}, ");
+                }
                 "logits"
             }
             None => "action",

@@ -5,8 +5,9 @@
  *
  *   consort-c 1                    first; the protocol's version
  *   image <agent> <revision>       the image was accepted, and its signature if it has one
- *   step <t> <action> <bits>...    the best action and the logits; for vectors `-` and the action
- *   draw <t> <bits>...             an action drawn: the number's bits, or the vector's
+ *   step <t> <action> <bits>...    the best action, or one a group with commas between them, and the logits; for vectors `-` and the
+ *                                  action
+ *   draw <t> <bits>...             an action drawn: the bits of its number, or of one a group, or the vector's
  *   safe <status> <action>         a step that must fail, and the safe action that is left
  *   refused <status> <status>      an image that must be refused, and a step with it
  *   done <steps>                   last, and only after all that
@@ -16,9 +17,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "agent.h" /* written by `cargo xtask qemu`: the image, its public key, the golden observations, starts and masks */
 #include "board.h"
 #include "consort.h"
+
+#include "agent.h" /* written by `cargo xtask qemu`: the image, its public key, the golden observations, starts and masks */
 
 #define STAND_STILL 0xffffffffu /* what this machine does when it does not know what to do */
 
@@ -70,12 +72,43 @@ static uint32_t next_random(void *context) {
     return *state;
 }
 
+/* The best action: one number (by the functions for that where there is one group), or one a group. */
+static consort_status_t choose(const float *observation, const uint8_t *mask, uint32_t *actions) {
+#if AGENT_GROUPS > 1
+    return mask ? consort_choose_masked(&policy, observation, AGENT_OBSERVATIONS, mask, AGENT_OUTPUTS, acting, AGENT_MEMORY,
+                                        actions, AGENT_GROUPS)
+                : consort_choose(&policy, observation, AGENT_OBSERVATIONS, acting, AGENT_MEMORY, actions, AGENT_GROUPS);
+#else
+    return mask ? consort_act_greedy_masked(&policy, observation, AGENT_OBSERVATIONS, mask, AGENT_OUTPUTS, acting,
+                                            AGENT_MEMORY, actions)
+                : consort_act_greedy(&policy, observation, AGENT_OBSERVATIONS, acting, AGENT_MEMORY, actions);
+#endif
+}
+
+/* The same, drawn. */
+static consort_status_t draw(const float *observation, const uint8_t *mask, uint32_t *seed, uint32_t *actions) {
+#if AGENT_GROUPS > 1
+    return mask ? consort_choose_sampled_masked(&policy, observation, AGENT_OBSERVATIONS, mask, AGENT_OUTPUTS, drawing,
+                                                AGENT_MEMORY, next_random, seed, actions, AGENT_GROUPS)
+                : consort_choose_sampled(&policy, observation, AGENT_OBSERVATIONS, drawing, AGENT_MEMORY, next_random,
+                                         seed, actions, AGENT_GROUPS);
+#else
+    return mask ? consort_act_sampled_masked(&policy, observation, AGENT_OBSERVATIONS, mask, AGENT_OUTPUTS, drawing,
+                                             AGENT_MEMORY, next_random, seed, actions)
+                : consort_act_sampled(&policy, observation, AGENT_OBSERVATIONS, drawing, AGENT_MEMORY, next_random, seed,
+                                      actions);
+#endif
+}
+
 /* Prints one step: the best action with its logits, and one that is drawn. */
 static consort_status_t step(size_t t, const float *observation, bool continuous, uint32_t *seed) {
     consort_status_t status;
-    uint32_t action = STAND_STILL, drawn = STAND_STILL;
+    uint32_t actions[AGENT_GROUPS], drawn[AGENT_GROUPS];
     const uint8_t *mask = agent_masked[t] ? &agent_masks[t * AGENT_OUTPUTS] : NULL;
 
+    for (size_t i = 0; i < AGENT_GROUPS; i++) {
+        actions[i] = drawn[i] = STAND_STILL;
+    }
     board_print("step ");
     print_number((uint32_t)t);
     board_print(" ");
@@ -83,10 +116,11 @@ static consort_status_t step(size_t t, const float *observation, bool continuous
         status = consort_step(&policy, observation, AGENT_OBSERVATIONS, acting, AGENT_MEMORY, values, AGENT_OUTPUTS);
         board_print("-");
     } else {
-        status = mask ? consort_act_greedy_masked(&policy, observation, AGENT_OBSERVATIONS, mask, AGENT_OUTPUTS, acting,
-                                                  AGENT_MEMORY, &action)
-                      : consort_act_greedy(&policy, observation, AGENT_OBSERVATIONS, acting, AGENT_MEMORY, &action);
-        print_number(action);
+        status = choose(observation, mask, actions);
+        for (size_t i = 0; i < AGENT_GROUPS; i++) {
+            board_print(i > 0 ? "," : "");
+            print_number(actions[i]);
+        }
         if (status == CONSORT_OK) {
             status = consort_outputs(&policy, observation, AGENT_OBSERVATIONS, logging, AGENT_MEMORY, values,
                                      AGENT_OUTPUTS);
@@ -100,20 +134,44 @@ static consort_status_t step(size_t t, const float *observation, bool continuous
                                       seed, values, AGENT_OUTPUTS);
         print_values();
     } else if (status == CONSORT_OK) {
-        status = mask ? consort_act_sampled_masked(&policy, observation, AGENT_OBSERVATIONS, mask, AGENT_OUTPUTS,
-                                                   drawing, AGENT_MEMORY, next_random, seed, &drawn)
-                      : consort_act_sampled(&policy, observation, AGENT_OBSERVATIONS, drawing, AGENT_MEMORY,
-                                            next_random, seed, &drawn);
-        print_bits(drawn);
+        status = draw(observation, mask, seed, drawn);
+        for (size_t i = 0; i < AGENT_GROUPS; i++) {
+            print_bits(drawn[i]);
+        }
     }
     board_print("\n");
     return status;
 }
 
+#if AGENT_SYMBOLS > 0
+/* Derives the symbol that the golden observation ends with: by this agent's own key and count. */
+static consort_status_t share(size_t t, float *observation) {
+    static consort_clock_t clock;
+    consort_status_t status = CONSORT_OK;
+    consort_moment_t now;
+    if (t == 0) {
+        status = consort_clock_init(&clock, AGENT_TICKS, AGENT_STEPS);
+    }
+    /* As a message or a clock in common would say, where an episode begins; in between the agent counts. */
+    if (status == CONSORT_OK && agent_starts[t]) {
+        status = consort_clock_resync(&clock, &agent_moments[t], NULL);
+    }
+    if (status == CONSORT_OK) {
+        status = consort_clock_step(&clock, &now);
+    }
+    memset(&observation[AGENT_OBSERVATIONS - AGENT_SYMBOLS], 0, AGENT_SYMBOLS * sizeof *observation);
+    if (status == CONSORT_OK) {
+        status = consort_seed_write(&policy, agent_key, &now, observation, AGENT_OBSERVATIONS, NULL);
+    }
+    return status;
+}
+#endif
+
 int main(void) {
     consort_info_t info;
     consort_status_t status;
-    uint32_t seed = 1, action = STAND_STILL;
+    uint32_t seed = 1;
+    bool kept;
     float observation[AGENT_OBSERVATIONS];
 
     board_print("consort-c 1\n");
@@ -130,7 +188,8 @@ int main(void) {
         return fail(status);
     }
     if (info.observation_len != AGENT_OBSERVATIONS || info.output_len != AGENT_OUTPUTS ||
-        info.memory_len > AGENT_MEMORY) {
+        info.memory_len > AGENT_MEMORY || info.symbols != AGENT_SYMBOLS ||
+        info.groups != (info.continuous ? 0 : AGENT_GROUPS)) {
         board_print("error the image is of another machine\n");
         return 1;
     }
@@ -151,6 +210,12 @@ int main(void) {
                 }
             }
         }
+#if AGENT_SYMBOLS > 0
+        status = share(t, observation);
+        if (status != CONSORT_OK) {
+            return fail(status);
+        }
+#endif
         status = step(t, observation, info.continuous, &seed);
         if (status != CONSORT_OK) {
             return fail(status);
@@ -163,13 +228,15 @@ int main(void) {
     if (info.continuous) {
         memset(values, 0, sizeof values);
         status = consort_step(&policy, observation, AGENT_OBSERVATIONS, acting, AGENT_MEMORY, values, AGENT_OUTPUTS);
-        action = values[0] == 0.0f ? STAND_STILL : 0;
+        kept = values[0] == 0.0f;
     } else {
-        status = consort_act_greedy(&policy, observation, AGENT_OBSERVATIONS, acting, AGENT_MEMORY, &action);
+        uint32_t actions[AGENT_GROUPS] = {STAND_STILL};
+        status = choose(observation, NULL, actions);
+        kept = actions[0] == STAND_STILL;
     }
     board_print("safe ");
     print_number((uint32_t)status);
-    board_print(action == STAND_STILL ? " kept\n" : " lost\n");
+    board_print(kept ? " kept\n" : " lost\n");
 
     /* The flash is damaged: nothing acts from it. */
     memcpy(damaged, agent_image, sizeof agent_image);

@@ -2,11 +2,11 @@
 
 use chacha20::ChaCha8Rng;
 use consort_runtime::{
-    Activation, DenseRepr, GruRepr, Head, Image, ImageError, ImageRepr, LayerKind, LayerRepr,
-    Policy, StepError, TeamId, VerifyError, reissue_signed,
+    Head, Image, ImageError, LayerKind, Policy, StepError, VerifyError, reissue_signed,
 };
 use rand_core::Rng;
 
+use crate::policies::policy;
 use crate::{Target, awkward, below, one_of, scramble, tame};
 
 /// `offset modulo 16 │ bytes at that address`.
@@ -48,6 +48,11 @@ fn run(data: &[u8]) {
     let copies = if image.is_integer() { 1 } else { 2 };
     assert!(image.state_len() * copies <= image.memory_len());
     assert!((1..=8).contains(&image.layers().count()));
+    if let Head::MultiDiscrete { sizes } = image.head() {
+        let total: u64 = sizes.iter().map(|&size| u64::from(size)).sum();
+        assert_eq!(total, image.output_len() as u64);
+        assert!(!sizes.contains(&0));
+    }
     issue_anew(&image);
     if image.memory_len() <= MOST_MEMORY {
         steps(&image);
@@ -128,93 +133,6 @@ pub(crate) fn may_overflow(image: &Image<'_>) -> bool {
 pub(crate) fn seed(rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = vec![0];
     bytes.extend(policy(rng, tame));
-    bytes
-}
-
-/// An image of random shape whose numbers `number` makes.
-pub(crate) fn policy(rng: &mut ChaCha8Rng, number: fn(&mut ChaCha8Rng) -> f32) -> Vec<u8> {
-    let observations = 1 + below(rng, 5);
-    let mut width = observations;
-    let mut shapes = Vec::new();
-    for _ in 0..1 + below(rng, 4) {
-        let outputs = 1 + below(rng, 17);
-        let recurrent = below(rng, 3) == 0;
-        shapes.push((recurrent, width, outputs));
-        width = outputs;
-    }
-    let mut finite = |count: usize| -> Vec<f32> {
-        std::iter::repeat_with(|| number(rng))
-            .filter(|value| value.is_finite())
-            .take(count)
-            .collect()
-    };
-    let parameters: Vec<[Vec<f32>; 4]> = shapes
-        .iter()
-        .map(|&(recurrent, inputs, outputs)| match recurrent {
-            true => [
-                finite(3 * outputs * inputs),
-                finite(3 * outputs * outputs),
-                finite(3 * outputs),
-                finite(outputs),
-            ],
-            false => [
-                finite(outputs * inputs),
-                Vec::new(),
-                finite(outputs),
-                Vec::new(),
-            ],
-        })
-        .collect();
-    let log_std = finite(width);
-    let activation = |index: usize| Activation::ALL[index % Activation::ALL.len()];
-    let turn = below(rng, 5);
-    let layers: Vec<LayerRepr<'_>> = shapes
-        .iter()
-        .zip(&parameters)
-        .enumerate()
-        .map(
-            |(index, (&(recurrent, inputs, outputs), [weights, recurrents, biases, own]))| {
-                match recurrent {
-                    true => LayerRepr::Gru(GruRepr {
-                        inputs,
-                        hidden: outputs,
-                        input: weights,
-                        recurrent: recurrents,
-                        input_bias: biases,
-                        recurrent_bias_n: own,
-                    }),
-                    false => LayerRepr::Dense(DenseRepr {
-                        inputs,
-                        outputs,
-                        activation: activation(turn + index),
-                        weights,
-                        biases,
-                    }),
-                }
-            },
-        )
-        .collect();
-    let head = match below(rng, 3) {
-        0 => Head::Categorical { actions: width },
-        1 => Head::Deterministic { outputs: width },
-        _ => Head::Gaussian { log_std: &log_std },
-    };
-    let repr = ImageRepr {
-        team: TeamId([0xee; 16]),
-        agent: 0,
-        agents: 1 + below(rng, 300) as u16,
-        revision: rng.next_u32() >> below(rng, 32),
-        period_us: rng.next_u32() >> below(rng, 32),
-        seeding: None,
-        head,
-        layers: &layers,
-    };
-    let mut bytes = vec![0; repr.emitted_len().unwrap() + 64];
-    let len = match below(rng, 3) {
-        0 => repr.emit_signed(&mut bytes, |_| [0x11; 64]),
-        _ => repr.emit(&mut bytes),
-    };
-    bytes.truncate(len.unwrap());
     bytes
 }
 

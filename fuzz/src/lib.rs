@@ -10,6 +10,7 @@
 //! its line in [`TARGETS`], and a file of one line in `fuzz/coverage/src/bin`.
 
 pub mod image;
+mod policies;
 pub mod step;
 pub mod update;
 

@@ -4,10 +4,14 @@
 use std::convert::Infallible;
 
 use chacha20::ChaCha8Rng;
-use consort_runtime::{Acted, Action, Fault, Guarded, Image, ImageError, Policy, StepError};
+use consort_runtime::head::parts;
+use consort_runtime::{
+    Acted, Action, Fault, Guarded, Head, Image, ImageError, Moment, Policy, SharedSeed, StepError,
+};
 use rand_core::{Rng, TryRng};
 
-use crate::image::{Aligned, mutate_image, policy};
+use crate::image::{Aligned, mutate_image};
+use crate::policies::policy;
 use crate::{Target, awkward, below, scramble, tame};
 
 /// `image length, u16 │ image │ steps`, where a step is `kind, observation length, memory length, mask length │ values`,
@@ -36,7 +40,14 @@ fn run(data: &[u8]) {
             return;
         }
         let [kind, observation_len, memory_len, mask_len] = reader.array();
-        let observation = reader.floats(near(image.observation_len(), observation_len));
+        let mut observation = reader.floats(near(image.observation_len(), observation_len));
+        if kind & 0x40 != 0
+            && let Some(seeding) = image.seeding()
+        {
+            // As a device that knows its team's key does; an observation too short stays as it is.
+            let drawn = SharedSeed::new([kind; 16]).draw(seeding, Moment::new(0, kind.into()));
+            let _ = drawn.write(&mut observation);
+        }
         let mask: Vec<bool> = (0..near(image.output_len(), mask_len))
             .map(|_| reader.array::<1>()[0] & 1 == 1)
             .collect();
@@ -46,7 +57,7 @@ fn run(data: &[u8]) {
             let values = reader.floats(memory.len());
             memory.copy_from_slice(&values);
         }
-        step(&policy, kind & 0x7f, &observation, &mask, &mut memory);
+        step(&policy, kind & 0x3f, &observation, &mask, &mut memory);
     }
 }
 
@@ -63,10 +74,14 @@ fn step(policy: &Policy<'_>, kind: u8, observation: &[f32], mask: &[bool], memor
     let image = policy.image();
     let before: Vec<u32> = memory.iter().map(|value| value.to_bits()).collect();
     let mut rng = Counter(u32::from(kind) << 24);
-    let masked = matches!(kind % 8, 4 | 5);
-    let discrete = matches!(kind % 8, 2..=5);
-    let due = due(image, observation, masked.then_some(mask), discrete, memory);
-    let acted: Result<Vec<f32>, StepError> = match kind % 8 {
+    let masked = matches!(kind % 10, 4 | 5 | 8 | 9);
+    let asked = match kind % 10 {
+        2..=5 => Asked::Number,
+        8 | 9 => Asked::Choice,
+        _ => Asked::Any,
+    };
+    let due = due(image, observation, masked.then_some(mask), asked, memory);
+    let acted: Result<Vec<f32>, StepError> = match kind % 10 {
         0 => policy.step(observation, memory).map(entries),
         1 => policy
             .step_sampled(observation, memory, &mut rng)
@@ -80,6 +95,10 @@ fn step(policy: &Policy<'_>, kind: u8, observation: &[f32], mask: &[bool], memor
         6 => policy
             .outputs(observation, memory)
             .map(|outputs| outputs.to_vec()),
+        8 => policy.step_masked(observation, mask, memory).map(entries),
+        9 => policy
+            .step_sampled_masked(observation, mask, memory, &mut rng)
+            .map(entries),
         _ => guarded(image, observation, memory),
     };
     let state = image.state_len().min(memory.len());
@@ -89,7 +108,11 @@ fn step(policy: &Policy<'_>, kind: u8, observation: &[f32], mask: &[bool], memor
             assert!(values.iter().all(|value| value.is_finite()));
             assert!(image.is_integer() || memory[..state].iter().all(|value| value.is_finite()));
             if masked {
-                assert!(mask[values[0] as usize], "a forbidden action");
+                let whole = [image.output_len() as u32];
+                let sizes = sizes(image).unwrap_or(&whole);
+                for (group, &action) in parts(sizes, mask).zip(&values) {
+                    assert!(group[action as usize], "a forbidden action");
+                }
             }
         }
         Err(error) => {
@@ -115,23 +138,47 @@ fn step(policy: &Policy<'_>, kind: u8, observation: &[f32], mask: &[bool], memor
     }
 }
 
+/// What a step is asked for.
+#[derive(Clone, Copy, PartialEq)]
+enum Asked {
+    /// One number.
+    Number,
+    /// A number, or one a group.
+    Choice,
+    /// Whatever the policy gives.
+    Any,
+}
+
+/// Sizes of the groups of a policy that has several.
+fn sizes<'a>(image: &Image<'a>) -> Option<&'a [u32]> {
+    match image.head() {
+        Head::MultiDiscrete { sizes } => Some(sizes),
+        _ => None,
+    }
+}
+
 /// The error that the inputs must give, in the order of the documents; an overflow is not among them.
 fn due(
     image: &Image<'_>,
     observation: &[f32],
     mask: Option<&[bool]>,
-    discrete: bool,
+    asked: Asked,
     memory: &[f32],
 ) -> Option<StepError> {
-    if discrete && image.head().is_continuous() {
-        return Some(StepError::Continuous);
+    let number = matches!(image.head(), Head::Categorical { .. });
+    if (asked == Asked::Number && !number)
+        || (asked == Asked::Choice && image.head().is_continuous())
+    {
+        return Some(StepError::Kind);
     }
     if let Some(mask) = mask {
         let (expected, found) = (image.output_len(), mask.len());
         if expected != found {
             return Some(StepError::MaskLength { expected, found });
         }
-        if !mask.contains(&true) {
+        let whole = [expected as u32];
+        let mut groups = parts(sizes(image).unwrap_or(&whole), mask);
+        if groups.any(|group| !group.contains(&true)) {
             return Some(StepError::EmptyMask);
         }
     }
@@ -170,9 +217,13 @@ fn guarded(
     memory: &mut [f32],
 ) -> Result<Vec<f32>, StepError> {
     let rest = vec![0.25; image.output_len()];
-    let safe = match image.head().is_continuous() {
-        true => Action::Continuous(&rest),
-        false => Action::Discrete(image.output_len() - 1),
+    let last: Vec<u32> = (sizes(image).into_iter().flatten())
+        .map(|size| size - 1)
+        .collect();
+    let safe = match image.head() {
+        Head::Categorical { actions } => Action::Discrete(actions - 1),
+        Head::MultiDiscrete { .. } => Action::MultiDiscrete(&last),
+        Head::Deterministic { .. } | Head::Gaussian { .. } => Action::Continuous(&rest),
     };
     let guarded = Guarded::new(Ok::<_, ImageError>(*image), safe);
     let Acted { action, fault } = guarded.step(observation, memory);
@@ -190,6 +241,7 @@ fn entries(action: Action<'_>) -> Vec<f32> {
     match action {
         Action::Discrete(action) => index(action),
         Action::Continuous(action) => action.to_vec(),
+        Action::MultiDiscrete(actions) => actions.iter().map(|&action| action as f32).collect(),
     }
 }
 

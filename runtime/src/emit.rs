@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::error::{EmitError, ImageError};
 use crate::format::{
     CRC_LEN, Chain, DenseRecord, GruRecord, Header, MAX_HEADER_LEN, PREFIX_LEN, Prefix,
-    SIGNATURE_LEN, TeamId, WEIGHTS_ALIGN, crc32, padding_len,
+    SIGNATURE_LEN, TeamId, WEIGHTS_ALIGN, check_groups, crc32, padding_len,
 };
 use crate::head::Head;
 use crate::image::{Image, Parts};
@@ -92,10 +92,16 @@ impl ImageRepr<'_> {
             parameters = parameters.checked_add(own).ok_or(EmitError::TooLong)?;
         }
         let memory = chain.finish(self.head.inputs())?;
-        let own = self.head.parameters();
-        if let Some(dimension) = own.iter().position(|value| !value.is_finite()) {
-            return Err(EmitError::NonFiniteLogStd { dimension });
+        match self.head {
+            Head::Gaussian { log_std } => {
+                if let Some(dimension) = log_std.iter().position(|value| !value.is_finite()) {
+                    return Err(EmitError::NonFiniteLogStd { dimension });
+                }
+            }
+            Head::MultiDiscrete { sizes } => check_groups(sizes)?,
+            Head::Categorical { .. } | Head::Deterministic { .. } => {}
         }
+        let own = self.head.parameters();
         parameters = parameters
             .checked_add(own.len())
             .ok_or(EmitError::TooLong)?;
@@ -115,8 +121,8 @@ impl ImageRepr<'_> {
             period_us: self.period_us,
             observations: observations as u16,
             memory: memory.len() as u32,
-            head: self.head.tag(),
-            head_size: self.head.inputs() as u16,
+            head: self.head.kind().tag(),
+            head_size: self.head.size() as u16,
             layers: self.layers.len() as u8,
         });
         for layer in self.layers {
@@ -212,6 +218,8 @@ impl<'a> Head<'a> {
         match self {
             Head::Categorical { .. } | Head::Deterministic { .. } => &[],
             Head::Gaussian { log_std } => log_std,
+            // Their bits are what is written.
+            Head::MultiDiscrete { sizes } => bytemuck::cast_slice(sizes),
         }
     }
 }

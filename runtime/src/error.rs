@@ -91,7 +91,7 @@ pub enum ImageError {
     /// A head this version does not know.
     #[error(
         "unknown head, tag {found}: version {FORMAT_VERSION} has 1 (categorical), \
-         2 (deterministic), 3 (gaussian)"
+         2 (deterministic), 3 (gaussian), 4 (multi-discrete)"
     )]
     HeadTag {
         /// The tag found.
@@ -155,9 +155,9 @@ pub enum ImageError {
     /// The image ends before the head's own parameters do.
     #[error("the head has {expected} parameters: the image has {found} left")]
     MissingHead {
-        /// `f32` values the head has.
+        /// Words the head has.
         expected: usize,
-        /// `f32` values left in the image.
+        /// Words left in the image.
         found: usize,
     },
     /// A logarithm of a standard deviation is infinite or not a number.
@@ -260,6 +260,14 @@ pub enum ShapeError {
         inputs: usize,
         /// Its outputs.
         outputs: usize,
+    },
+    /// A group of a multi-discrete head without an action, or with more than 65,535.
+    #[error("group {group} of the head has {found} actions: must be 1 to 65535")]
+    Group {
+        /// Index of the group.
+        group: usize,
+        /// Its actions.
+        found: u32,
     },
     /// The last layer's outputs are not what the head takes.
     #[error("the head takes {expected} values but the last layer gives {found}")]
@@ -479,17 +487,18 @@ pub enum StepError {
     /// The mask has the wrong length.
     #[error("the mask has {found} values: the policy has {expected} actions")]
     MaskLength {
-        /// The policy's actions.
+        /// The policy's actions, of all groups.
         expected: usize,
         /// Values given.
         found: usize,
     },
-    /// The mask allows no action.
-    #[error("the mask allows no action: at least one must be true")]
+    /// The mask allows no action, or none of a group.
+    #[error("the mask allows no action: at least one must be true, in every group")]
     EmptyMask,
-    /// The policy does not choose between actions: its actions are vectors.
+    /// The policy's actions are of another kind than what was asked for: vectors, or several numbers at
+    /// once, where one number was, or vectors where logits or a mask were.
     #[error(
-        "this policy's actions are vectors: it gives them by `step`, not by a number or logits"
+        "this policy's actions are of another kind: vectors of real numbers, or one number a group, come by `step`"
     )]
-    Continuous,
+    Kind,
 }

@@ -70,8 +70,10 @@ pub enum Fault {
 /// Why a safe action could not be a policy's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SafeError {
-    /// One is a number, the other a vector.
-    #[error("the policy's actions and the safe action are not of one kind, number or vector")]
+    /// One is a number, the other a vector, or a number a group.
+    #[error(
+        "the policy's actions and the safe action are not of one kind: number, vector, number a group"
+    )]
     Kind,
     /// The policy has no such action.
     #[error("the safe action is {found}: the policy has {actions} actions, counted from 0")]
@@ -81,8 +83,20 @@ pub enum SafeError {
         /// The safe action.
         found: usize,
     },
-    /// The policy's vectors have another length.
-    #[error("the safe action has {found} dimensions: the policy's have {expected}")]
+    /// A group of the policy has no such action.
+    #[error(
+        "the safe action is {found} in group {group}: the policy has {actions} actions there, counted from 0"
+    )]
+    Group {
+        /// The group.
+        group: usize,
+        /// Its actions.
+        actions: u32,
+        /// The safe action.
+        found: u32,
+    },
+    /// The policy's vectors have another length, or it has more or fewer groups.
+    #[error("the safe action has {found} dimensions or groups: the policy's have {expected}")]
     Dimensions {
         /// Of the policy's actions.
         expected: usize,
@@ -152,7 +166,7 @@ impl<'a> Guarded<'a> {
         self.guard(|policy| policy.step_sampled(observation, memory, rng))
     }
 
-    /// The best action that `mask` allows, by [`Policy::act_greedy_masked`], or the safe one, which
+    /// The best action that `mask` allows, by [`Policy::step_masked`], or the safe one, which
     /// the mask does not bind.
     pub fn step_masked<'m>(
         &'m self,
@@ -160,13 +174,10 @@ impl<'a> Guarded<'a> {
         mask: &[bool],
         memory: &'m mut [f32],
     ) -> Acted<'m> {
-        self.guard(|policy| {
-            let action = policy.act_greedy_masked(observation, mask, memory)?;
-            Ok(Action::Discrete(action))
-        })
+        self.guard(|policy| policy.step_masked(observation, mask, memory))
     }
 
-    /// An action drawn among those that `mask` allows, by [`Policy::act_sampled_masked`], or the
+    /// An action drawn among those that `mask` allows, by [`Policy::step_sampled_masked`], or the
     /// safe one, which the mask does not bind.
     pub fn step_sampled_masked<'m>(
         &'m self,
@@ -175,10 +186,7 @@ impl<'a> Guarded<'a> {
         memory: &'m mut [f32],
         rng: &mut impl Rng,
     ) -> Acted<'m> {
-        self.guard(|policy| {
-            let action = policy.act_sampled_masked(observation, mask, memory, rng)?;
-            Ok(Action::Discrete(action))
-        })
+        self.guard(|policy| policy.step_sampled_masked(observation, mask, memory, rng))
     }
 
     fn guard<'m>(
@@ -206,6 +214,23 @@ fn suits(safe: Action<'_>, head: Head<'_>) -> Result<(), SafeError> {
             true => Ok(()),
             false => Err(SafeError::Action { actions, found }),
         },
+        (Action::MultiDiscrete(safe), Head::MultiDiscrete { sizes }) => {
+            let (expected, found) = (sizes.len(), safe.len());
+            if found != expected {
+                return Err(SafeError::Dimensions { expected, found });
+            }
+            let groups = safe.iter().zip(sizes).enumerate();
+            for (group, (&found, &actions)) in groups {
+                if found >= actions {
+                    return Err(SafeError::Group {
+                        group,
+                        actions,
+                        found,
+                    });
+                }
+            }
+            Ok(())
+        }
         (Action::Continuous(safe), head) if head.is_continuous() => {
             let (expected, found) = (head.inputs(), safe.len());
             if found != expected {

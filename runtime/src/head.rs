@@ -1,10 +1,14 @@
 //! Heads: from a network's outputs to an action.
 
+mod groups;
+
 use core::hint::black_box;
 
 use rand_core::Rng;
 
 use crate::math;
+
+pub use groups::parts;
 
 /// How a network's outputs become an action.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,6 +30,11 @@ pub enum Head<'a> {
         /// The logarithm of every dimension's standard deviation, `[D]`.
         log_std: &'a [f32],
     },
+    /// One action of every group; the outputs are the groups' logits, one group after another.
+    MultiDiscrete {
+        /// Actions of each group, `[K]`.
+        sizes: &'a [u32],
+    },
 }
 
 /// What an agent does.
@@ -35,6 +44,8 @@ pub enum Action<'m> {
     Discrete(usize),
     /// This vector, `[D]`.
     Continuous(&'m [f32]),
+    /// One of every group's actions, `[K]`, each counted from 0.
+    MultiDiscrete(&'m [u32]),
 }
 
 impl Head<'_> {
@@ -44,38 +55,51 @@ impl Head<'_> {
             Head::Categorical { actions } => actions,
             Head::Deterministic { outputs } => outputs,
             Head::Gaussian { log_std } => log_std.len(),
+            Head::MultiDiscrete { sizes } => {
+                (sizes.iter()).fold(0, |sum: usize, &size| sum.saturating_add(size as usize))
+            }
         }
     }
 
-    /// Whether actions are vectors.
+    /// Whether actions are vectors of real numbers.
     pub fn is_continuous(self) -> bool {
-        !matches!(self, Head::Categorical { .. })
+        matches!(self, Head::Deterministic { .. } | Head::Gaussian { .. })
     }
 
-    /// The action without chance: of the largest logit by [`greedy`], the outputs themselves, or
-    /// tanh(mean).
+    /// The action without chance: of the largest logit by [`greedy`], in every group where there are
+    /// several, the outputs themselves, or tanh(mean).
     ///
-    /// `outputs`: as many as [`inputs`](Self::inputs) says, finite; a vector takes their place.
+    /// `outputs`: as many as [`inputs`](Self::inputs) says, finite; a vector, or the groups' actions,
+    /// take their place.
     pub fn act_greedy(self, outputs: &mut [f32]) -> Action<'_> {
         match self {
             Head::Categorical { .. } => return Action::Discrete(greedy(outputs)),
+            Head::MultiDiscrete { sizes } if cfg!(feature = "multi-discrete") => {
+                let chosen = groups::choose(sizes, outputs, |_, logits| Some(greedy(logits)));
+                return Action::MultiDiscrete(chosen.unwrap_or_default());
+            }
             Head::Deterministic { .. } => {}
             Head::Gaussian { .. } if cfg!(feature = "gaussian") => outputs
                 .iter_mut()
                 .for_each(|value| *value = math::tanh(*value)),
             // No checked image has one in a build that leaves them out.
-            Head::Gaussian { .. } => {}
+            Head::Gaussian { .. } | Head::MultiDiscrete { .. } => {}
         }
         Action::Continuous(outputs)
     }
 
-    /// The action drawn: by [`sample`], the outputs themselves, or tanh(mean + exp(log σ) ε) with ε
-    /// by [`normal`], dimension after dimension.
+    /// The action drawn: by [`sample`], in every group in turn where there are several, the outputs
+    /// themselves, or tanh(mean + exp(log σ) ε) with ε by [`normal`], dimension after dimension.
     ///
-    /// `outputs`: as many as [`inputs`](Self::inputs) says, finite; a vector takes their place.
+    /// `outputs`: as many as [`inputs`](Self::inputs) says, finite; a vector, or the groups' actions,
+    /// take their place.
     pub fn act_sampled<'m>(self, outputs: &'m mut [f32], rng: &mut impl Rng) -> Action<'m> {
         match self {
             Head::Categorical { .. } => return Action::Discrete(sample(outputs, rng)),
+            Head::MultiDiscrete { sizes } => {
+                let chosen = groups::choose(sizes, outputs, |_, logits| Some(sample(logits, rng)));
+                return Action::MultiDiscrete(chosen.unwrap_or_default());
+            }
             Head::Deterministic { .. } => {}
             Head::Gaussian { log_std } => {
                 for (value, &log_std) in outputs.iter_mut().zip(log_std) {
@@ -85,6 +109,62 @@ impl Head<'_> {
             }
         }
         Action::Continuous(outputs)
+    }
+
+    /// Like [`act_greedy`](Self::act_greedy), of the actions whose `mask` is true, by
+    /// [`greedy_masked`]; none where a group has no such action, or where the head does not choose.
+    ///
+    /// `mask`: as many as `outputs`.
+    pub fn act_greedy_masked<'m>(
+        self,
+        outputs: &'m mut [f32],
+        mask: &[bool],
+    ) -> Option<Action<'m>> {
+        self.choose_masked(outputs, mask, greedy_masked)
+    }
+
+    /// Like [`act_sampled`](Self::act_sampled), of the actions whose `mask` is true, by
+    /// [`sample_masked`]; none where a group has no such action, or where the head does not choose.
+    ///
+    /// `mask`: as many as `outputs`.
+    pub fn act_sampled_masked<'m>(
+        self,
+        outputs: &'m mut [f32],
+        mask: &[bool],
+        rng: &mut impl Rng,
+    ) -> Option<Action<'m>> {
+        self.choose_masked(outputs, mask, |logits, mask| {
+            sample_masked(logits, mask, rng)
+        })
+    }
+
+    fn choose_masked<'m>(
+        self,
+        outputs: &'m mut [f32],
+        mask: &[bool],
+        mut choose: impl FnMut(&[f32], &[bool]) -> Option<usize>,
+    ) -> Option<Action<'m>> {
+        match self {
+            Head::Categorical { .. } => choose(outputs, mask).map(Action::Discrete),
+            Head::MultiDiscrete { sizes } => {
+                let chosen = groups::choose(sizes, outputs, |group, logits| {
+                    choose(logits, mask.get(group)?)
+                });
+                chosen.map(|chosen| Action::MultiDiscrete(chosen))
+            }
+            Head::Deterministic { .. } | Head::Gaussian { .. } => None,
+        }
+    }
+
+    /// Whether `mask`, of as many values as the head takes, allows an action, in every group where
+    /// there are several.
+    pub(crate) fn is_open(self, mask: &[bool]) -> bool {
+        match self {
+            Head::MultiDiscrete { sizes } => {
+                groups::parts(sizes, mask).all(|group| group.contains(&true))
+            }
+            _ => mask.contains(&true),
+        }
     }
 }
 
@@ -99,15 +179,15 @@ pub fn greedy(logits: &[f32]) -> usize {
 ///
 /// Both `[A]`; `logits` finite.
 pub fn greedy_masked(logits: &[f32], mask: &[bool]) -> Option<usize> {
-    // A forbidden action counts as one below all logits, so that the work does not depend on the mask.
-    let mut best = (None, f32::NEG_INFINITY);
-    for ((action, logit), &allowed) in all(logits).zip(mask) {
-        let logit = if allowed { logit } else { f32::NEG_INFINITY };
-        if logit > best.1 {
-            best = (Some(action), logit);
-        }
-    }
-    best.0
+    // A forbidden action counts as one below all logits, by a mask of bits and not a choice, so that the
+    // work does not depend on it.
+    let held = all(logits).zip(mask).map(|((action, logit), &allowed)| {
+        let open = black_box(u32::from(allowed).wrapping_neg());
+        let bits = (logit.to_bits() & open) | (f32::NEG_INFINITY.to_bits() & !open);
+        (action, f32::from_bits(bits))
+    });
+    let (action, logit) = largest(held)?;
+    (logit.to_bits() != f32::NEG_INFINITY.to_bits()).then_some(action)
 }
 
 /// Draws an action with probabilities softmax(`logits`). `logits`: `[A]`, finite, A ≥ 1.
@@ -152,7 +232,7 @@ fn largest(candidates: impl Iterator<Item = (usize, f32)>) -> Option<(usize, f32
     })
 }
 
-/// A finite number's place among all others: the greater, the greater; 0 and −0 have the same.
+/// A number's place among all others: the greater, the greater; 0 and −0 have the same. Not of NaN.
 fn key(value: f32) -> i32 {
     let bits = value.to_bits() as i32;
     let sign = bits >> 31;

@@ -144,7 +144,8 @@ impl<'a> Image<'a> {
         usize::from(self.header.observations)
     }
 
-    /// Values the network gives: the logits of a categorical head, or the dimensions of a vector.
+    /// Values the network gives: the logits of a categorical head or of all groups of a multi-discrete
+    /// one, or the dimensions of a vector.
     pub fn output_len(&self) -> usize {
         self.network.head.inputs()
     }

@@ -75,6 +75,7 @@ mod format;
 mod guard;
 pub mod head;
 mod image;
+pub mod integer;
 pub mod layer;
 pub mod math;
 mod network;

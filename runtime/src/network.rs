@@ -1,7 +1,9 @@
 //! Reading the layer table: every layer, and the head, gets its share of the parameters.
 
 use crate::error::ImageError;
-use crate::format::{Chain, Header, LayerRecord, MAX_LAYERS, Memory, WEIGHTS_ALIGN};
+use crate::format::{
+    Chain, HeadKind, Header, LayerRecord, MAX_LAYERS, Memory, WEIGHTS_ALIGN, check_groups,
+};
 use crate::head::Head;
 use crate::image::Parts;
 use crate::layer::{Activation, Dense, Gru, Layer};
@@ -26,8 +28,7 @@ impl<'a> Network<'a> {
         parts: &Parts<'a>,
     ) -> Result<Self, ImageError> {
         let unknown_head = ImageError::HeadTag { found: header.head };
-        let head_size = usize::from(header.head_size);
-        let head_len = Head::parameters_of(header.head, head_size).ok_or(unknown_head)?;
+        let kind = HeadKind::from_tag(header.head).ok_or(unknown_head)?;
         let mut parameters = Parameters::new(parts)?;
         let count = usize::from(header.layers);
         let observations = usize::from(header.observations);
@@ -114,17 +115,7 @@ impl<'a> Network<'a> {
                 }
             };
         }
-        let memory = chain.finish(head_size)?;
-        let own = match head_len {
-            0 => &[],
-            _ if cfg!(feature = "gaussian") => parameters.take_head(head_len)?,
-            _ => {
-                return Err(ImageError::LeftOut {
-                    feature: "gaussian",
-                });
-            }
-        };
-        let head = Head::from_tag(header.head, head_size, own).ok_or(unknown_head)?;
+        let (head, memory) = head(kind, usize::from(header.head_size), chain, &mut parameters)?;
         if !records.is_empty() {
             return Err(ImageError::HeaderTrailing {
                 found: records.len(),
@@ -143,6 +134,42 @@ impl<'a> Network<'a> {
             memory,
         })
     }
+}
+
+/// The head at the end of the chain, with its share of the parameters, and the memory of the whole.
+fn head<'a>(
+    kind: HeadKind,
+    size: usize,
+    chain: Chain,
+    parameters: &mut Parameters<'a>,
+) -> Result<(Head<'a>, Memory), ImageError> {
+    if kind == HeadKind::MultiDiscrete {
+        if !cfg!(feature = "multi-discrete") {
+            let feature = "multi-discrete";
+            return Err(ImageError::LeftOut { feature });
+        }
+        let sizes = bytemuck::cast_slice(parameters.split_head(size)?);
+        check_groups(sizes)?;
+        let head = Head::MultiDiscrete { sizes };
+        return Ok((head, chain.finish(head.inputs())?));
+    }
+    let memory = chain.finish(size)?;
+    let head = match kind {
+        HeadKind::Deterministic => Head::Deterministic { outputs: size },
+        HeadKind::Gaussian if !cfg!(feature = "gaussian") => {
+            let feature = "gaussian";
+            return Err(ImageError::LeftOut { feature });
+        }
+        HeadKind::Gaussian => {
+            let log_std = parameters.split_head(size)?;
+            if let Some(dimension) = log_std.iter().position(|value| !value.is_finite()) {
+                return Err(ImageError::NonFiniteLogStd { dimension });
+            }
+            Head::Gaussian { log_std }
+        }
+        HeadKind::Categorical | HeadKind::MultiDiscrete => Head::Categorical { actions: size },
+    };
+    Ok((head, memory))
 }
 
 fn activation(layer: usize, found: u8) -> Result<Activation, ImageError> {
@@ -207,16 +234,13 @@ impl<'a> Parameters<'a> {
         Ok(own)
     }
 
-    /// The next `expected` of them, all finite: the head's.
-    fn take_head(&mut self, expected: usize) -> Result<&'a [f32], ImageError> {
+    /// The next `expected` of them as they lie: the head's.
+    fn split_head(&mut self, expected: usize) -> Result<&'a [f32], ImageError> {
         let missing = ImageError::MissingHead {
             expected,
             found: self.left.len(),
         };
         let (own, rest) = self.left.split_at_checked(expected).ok_or(missing)?;
-        if let Some(dimension) = own.iter().position(|value| !value.is_finite()) {
-            return Err(ImageError::NonFiniteLogStd { dimension });
-        }
         self.left = rest;
         Ok(own)
     }

@@ -100,9 +100,11 @@ impl<'a> Policy<'a> {
     ///
     /// # Errors
     ///
-    /// As [`logits`](Self::logits).
+    /// As [`outputs`](Self::outputs), and [`StepError::Kind`] when the policy's actions are not one
+    /// number each.
     pub fn act_greedy(&self, observation: &[f32], memory: &mut [f32]) -> Result<usize, StepError> {
-        self.logits(observation, memory)
+        self.check_number()?;
+        self.outputs(observation, memory)
             .map(|logits| head::greedy(logits))
     }
 
@@ -110,14 +112,15 @@ impl<'a> Policy<'a> {
     ///
     /// # Errors
     ///
-    /// As [`logits`](Self::logits); nothing is then drawn.
+    /// As [`act_greedy`](Self::act_greedy); nothing is then drawn.
     pub fn act_sampled(
         &self,
         observation: &[f32],
         memory: &mut [f32],
         rng: &mut impl Rng,
     ) -> Result<usize, StepError> {
-        self.logits(observation, memory)
+        self.check_number()?;
+        self.outputs(observation, memory)
             .map(|logits| head::sample(logits, rng))
     }
 
@@ -126,15 +129,16 @@ impl<'a> Policy<'a> {
     ///
     /// # Errors
     ///
-    /// As [`logits`](Self::logits), and when the mask has the wrong length or allows no action.
+    /// As [`act_greedy`](Self::act_greedy), and when the mask has the wrong length or allows no action.
     pub fn act_greedy_masked(
         &self,
         observation: &[f32],
         mask: &[bool],
         memory: &mut [f32],
     ) -> Result<usize, StepError> {
+        self.check_number()?;
         self.check_mask(mask)?;
-        let logits = self.logits(observation, memory)?;
+        let logits = self.outputs(observation, memory)?;
         head::greedy_masked(logits, mask).ok_or(StepError::EmptyMask)
     }
 
@@ -151,40 +155,91 @@ impl<'a> Policy<'a> {
         memory: &mut [f32],
         rng: &mut impl Rng,
     ) -> Result<usize, StepError> {
+        self.check_number()?;
         self.check_mask(mask)?;
-        let logits = self.logits(observation, memory)?;
+        let logits = self.outputs(observation, memory)?;
         head::sample_masked(logits, mask, rng).ok_or(StepError::EmptyMask)
+    }
+
+    /// A step with any head that chooses: the action without chance that `mask`, one truth value a logit,
+    /// allows, by [`Head::act_greedy_masked`].
+    ///
+    /// # Errors
+    ///
+    /// As [`logits`](Self::logits), and when the mask has the wrong length or allows no action, be it in
+    /// one group only.
+    pub fn step_masked<'m>(
+        &self,
+        observation: &[f32],
+        mask: &[bool],
+        memory: &'m mut [f32],
+    ) -> Result<Action<'m>, StepError> {
+        self.check_mask(mask)?;
+        let logits = self.outputs(observation, memory)?;
+        let head = self.image.head();
+        head.act_greedy_masked(logits, mask)
+            .ok_or(StepError::EmptyMask)
+    }
+
+    /// A step with any head that chooses: an action drawn among those that `mask` allows, by
+    /// [`Head::act_sampled_masked`]: one `u32` from `rng` a group.
+    ///
+    /// # Errors
+    ///
+    /// As [`step_masked`](Self::step_masked); nothing is then drawn.
+    pub fn step_sampled_masked<'m>(
+        &self,
+        observation: &[f32],
+        mask: &[bool],
+        memory: &'m mut [f32],
+        rng: &mut impl Rng,
+    ) -> Result<Action<'m>, StepError> {
+        self.check_mask(mask)?;
+        let logits = self.outputs(observation, memory)?;
+        let head = self.image.head();
+        head.act_sampled_masked(logits, mask, rng)
+            .ok_or(StepError::EmptyMask)
+    }
+
+    /// Before the step, so that an error leaves the state as it was.
+    fn check_number(&self) -> Result<(), StepError> {
+        match self.image.head() {
+            Head::Categorical { .. } => Ok(()),
+            _ => Err(StepError::Kind),
+        }
     }
 
     /// Before the step, so that a bad mask leaves the state as it was.
     fn check_mask(&self, mask: &[bool]) -> Result<(), StepError> {
+        let head = self.image.head();
         let (expected, found) = (self.image.output_len(), mask.len());
-        if self.image.head().is_continuous() {
-            return Err(StepError::Continuous);
+        if head.is_continuous() {
+            return Err(StepError::Kind);
         }
         if found != expected {
             return Err(StepError::MaskLength { expected, found });
         }
-        match mask.contains(&true) {
+        match head.is_open(mask) {
             true => Ok(()),
             false => Err(StepError::EmptyMask),
         }
     }
 
-    /// The logits, `[A]`, all finite; they lie in `memory`, behind the state.
+    /// The logits, `[A]`, of a multi-discrete head one group's after another's, all finite; they lie in
+    /// `memory`, behind the state.
     ///
     /// # Errors
     ///
-    /// As [`outputs`](Self::outputs), and [`StepError::Continuous`] when the policy has none as its
-    /// actions are vectors.
+    /// As [`outputs`](Self::outputs), and [`StepError::Kind`] when the policy has none as its
+    /// actions are vectors of real numbers.
     pub fn logits<'m>(
         &self,
         observation: &[f32],
         memory: &'m mut [f32],
     ) -> Result<&'m mut [f32], StepError> {
-        match self.image.head() {
-            Head::Categorical { .. } => self.outputs(observation, memory),
-            Head::Deterministic { .. } | Head::Gaussian { .. } => Err(StepError::Continuous),
+        match self.image.head().is_continuous() {
+            false => self.outputs(observation, memory),
+            true => Err(StepError::Kind),
         }
     }
 

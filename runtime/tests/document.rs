@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{EXAMPLE, RECURRENT, emit};
+use common::{EXAMPLE, GROUPS, RECURRENT, emit};
 use consort_runtime::{Action, Image, Policy, include_image, math};
 
 fn document() -> String {
@@ -74,6 +74,17 @@ fn recurrent_example() {
         rows += 1;
     }
     assert_eq!(rows, 3);
+}
+
+/// Observing (1, −2) gives logits 1, −2; 5; −1, 3 and 1.
+#[test]
+fn multi_discrete_example() {
+    let bytes = emit(&GROUPS);
+    assert_eq!(bytes.bytes(), examples()[2]);
+    let policy = Policy::new(Image::new_checked(bytes.bytes()).unwrap());
+    let mut memory = [f32::NAN; 6];
+    let action = policy.step(&[1.0, -2.0], &mut memory);
+    assert_eq!(action, Ok(Action::MultiDiscrete(&[0, 0, 1])));
 }
 
 /// Every decimal that is followed by its bits, such as 962.67664 `4470ab4e`.

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{Aligned, EXAMPLE, RECURRENT, emit, seal};
+use common::{Aligned, EXAMPLE, GROUPS, RECURRENT, emit, seal};
 use consort_runtime::{
-    Action, Activation, DenseRepr, EmitError, GruRepr, Head, Image, ImageError, ImageRepr,
-    LayerInfo, LayerKind, LayerRepr, Policy, ShapeError,
+    Action, Activation, DenseRepr, Head, Image, ImageError, LayerInfo, LayerKind, LayerRepr,
+    Policy, ShapeError,
 };
 
 /// Offsets in the example: see the worked example in `docs/image.md`.
@@ -85,7 +85,7 @@ fn any_damaged_byte_is_refused() {
 /// A CRC is no defence against whoever can compute one: what then passes is an image all the same.
 #[test]
 fn any_forged_byte_is_refused_or_gives_a_policy_that_steps() {
-    for (repr, weights) in [(EXAMPLE, WEIGHTS), (RECURRENT, WEIGHTS)] {
+    for (repr, weights) in [(EXAMPLE, WEIGHTS), (RECURRENT, WEIGHTS), (GROUPS, WEIGHTS)] {
         let original = emit(&repr);
         for index in 0..original.bytes().len() - 4 {
             for mask in 1..=u8::MAX {
@@ -104,6 +104,18 @@ fn any_forged_byte_is_refused_or_gives_a_policy_that_steps() {
                         Ok(Action::Continuous(action)) => {
                             assert_eq!(action.len(), image.output_len());
                             assert!(action.iter().all(|value| value.is_finite()));
+                        }
+                        Ok(Action::MultiDiscrete(actions)) => {
+                            let Head::MultiDiscrete { sizes } = image.head() else {
+                                panic!("an action a group of {:?}", image.head())
+                            };
+                            assert_eq!(actions.len(), sizes.len());
+                            assert!(
+                                actions
+                                    .iter()
+                                    .zip(sizes)
+                                    .all(|(action, size)| action < size)
+                            );
                         }
                         Err(error) => assert!(index >= weights, "{error} after byte {index}"),
                     }
@@ -369,134 +381,6 @@ fn noise_is_refused() {
 }
 
 #[test]
-fn emitting_refuses_what_no_image_may_say() {
-    use EmitError as E;
-    use ShapeError as S;
-    let emitted = |change: &dyn Fn(&mut ImageRepr<'_>)| {
-        let mut repr = EXAMPLE;
-        change(&mut repr);
-        let mut buffer = [0xee; 104];
-        let error = repr.emit(&mut buffer).unwrap_err();
-        assert_eq!(buffer, [0xee; 104]);
-        assert_eq!(repr.emitted_len(), Err(error));
-        error
-    };
-    assert_eq!(
-        emitted(&|r| r.agent = 2),
-        E::Shape(S::Agent {
-            agent: 2,
-            agents: 2
-        })
-    );
-    assert_eq!(
-        emitted(&|r| r.layers = &[]),
-        E::Shape(S::Layers { found: 0 })
-    );
-    let head = Head::Categorical { actions: 2 };
-    assert_eq!(
-        emitted(&|r| r.head = head),
-        E::Shape(S::Head {
-            expected: 2,
-            found: 3
-        })
-    );
-
-    let layer = |change: &dyn Fn(&mut DenseRepr<'_>)| {
-        let LayerRepr::Dense(mut last) = EXAMPLE.layers[1] else {
-            panic!("a dense layer")
-        };
-        change(&mut last);
-        let layers = [EXAMPLE.layers[0], LayerRepr::Dense(last)];
-        let repr = ImageRepr {
-            layers: &layers,
-            ..EXAMPLE
-        };
-        repr.emitted_len().unwrap_err()
-    };
-    let inputs = S::Inputs {
-        layer: 1,
-        expected: 1,
-        found: 2,
-    };
-    assert_eq!(layer(&|l| l.inputs = 2), E::Shape(inputs));
-    let size = |outputs| {
-        E::Shape(S::Size {
-            layer: 1,
-            inputs: 1,
-            outputs,
-        })
-    };
-    assert_eq!(layer(&|l| l.outputs = 0), size(0));
-    assert_eq!(layer(&|l| l.outputs = 65_536), size(65_536));
-    let weights = &[1.0, 2.0];
-    assert_eq!(
-        layer(&|l| l.weights = weights),
-        E::Weights {
-            layer: 1,
-            expected: 3,
-            found: 2
-        }
-    );
-    assert_eq!(
-        layer(&|l| l.biases = weights),
-        E::Biases {
-            layer: 1,
-            expected: 3,
-            found: 2
-        }
-    );
-    let bad = &[0.0, 0.0, f32::INFINITY];
-    let weight = E::NonFiniteWeight {
-        layer: 1,
-        output: 2,
-        input: 0,
-    };
-    assert_eq!(layer(&|l| l.weights = bad), weight);
-    assert_eq!(
-        layer(&|l| l.biases = bad),
-        E::NonFiniteBias {
-            layer: 1,
-            output: 2
-        }
-    );
-
-    let nine = [LayerRepr::Dense(DenseRepr {
-        inputs: 1,
-        outputs: 1,
-        activation: Activation::Identity,
-        weights: &[1.0],
-        biases: &[0.0],
-    }); 9];
-    let repr = ImageRepr {
-        layers: &nine,
-        head: Head::Categorical { actions: 1 },
-        ..EXAMPLE
-    };
-    assert_eq!(repr.emitted_len(), Err(E::Shape(S::Layers { found: 9 })));
-    let eight = ImageRepr {
-        layers: &nine[..8],
-        ..repr
-    };
-    assert_eq!(
-        Image::new_checked(emit(&eight).bytes())
-            .unwrap()
-            .layers()
-            .count(),
-        8
-    );
-
-    let mut short = [0xee; 103];
-    assert_eq!(
-        EXAMPLE.emit(&mut short),
-        Err(E::Buffer {
-            expected: 104,
-            found: 103
-        })
-    );
-    assert_eq!(short, [0xee; 103]);
-}
-
-#[test]
 fn messages_read_well() {
     let error = forged(LAYER_0 + 1, &[3]);
     assert_eq!(
@@ -510,159 +394,4 @@ fn messages_read_well() {
     );
     let error = EXAMPLE.emit(&mut []).unwrap_err();
     assert_eq!(error.to_string(), "the image has 104 bytes, the buffer 0");
-}
-
-/// Offsets in the recurrent example: see the second worked example in `docs/image.md`.
-const GRU_MEMORY: usize = 39;
-const GRU_HEAD: usize = 40;
-const GRU: usize = 43;
-const GRU_WEIGHTS: usize = 64;
-const LOG_STD: usize = 64 + 4 * (10 + 4);
-
-#[test]
-fn a_recurrent_image_says_what_it_was_made_from() {
-    let bytes = emit(&RECURRENT);
-    let image = Image::new_checked(bytes.bytes()).unwrap();
-    // The state, the next one, and a region for layer 1.
-    assert_eq!((image.state_len(), image.memory_len()), (1, 1 + 1 + 2));
-    assert_eq!((image.observation_len(), image.output_len()), (1, 2));
-    let head = Head::Gaussian {
-        log_std: &[-1.0, 0.0],
-    };
-    assert_eq!(image.head(), head);
-    let gru = LayerInfo {
-        kind: LayerKind::Gru,
-        inputs: 1,
-        outputs: 1,
-        weight_bytes: 40,
-    };
-    assert_eq!(image.layers().next(), Some(gru));
-    assert_eq!(image.multiply_adds(), 6 + 2);
-}
-
-#[test]
-fn every_refusal_of_a_recurrent_image_says_what_and_where() {
-    use ImageError as E;
-    use ShapeError as S;
-    let forged = |offset: usize, bytes: &[u8]| {
-        let mut image = emit(&RECURRENT);
-        image.bytes_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
-        seal(image.bytes_mut());
-        Image::new_checked(image.bytes()).unwrap_err()
-    };
-    assert_eq!(forged(GRU, &[9]), E::LayerTag { layer: 0, found: 9 });
-    assert_eq!(forged(GRU + 1, &[0xff; 3]), E::LayerRecord { layer: 0 });
-    let inputs = S::Inputs {
-        layer: 0,
-        expected: 1,
-        found: 2,
-    };
-    assert_eq!(forged(GRU + 1, &[2]), E::Shape(inputs));
-    let size = S::Size {
-        layer: 0,
-        inputs: 1,
-        outputs: 0,
-    };
-    assert_eq!(forged(GRU + 2, &[0]), E::Shape(size));
-    // Two units have 2 (4 + 3 (1 + 2)) parameters; the image has 10 + 4 + 2.
-    let missing = E::MissingWeights {
-        layer: 0,
-        expected: 26,
-        found: 16,
-    };
-    assert_eq!(forged(GRU + 2, &[2]), missing);
-    let nan = f32::NAN.to_le_bytes();
-    for parameter in 0..10 {
-        let offset = GRU_WEIGHTS + 4 * parameter;
-        assert_eq!(
-            forged(offset, &nan),
-            E::NonFiniteWeight { layer: 0, offset }
-        );
-    }
-    for dimension in 0..2 {
-        let refused = forged(LOG_STD + 4 * dimension, &nan);
-        assert_eq!(refused, E::NonFiniteLogStd { dimension });
-    }
-    let head = S::Head {
-        expected: 3,
-        found: 2,
-    };
-    assert_eq!(forged(GRU_HEAD + 1, &[3]), E::Shape(head));
-    for tag in [1, 2] {
-        assert_eq!(forged(GRU_HEAD, &[tag]), E::TrailingWeights { found: 8 });
-    }
-    assert_eq!(
-        forged(GRU_MEMORY, &[3]),
-        E::Memory {
-            expected: 4,
-            found: 3
-        }
-    );
-    let whole = emit(&RECURRENT);
-    for found in 0..whole.bytes().len() {
-        let error = Image::new_checked(&whole.bytes()[..found]).unwrap_err();
-        assert!(matches!(error, E::Truncated { .. }), "{found}: {error}");
-    }
-}
-
-#[test]
-fn emitting_refuses_a_recurrent_layer_that_no_image_may_hold() {
-    use EmitError as E;
-    let LayerRepr::Gru(whole) = RECURRENT.layers[0] else {
-        panic!("a recurrent layer")
-    };
-    let refused = |change: &dyn Fn(&mut GruRepr<'static>)| {
-        let mut gru = whole;
-        change(&mut gru);
-        let layers = [LayerRepr::Gru(gru), RECURRENT.layers[1]];
-        let repr = ImageRepr {
-            layers: &layers,
-            ..RECURRENT
-        };
-        repr.emitted_len().unwrap_err()
-    };
-    let length = |part, expected, found| E::GruLength {
-        layer: 0,
-        part,
-        expected,
-        found,
-    };
-    assert_eq!(refused(&|gru| gru.input = &[]), length("input", 3, 0));
-    assert_eq!(
-        refused(&|gru| gru.recurrent = &[0.0; 4]),
-        length("recurrent", 3, 4)
-    );
-    assert_eq!(
-        refused(&|gru| gru.input_bias = &[0.0; 2]),
-        length("input_bias", 3, 2)
-    );
-    assert_eq!(
-        refused(&|gru| gru.recurrent_bias_n = &[0.0; 3]),
-        length("recurrent_bias_n", 1, 3)
-    );
-    let infinite = E::NonFiniteGru {
-        layer: 0,
-        part: "recurrent",
-        index: 2,
-    };
-    assert_eq!(
-        refused(&|gru| gru.recurrent = &[0.0, 0.0, f32::INFINITY]),
-        infinite
-    );
-    let size = ShapeError::Size {
-        layer: 0,
-        inputs: 1,
-        outputs: 65_536,
-    };
-    assert_eq!(refused(&|gru| gru.hidden = 65_536), E::Shape(size));
-    assert_eq!(
-        refused(&|gru| gru.hidden = 65_535),
-        length("input", 3 * 65_535, 3)
-    );
-    let head = Head::Gaussian {
-        log_std: &[0.0, f32::NAN],
-    };
-    let repr = ImageRepr { head, ..RECURRENT };
-    let error = repr.emitted_len().unwrap_err();
-    assert_eq!(error, E::NonFiniteLogStd { dimension: 1 });
 }

@@ -62,6 +62,11 @@ fn what_is_left_out_is_named() {
         checked(head, DENSE),
         expected("gaussian", cfg!(feature = "gaussian"))
     );
+    let head = Head::MultiDiscrete { sizes: &[1, 1] };
+    assert_eq!(
+        checked(head, DENSE),
+        expected("multi-discrete", cfg!(feature = "multi-discrete"))
+    );
 }
 
 #[test]

@@ -306,7 +306,7 @@ fn heads_of_either_kind_act_through_a_step() {
         assert_eq!(policy.step(&[1.0, 0.25], &mut memory), expected);
         let sampled = policy.step_sampled(&[1.0, 0.25], &mut memory, &mut rng);
         assert_eq!(sampled, expected);
-        let none = Err(StepError::Continuous);
+        let none = Err(StepError::Kind);
         let mask = [true; 3];
         assert_eq!(policy.act_greedy(&[1.0, 0.25], &mut memory), none);
         assert_eq!(

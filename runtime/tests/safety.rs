@@ -62,7 +62,7 @@ fn every_bad_step_is_the_safe_action_and_changes_no_state() {
     let short = guarded.step(&[1.0], &mut memory[..3]);
     assert_eq!(short, safe(REST, error));
     let masked = guarded.step_masked(&[1.0], &[true; 2], &mut memory);
-    assert_eq!(masked, safe(REST, StepError::Continuous));
+    assert_eq!(masked, safe(REST, StepError::Kind));
     assert_eq!(memory[0], state);
     assert_eq!(guarded.step(&[1.0], &mut memory).fault, None);
 

@@ -111,6 +111,10 @@ fn goldens_hold_on_the_host() {
                         assert_eq!(found(&logits), bits("logits"), "{place}");
                         assert_eq!(Some(action as u64), step["action"].as_u64(), "{place}");
                     }
+                    Decision::Groups { choices, logits } => {
+                        assert_eq!(found(&logits), bits("logits"), "{place}");
+                        assert_eq!(choices, bits("action"), "{place}");
+                    }
                     Decision::Continuous(action) => {
                         assert_eq!(found(&action), bits("action"), "{place}");
                     }

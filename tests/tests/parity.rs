@@ -4,7 +4,7 @@ use candle_core::Device;
 use consort_runtime::head;
 use consort_tests::task;
 use consort_trainer::config::Config;
-use consort_trainer::env::{ActionSpace, AgentSpec, TeamSpec};
+use consort_trainer::env::{ActionSpace, AgentSpec, Factors, TeamSpec};
 use consort_trainer::export;
 use consort_trainer::net::{
     HeadWeights, MarginalOutput, Marginals, NetworkConfig, NetworkWeights, Normalisation, Rows,
@@ -28,9 +28,12 @@ fn agent(observation: usize, actions: ActionSpace) -> AgentSpec {
     }
 }
 
-/// A team whose agents all differ, one of two kinds in turns, and one of vectors.
-fn teams() -> [TeamSpec; 3] {
+/// A team whose agents all differ, one of two kinds in turns, one of vectors, and one of products beside a
+/// plain choice.
+fn teams() -> [TeamSpec; 4] {
     let discrete = |o, a| agent(o, ActionSpace::Discrete(a));
+    let product =
+        |o, factors: &[usize]| agent(o, ActionSpace::Product(Factors::new(factors).unwrap()));
     let vectors = |o, d| agent(o, ActionSpace::Continuous(d));
     [
         vec![discrete(5, 3), discrete(1, 9), discrete(13, 2)],
@@ -41,6 +44,12 @@ fn teams() -> [TeamSpec; 3] {
             discrete(2, 4),
         ],
         vec![vectors(4, 2), vectors(3, 1), vectors(4, 2)],
+        vec![
+            product(5, &[3, 4]),
+            discrete(2, 14),
+            product(5, &[3, 4]),
+            product(3, &[2, 1, 5]),
+        ],
     ]
     .map(|agents| TeamSpec::new(agents, 10))
 }
@@ -130,7 +139,7 @@ fn compare(seed: u64, spec: &TeamSpec, network: &NetworkConfig, normalised: bool
         if let Some(spreads) = &spreads {
             let of = |network: &NetworkWeights| match &network.head {
                 HeadWeights::Gaussian { log_std } => log_std.clone(),
-                HeadWeights::Categorical => Vec::new(),
+                HeadWeights::Categorical | HeadWeights::MultiDiscrete { .. } => Vec::new(),
             };
             let exported: Vec<f32> = networks.iter().flat_map(of).collect();
             assert_eq!(exported, spreads[replica][0]);
@@ -199,6 +208,29 @@ fn step_difference(
                 head::probabilities(&logits, &mut probabilities);
                 let start = index * spec.widest_actions();
                 (probabilities, expected[start..][..logits.len()].to_vec())
+            }
+            Decision::Groups { choices, logits } => {
+                let ActionSpace::Product(factors) = own.actions else {
+                    panic!("an agent of products")
+                };
+                let sizes = factors.sizes().iter().map(|&size| size as u32);
+                let mut probabilities = vec![1.0; own.actions.size()];
+                let groups = sizes.collect::<Vec<_>>();
+                for (place, logits) in head::parts(&groups, &logits).enumerate() {
+                    let mut of_group = vec![0.0; logits.len()];
+                    head::probabilities(logits, &mut of_group);
+                    assert_eq!(head::greedy(logits), choices[place] as usize);
+                    for (action, probability) in probabilities.iter_mut().enumerate() {
+                        *probability *= of_group[factors.choices(action).nth(place).unwrap()];
+                    }
+                }
+                let start = index * spec.widest_actions();
+                let expected = expected[start..][..probabilities.len()].to_vec();
+                // The action that is made of the likeliest choices is the likeliest.
+                let chosen = expected[factors.action(&choices) as usize];
+                let most = expected.iter().copied().fold(0.0, f32::max);
+                assert!(most - chosen < TOLERANCE);
+                (probabilities, expected)
             }
             Decision::Continuous(action) => {
                 let means = &expected[dimension..][..action.len()];

@@ -55,15 +55,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
 /// Writes a file that only its owner may read, where no file of that name is:
 /// [`ErrorKind::AlreadyExists`].
 pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let create = |name: &Path| {
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(name)
-    };
     let named = WriteError::at(path);
-    let (temporary, file) = match temporary(path, create) {
+    let (temporary, file) = match temporary(path, create_secret) {
         Ok(made) => made,
         Err(error) => return Err(named(error)),
     };
@@ -74,6 +67,15 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     // Best effort: what is left over is readable by its owner alone.
     let _ = fs::remove_file(&temporary);
     written.map_err(named)
+}
+
+/// Creates a file that only its owner may read, where the system knows owners.
+fn create_secret(path: &Path) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// A folder under its temporary name; [`commit`](Self::commit) gives it its own, dropping it
@@ -119,10 +121,24 @@ impl PendingFolder {
 
     /// Writes the file called `name` into the folder.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        self.put(name, bytes, |path| File::create_new(path))
+    }
+
+    /// The same for a file that only its owner may read.
+    pub fn write_secret(&mut self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        self.put(name, bytes, create_secret)
+    }
+
+    fn put(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        create: impl FnOnce(&Path) -> io::Result<File>,
+    ) -> Result<(), WriteError> {
         self.fills
             .iter_mut()
             .for_each(|names| names.push(name.to_owned()));
-        File::create_new(self.temporary.join(name))
+        create(&self.temporary.join(name))
             .and_then(|file| write_flushed(file, bytes))
             .map_err(WriteError::at(&self.destination.join(name)))
     }

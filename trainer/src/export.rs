@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::atomic::{PendingFolder, WriteError};
 use crate::config::{ArmName, Config, ConfigError, Layers};
-use crate::env::Task;
+use crate::env::{ActionSpace, Task};
 use crate::net::{HeadWeights, LayerWeights, NetworkWeights};
 use crate::quantise::{CALIBRATION_STEPS, Comparison, IntegerNetwork, QuantiseError, compare};
 use crate::team::{
@@ -90,12 +90,6 @@ pub enum ExportError {
         /// What is wrong in it.
         source: WeightsError,
     },
-    /// A file's name is not one that a copy could have.
-    #[error("{}: found a name that is not text, expected the files of a team", path.display())]
-    Name {
-        /// The file.
-        path: PathBuf,
-    },
     /// The machine refused to write.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -110,8 +104,7 @@ impl ExportError {
             | Self::Config(_)
             | Self::Weights { .. }
             | Self::NoSharedSeed
-            | Self::Quantise { .. }
-            | Self::Name { .. } => true,
+            | Self::Quantise { .. } => true,
             Self::Write(error) => error.is_bad_name(),
             Self::Emit { .. } | Self::Step(_) | Self::Key(_) => false,
         }
@@ -201,12 +194,17 @@ fn write(
     folder.write(CONFIG, settings.as_bytes())?;
     let goldens = golden::record(&manifest, task, &actors, key)?;
     for (agent, (image, golden)) in std::iter::zip(actors.images(), goldens).enumerate() {
-        folder.write(&format!("agent-{agent}.golden.json"), golden.as_bytes())?;
+        let name = golden_name(agent);
+        match key {
+            // It quotes the key.
+            Some(_) => folder.write_secret(&name, golden.as_bytes())?,
+            None => folder.write(&name, golden.as_bytes())?,
+        }
         folder.write(&manifest.agents[agent].image, image.bytes())?;
     }
     folder.write(WEIGHTS, &weights)?;
     if let Some(key) = key {
-        folder.write(KEY, key.text().as_bytes())?;
+        folder.write_secret(KEY, key.text().as_bytes())?;
     }
     let card = card::write(&manifest, task, &actors);
     folder.write("README.md", card.as_bytes())?;
@@ -220,6 +218,11 @@ fn write(
         actors,
         key,
     })
+}
+
+/// The file name of an agent's golden sequence.
+fn golden_name(agent: usize) -> String {
+    format!("agent-{agent}.golden.json")
 }
 
 /// Something has the destination's name.
@@ -407,6 +410,7 @@ fn image(
         head: match head {
             HeadWeights::Categorical => Head::Categorical { actions: outputs },
             HeadWeights::Gaussian { log_std } => Head::Gaussian { log_std },
+            HeadWeights::MultiDiscrete { sizes } => Head::MultiDiscrete { sizes },
         },
         layers,
     };
@@ -459,7 +463,11 @@ fn manifest(
         image: format!("agent-{agent}.image"),
         crc: format!("{:08x}", image.view().crc()),
         observation: image.view().observation_len(),
-        actions: image.view().output_len(),
+        actions: task.spec().agents[agent].actions.size(),
+        factors: match task.spec().agents[agent].actions {
+            ActionSpace::Product(factors) => factors.sizes().to_vec(),
+            _ => Vec::new(),
+        },
         memory: Some(image.view().memory_len()),
         recurrent: image.view().state_len() > 0,
         continuous: image.view().head().is_continuous(),

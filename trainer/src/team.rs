@@ -23,7 +23,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use consort_runtime::{Image, ImageError, Per, Seeding};
+use consort_runtime::{Head, Image, ImageError, Per, Seeding};
 
 pub use actor::{Actor, Decision};
 pub use actors::{Actors, AlignedImage, Choice, EpisodeReturns};
@@ -31,7 +31,7 @@ pub use key::{KEY, TeamKey};
 pub use manifest::{AgentEntry, FORMAT, Manifest, Returns, SharedSeedEntry, Versions};
 pub use traces::Seen;
 
-use crate::env::{Task, TaskError};
+use crate::env::{ActionSpace, Task, TaskError};
 
 /// File name of a run's configuration, and of the copy in its team.
 pub const CONFIG: &str = "config.toml";
@@ -262,7 +262,26 @@ fn check_image(
     same(
         "outputs",
         image.output_len().to_string(),
-        spec.actions.size().to_string(),
+        spec.actions.outputs().to_string(),
+    )?;
+    let of_image = match image.head() {
+        Head::MultiDiscrete { sizes } => sizes.iter().map(|&size| size as usize).collect(),
+        _ => Vec::new(),
+    };
+    let of_spec = match spec.actions {
+        ActionSpace::Product(factors) => factors.sizes().to_vec(),
+        _ => Vec::new(),
+    };
+    let of_image = format!("{of_image:?}");
+    same(
+        "groups of actions",
+        of_image.clone(),
+        format!("{of_spec:?}"),
+    )?;
+    same(
+        "groups of actions",
+        of_image,
+        format!("{:?}", entry.factors),
     )?;
     same(
         "a shared seed of",

@@ -320,4 +320,6 @@ fn winner(arms: &[Progress]) -> usize {
 }
 
 #[cfg(test)]
+mod products;
+#[cfg(test)]
 mod tests;

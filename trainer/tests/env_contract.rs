@@ -87,7 +87,7 @@ impl Play {
             let (vector, other_vectors) = vectors.split_at_mut(size);
             (masks, vectors) = (other_masks, other_vectors);
             match agent.actions {
-                ActionSpace::Discrete(_) => {
+                ActionSpace::Discrete(_) | ActionSpace::Product(_) => {
                     let allowed = mask.iter().filter(|&&allowed| allowed).count();
                     let rank = (self.choices.uniform() * allowed as f64) as usize;
                     let mut among = (0..size).filter(|&index| mask[index]);

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use consort_runtime::{Action, Policy, SIGNATURE_LEN, reissue_signed};
+use consort_runtime::{Action, Head, Policy, SIGNATURE_LEN, reissue_signed};
 use ed25519_compact::KeyPair;
 use rand_core::TryRng;
 
@@ -49,11 +49,24 @@ const OPTIONS: [&str; 12] = [
     "-Wextra",
     "-Werror",
 ];
-/// What the program does not call, linked all the same: nothing of the interface may have a way to panic.
-const UNCALLED: [&str; 3] = [
+/// What the program does not call around every agent, linked all the same: nothing of the interface may have a way to panic.
+const UNCALLED: [&str; 16] = [
     "consort_policy_init_verified",
+    "consort_policy_groups",
+    "consort_choose",
+    "consort_choose_sampled",
+    "consort_choose_masked",
+    "consort_choose_sampled_masked",
     "consort_pace_init",
     "consort_pace_tick",
+    "consort_seed_write",
+    "consort_seed_write_private",
+    "consort_clock_init",
+    "consort_clock_resync",
+    "consort_clock_step",
+    "consort_clock_begin_episode",
+    "consort_moment_at",
+    "consort_status_string",
 ];
 const QEMU: [&str; 10] = [
     "-machine",
@@ -200,15 +213,17 @@ fn parse(text: &str, agent: &Agent) -> Result<Replay> {
             };
             outcomes.push(match (word, continuous) {
                 ("step", false) => Outcome {
-                    action: Some(words[2].parse().with_context(unexpected)?),
+                    actions: (words[2].split(','))
+                        .map(|number| number.parse().with_context(unexpected))
+                        .collect::<Result<_>>()?,
                     values: bits(&words[3..])?,
                 },
                 ("step", true) => Outcome {
-                    action: None,
+                    actions: Vec::new(),
                     values: bits(&words[3..])?,
                 },
                 _ => Outcome {
-                    action: None,
+                    actions: Vec::new(),
                     values: bits(&words[2..])?,
                 },
             });
@@ -233,19 +248,18 @@ fn draws(agent: &Agent) -> Result<Vec<Outcome>> {
         if start {
             policy.reset(&mut memory)?;
         }
-        let values = match mask {
-            Some(mask) => {
-                vec![
-                    policy.act_sampled_masked(&observation, mask, &mut memory, &mut random)? as u32,
-                ]
-            }
-            None => match policy.step_sampled(&observation, &mut memory, &mut random)? {
-                Action::Discrete(action) => vec![action as u32],
-                Action::Continuous(action) => action.iter().map(|value| value.to_bits()).collect(),
-            },
+        let (memory, random) = (&mut memory, &mut random);
+        let action = match mask {
+            Some(mask) => policy.step_sampled_masked(&observation, mask, memory, random)?,
+            None => policy.step_sampled(&observation, memory, random)?,
+        };
+        let values = match action {
+            Action::Discrete(action) => vec![action as u32],
+            Action::MultiDiscrete(actions) => actions.to_vec(),
+            Action::Continuous(action) => action.iter().map(|value| value.to_bits()).collect(),
         };
         draws.push(Outcome {
-            action: None,
+            actions: Vec::new(),
             values,
         });
     }
@@ -319,6 +333,31 @@ fn header(agent: &Agent, signed: bool) -> Result<String> {
             write!(masks, "{},", u8::from(mask.is_none_or(|mask| mask[output])))?;
         }
     }
+    let groups = match image.head() {
+        Head::MultiDiscrete { sizes } => sizes.len(),
+        _ => 1,
+    };
+    let mut shared = format!(
+        "#define AGENT_GROUPS {groups}\n#define AGENT_SYMBOLS {}\n",
+        image.seeding().map_or(0, |seeding| seeding.symbols)
+    );
+    if let Some((key, moments)) = agent.shared() {
+        let ticks = moments.iter().map(|&(_, tick)| tick + 1).max().unwrap_or(1);
+        writeln!(shared, "#define AGENT_TICKS {ticks}")?;
+        let digits = key.as_bytes().chunks(2).map(String::from_utf8_lossy);
+        let bytes: String = digits.map(|digits| format!("0x{digits},")).collect();
+        writeln!(
+            shared,
+            "static const uint8_t agent_key[CONSORT_KEY_LEN] = {{{bytes}}};"
+        )?;
+        let moments: String = (moments.iter())
+            .map(|(episode, tick)| format!("{{{episode}u,{tick}u}},"))
+            .collect();
+        writeln!(
+            shared,
+            "static const consort_moment_t agent_moments[] = {{{moments}}};"
+        )?;
+    }
     let list = |bytes: &[u8]| {
         bytes
             .iter()
@@ -334,7 +373,7 @@ fn header(agent: &Agent, signed: bool) -> Result<String> {
          static const uint32_t agent_observations[] = {{{observations}}};\n\
          static const uint8_t agent_starts[] = {{{starts}}};\n\
          static const uint8_t agent_masked[] = {{{masked}}};\n\
-         static const uint8_t agent_masks[] = {{{masks}}};\n",
+         static const uint8_t agent_masks[] = {{{masks}}};\n{shared}",
         u8::from(signed),
         image.observation_len(),
         image.output_len(),

@@ -12,9 +12,10 @@ use crate::root;
 use crate::toolchain::Toolchain;
 
 /// Where consort-runtime must build: Cortex-M0, M3, M4F, M33 and RISC-V without floating point, with and without atomics.
-const TARGETS: [&str; 6] = [
+const TARGETS: [&str; 7] = [
     "thumbv6m-none-eabi",
     "thumbv7m-none-eabi",
+    "thumbv7em-none-eabi",
     "thumbv7em-none-eabihf",
     "thumbv8m.main-none-eabihf",
     "riscv32imac-unknown-none-elf",

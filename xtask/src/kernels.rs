@@ -41,10 +41,11 @@ fn run(board: &Board, toolchain: &Toolchain, features: &[&str]) -> Result<String
         "{line} (the emulator ended with {})",
         finished.status
     );
-    let ["same", dense, gru, values] = words[..] else {
-        anyhow::bail!("the device's last line is `{line}`, expected `same` and three numbers");
+    let ["same", dense, gru, values, rows] = words[..] else {
+        anyhow::bail!("the device's last line is `{line}`, expected `same` and four numbers");
     };
     Ok(format!(
-        "same bits: {dense} dense layers, {gru} recurrent units, tanh and sigmoid of {values} numbers"
+        "same bits: {dense} dense layers, {gru} recurrent units, tanh and sigmoid of {values} numbers, \
+         {rows} times rows in whole numbers"
     ))
 }

@@ -12,6 +12,7 @@ mod check;
 mod elf;
 mod fuzz;
 mod kernels;
+mod operations;
 mod packages;
 mod process;
 mod promise;

@@ -141,9 +141,11 @@ fn step(words: &[&str], expected: usize, output_len: usize) -> Result<(Outcome, 
     });
     Ok((
         Outcome {
-            action: match *action {
-                "-" => None,
-                number => Some(number.parse()?),
+            actions: match *action {
+                "-" => Vec::new(),
+                numbers => (numbers.split(','))
+                    .map(str::parse)
+                    .collect::<Result<_, _>>()?,
             },
             values: values.collect::<Result<_>>()?,
         },
@@ -196,7 +198,7 @@ mod tests {
         assert_eq!(
             *first,
             Outcome {
-                action: Some(1),
+                actions: vec![1],
                 values: vec![1f32.to_bits(), (-2f32).to_bits()]
             }
         );
@@ -209,10 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_has_no_number() {
-        let replay = parse(&WHOLE.replace("step 1 0", "step 1 -")).unwrap();
-        let actions: Vec<_> = replay.outcomes.iter().map(|step| step.action).collect();
-        assert_eq!(actions, [Some(1), None]);
+    fn a_vector_has_no_number_and_groups_have_one_each() {
+        let actions = |word: &str| {
+            let replay = parse(&WHOLE.replace("step 1 0", &format!("step 1 {word}"))).unwrap();
+            replay.outcomes[1].actions.clone()
+        };
+        assert_eq!(actions("-"), [0; 0]);
+        assert_eq!(actions("3,0"), [3, 0]);
     }
 
     #[test]

@@ -8,7 +8,12 @@ use crate::process::{self, cargo, run};
 use crate::report::Report;
 use crate::root;
 
-const LIBRARIES: [&str; 3] = ["consort-kernels", "consort-runtime", "consort-trainer"];
+const LIBRARIES: [&str; 4] = [
+    "consort-kernels",
+    "consort-runtime",
+    "consort-update",
+    "consort-trainer",
+];
 
 /// Warnings that are as they should be: the tests need the repository around them.
 const EXPECTED: [&str; 2] = ["aborting upload due to dry run", "ignoring test"];
@@ -16,13 +21,13 @@ const EXPECTED: [&str; 2] = ["aborting upload due to dry run", "ignoring test"];
 /// With candle compiled once more.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// Packages the libraries and does all but upload them, without a warning. Kernels and runtime are compiled from their packages;
+/// Packages the libraries and does all but upload them, without a warning. All but the trainer are compiled from their packages;
 /// with `verify` the trainer is too, which compiles candle once more.
 pub(crate) fn check(report: &mut Report, verify: bool) -> Result<()> {
-    let [kernels, runtime, _] = LIBRARIES;
+    let [kernels, runtime, update, _] = LIBRARIES;
     if !verify {
-        report.step(format!("publish {kernels}, {runtime}"), || {
-            dry_run(&[kernels, runtime], true)
+        report.step(format!("publish {kernels}, {runtime}, {update}"), || {
+            dry_run(&[kernels, runtime, update], true)
         })?;
     }
     report

@@ -34,6 +34,7 @@ enum Output {
     Categorical,
     Deterministic,
     Gaussian,
+    MultiDiscrete(&'static [u32]),
 }
 
 /// A layer to make.
@@ -46,7 +47,7 @@ enum Shape {
 use Activation::{Identity, Relu, Sigmoid, Silu, Tanh};
 use Shape::{Dense, Gru};
 
-const REFERENCES: [Reference; 9] = [
+const REFERENCES: [Reference; 11] = [
     Reference {
         name: "reference-dense-13-64-64-4",
         inputs: 13,
@@ -118,6 +119,22 @@ const REFERENCES: [Reference; 9] = [
             Dense(6, Identity),
         ],
         output: Output::Categorical,
+        masked: true,
+        integer: true,
+    },
+    Reference {
+        name: "reference-multi-discrete",
+        inputs: 6,
+        layers: &[Dense(9, Tanh), Gru(5), Dense(8, Identity)],
+        output: Output::MultiDiscrete(&[5, 1, 2]),
+        masked: true,
+        integer: false,
+    },
+    Reference {
+        name: "reference-multi-discrete-i8",
+        inputs: 6,
+        layers: &[Dense(9, Tanh), Gru(5), Dense(8, Identity)],
+        output: Output::MultiDiscrete(&[5, 1, 2]),
         masked: true,
         integer: true,
     },
@@ -251,6 +268,7 @@ impl Reference {
                     outputs: self.outputs(),
                 },
                 Output::Gaussian => Head::Gaussian { log_std: &log_std },
+                Output::MultiDiscrete(sizes) => Head::MultiDiscrete { sizes },
             },
             layers: &layers,
         };
@@ -276,18 +294,30 @@ impl Reference {
                 let mut mask: Vec<bool> = (numbers.take(self.outputs(), 1.0).iter())
                     .map(|&number| number > 0.0)
                     .collect();
-                mask[t % self.outputs()] = true;
+                let whole = [self.outputs() as u32];
+                let sizes = match self.output {
+                    Output::MultiDiscrete(sizes) => sizes,
+                    _ => &whole,
+                };
+                let mut group = &mut mask[..];
+                for &size in sizes {
+                    let (own, others) = group.split_at_mut(size as usize);
+                    own[t % size as usize] = true;
+                    group = others;
+                }
                 mask
             });
-            let Outcome { action, values } = player.step(&observation, start, mask.as_deref())?;
+            let Outcome { actions, values } = player.step(&observation, start, mask.as_deref())?;
             let observation: Vec<u32> = observation.iter().map(|value| value.to_bits()).collect();
             let mut step = json!({ "observation": observation, "start": start });
-            match action {
-                Some(action) => {
-                    step["action"] = json!(action);
-                    step["logits"] = json!(values);
-                }
-                None => step["action"] = json!(values),
+            if actions.is_empty() {
+                step["action"] = json!(values);
+            } else {
+                step["action"] = match self.output {
+                    Output::MultiDiscrete(_) => json!(actions),
+                    _ => json!(actions[0]),
+                };
+                step["logits"] = json!(values);
             }
             if let Some(mask) = mask {
                 step["mask"] = json!(mask);
@@ -467,10 +497,10 @@ mod tests {
             let (golden, host) = (agent.golden(), agent.host().unwrap());
             compare("golden", &golden, "host", &host).unwrap();
             assert_eq!(golden.len(), STEPS[0]);
-            let mut actions: Vec<_> = golden.iter().map(|outcome| outcome.action).collect();
+            let mut actions: Vec<_> = golden.iter().map(|outcome| &outcome.actions).collect();
             actions.sort();
             actions.dedup();
-            let vectors = actions == [None] && golden[0].values != golden[1].values;
+            let vectors = actions[0].is_empty() && golden[0].values != golden[1].values;
             assert!(vectors || actions.len() > 1, "{agent}");
         }
     }

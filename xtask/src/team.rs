@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use consort_runtime::head::{greedy, greedy_masked};
-use consort_runtime::{Action, Image, Policy};
+use consort_runtime::head::{greedy, greedy_masked, parts};
+use consort_runtime::{Action, Head, Image, Policy};
 use serde::Deserialize;
 
 /// One agent of a team's folder.
@@ -26,7 +26,15 @@ struct Golden {
     agent: u16,
     observation_len: usize,
     output_len: usize,
+    /// Of a team whose agents share a seed.
+    shared_seed: Option<GoldenSeed>,
     steps: Vec<GoldenStep>,
+}
+
+#[derive(Deserialize)]
+struct GoldenSeed {
+    /// 32 hexadecimal digits.
+    key: String,
 }
 
 #[derive(Deserialize)]
@@ -37,6 +45,8 @@ struct GoldenStep {
     start: bool,
     /// Which actions were allowed, where some were not.
     mask: Option<Vec<bool>>,
+    /// Episode and tick, where agents share a seed.
+    moment: Option<(u64, u32)>,
     #[serde(flatten)]
     outcome: Outcome,
 }
@@ -49,8 +59,8 @@ fn yes() -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "GoldenOutcome")]
 pub(crate) struct Outcome {
-    /// The greedy action; none where actions are vectors.
-    pub(crate) action: Option<usize>,
+    /// The greedy action, or one a group; none where actions are vectors.
+    pub(crate) actions: Vec<usize>,
     /// The bits of its logits, or of the action's vector.
     pub(crate) values: Vec<u32>,
 }
@@ -65,7 +75,7 @@ struct GoldenOutcome {
 #[serde(untagged)]
 enum GoldenAction {
     Number(usize),
-    Vector(Vec<u32>),
+    List(Vec<u32>),
 }
 
 impl TryFrom<GoldenOutcome> for Outcome {
@@ -74,14 +84,18 @@ impl TryFrom<GoldenOutcome> for Outcome {
     fn try_from(golden: GoldenOutcome) -> Result<Self, Self::Error> {
         match (golden.action, golden.logits) {
             (GoldenAction::Number(action), Some(values)) => Ok(Outcome {
-                action: Some(action),
+                actions: vec![action],
                 values,
             }),
-            (GoldenAction::Vector(values), None) => Ok(Outcome {
-                action: None,
+            (GoldenAction::List(actions), Some(values)) => Ok(Outcome {
+                actions: actions.iter().map(|&action| action as usize).collect(),
                 values,
             }),
-            _ => Err("expected `action` as a number with `logits`, or as a list without"),
+            (GoldenAction::List(values), None) => Ok(Outcome {
+                actions: Vec::new(),
+                values,
+            }),
+            _ => Err("expected `action` as a number or a list with `logits`, or as a list without"),
         }
     }
 }
@@ -145,8 +159,19 @@ impl Agent {
             observation_len,
             output_len,
             steps,
+            shared_seed,
             command: _,
         } = &self.golden;
+        let moments = steps.iter().filter(|step| step.moment.is_some()).count();
+        let expected = if image.seeding().is_some() {
+            steps.len()
+        } else {
+            0
+        };
+        ensure!(
+            moments == expected && shared_seed.is_some() == image.seeding().is_some(),
+            "{moments} moments, expected {expected}, and a key if there are some"
+        );
         ensure!(
             image.agent() == self.index,
             "its image is of agent {}",
@@ -197,6 +222,13 @@ impl Agent {
     pub(crate) fn shown(&self) -> impl Iterator<Item = (&[u32], bool, Option<&[bool]>)> {
         (self.golden.steps.iter())
             .map(|step| (&step.observation[..], step.start, step.mask.as_deref()))
+    }
+
+    /// The key of its team's shared seed, and the moments of the golden sequence, where it has one.
+    pub(crate) fn shared(&self) -> Option<(&str, Vec<(u64, u32)>)> {
+        let seed = self.golden.shared_seed.as_ref()?;
+        let moments = self.golden.steps.iter().filter_map(|step| step.moment);
+        Some((&seed.key, moments.collect()))
     }
 
     /// What the golden sequence says the agent does.
@@ -256,17 +288,23 @@ impl<'a> Player<'a> {
                 bail!("a number from a policy whose actions are vectors")
             };
             return Ok(Outcome {
-                action: None,
+                actions: Vec::new(),
                 values: bits(action),
             });
         }
+        let whole = [policy.image().output_len() as u32];
+        let sizes = match policy.image().head() {
+            Head::MultiDiscrete { sizes } => sizes,
+            _ => &whole,
+        };
         let logits = policy.logits(observation, memory)?;
-        let action = match mask {
-            None => greedy(logits),
-            Some(mask) => greedy_masked(logits, mask).context("a mask that allows no action")?,
+        let mut masks = mask.map(|mask| parts(sizes, mask));
+        let choose = |logits: &[f32]| match masks.as_mut().and_then(Iterator::next) {
+            None => Ok(greedy(logits)),
+            Some(mask) => greedy_masked(logits, mask).context("a mask that allows no action"),
         };
         Ok(Outcome {
-            action: Some(action),
+            actions: parts(sizes, logits).map(choose).collect::<Result<_>>()?,
             values: bits(logits),
         })
     }
@@ -330,12 +368,13 @@ pub(crate) fn compare(
             let [expected, found] = [&expected.values, &found.values].map(bits);
             bail!("step {t}: {found_by} has outputs {found}, {expected_by} {expected}");
         }
-        if expected.action != found.action {
-            let word = |action: Option<usize>| match action {
-                Some(action) => action.to_string(),
-                None => "a vector".to_owned(),
+        if expected.actions != found.actions {
+            let word = |actions: &Vec<usize>| match &actions[..] {
+                [] => "a vector".to_owned(),
+                [action] => action.to_string(),
+                several => format!("{several:?}"),
             };
-            let [expected, found] = [expected.action, found.action].map(word);
+            let [expected, found] = [&expected.actions, &found.actions].map(word);
             bail!("step {t}: {found_by} has action {found}, {expected_by} {expected}");
         }
     }
@@ -419,7 +458,7 @@ mod tests {
     #[test]
     fn the_first_difference_is_said() {
         let outcome = |action, logit: f32| Outcome {
-            action: Some(action),
+            actions: vec![action],
             values: vec![logit.to_bits()],
         };
         let golden = [outcome(0, 1.0), outcome(0, 0.0)];

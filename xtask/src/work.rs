@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use crate::board::Board;
+use crate::operations::Costs;
 use crate::reference::{self, Observations};
 use crate::report::Report;
 use crate::team;
@@ -19,6 +20,9 @@ pub(crate) struct Spread {
     steps: usize,
     instructions_min: u64,
     instructions_max: u64,
+    /// The most that any step can take, where floating point is software: derived, not seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound: Option<u64>,
 }
 
 impl fmt::Display for Spread {
@@ -29,12 +33,16 @@ impl fmt::Display for Spread {
             return write!(f, "{min} instructions each");
         }
         let over = 100.0 * (max as f64 / min as f64 - 1.0);
-        write!(f, "{min} to {max} instructions: {over:.1} % more")
+        write!(f, "{min} to {max} instructions: {over:.1} % more")?;
+        match self.bound {
+            Some(bound) => write!(f, "; no step takes more than {bound}"),
+            None => Ok(()),
+        }
     }
 }
 
 /// Runs every reference policy over adversarial observations. On a core with a floating-point unit, every step must take as
-/// many instructions as every other.
+/// many instructions as every other; on others none may take more than the bound by what its operations cost.
 pub(crate) fn check(
     report: &mut Report,
     toolchain: &Toolchain,
@@ -45,6 +53,14 @@ pub(crate) fn check(
     let agents = team::all(folder.path())?;
     let mut spreads = Vec::new();
     for board in boards {
+        let mut costs = None;
+        if !board.has_float_unit() {
+            report.step(format!("{} operations", board.name), || {
+                let measured = Costs::measure(toolchain, board, &agents[0])?;
+                costs = Some(measured);
+                Ok(measured.words())
+            })?;
+        }
         for agent in &agents {
             spreads.push(report.step(format!("{} work {agent}", board.name), || {
                 let (replay, _) = board.replay(toolchain, agent)?;
@@ -53,12 +69,19 @@ pub(crate) fn check(
                     instructions_min == instructions_max || !board.has_float_unit(),
                     "{instructions_min} to {instructions_max} instructions: a step's work depends on what is observed"
                 );
+                let image = agent.view()?;
+                let bound = costs.and_then(|costs| costs.bound(&image, instructions_min));
+                ensure!(
+                    bound.is_none_or(|bound| instructions_max <= bound),
+                    "{instructions_min} to {instructions_max} instructions: more than the bound of {bound:?}"
+                );
                 Ok(Spread {
                     board: board.name,
                     policy: agent.to_string(),
                     steps: replay.outcomes.len(),
                     instructions_min,
                     instructions_max,
+                    bound,
                 })
             })?);
         }

@@ -9,6 +9,7 @@
 
 pub mod clock;
 pub mod embedded;
+mod operations;
 mod play;
 pub mod replay;
 pub mod safety;
@@ -17,6 +18,7 @@ pub mod stack;
 pub mod verify;
 
 pub use clock::{Clock, Spin};
+pub use operations::operations;
 pub use replay::{ReplayError, replay};
 pub use sequence::{Expected, Sequence, SequenceSeed};
 pub use stack::Stack;

@@ -2,19 +2,22 @@
 
 use core::hint::black_box;
 
-use consort_runtime::head::{greedy, greedy_masked};
-use consort_runtime::{Action, Image, Policy, StepError};
+use consort_runtime::head::{greedy, greedy_masked, parts};
+use consort_runtime::{Action, Head, Image, Policy, StepError};
 
 use crate::clock::{Clock, overhead, time};
 use crate::stack::{Deepest, Stack};
 use crate::{ReplayError, Sequence};
 
+/// The most groups of actions that a replay follows.
+pub(crate) const MOST_GROUPS: usize = 8;
+
 /// One step of a policy.
 pub(crate) struct Played<'m> {
     /// Which, from 0.
     pub(crate) t: usize,
-    /// None where actions are vectors.
-    pub(crate) action: Option<usize>,
+    /// The action, or one a group; none where actions are vectors.
+    pub(crate) actions: &'m [u32],
     /// The logits, or the action's vector.
     pub(crate) values: &'m [f32],
     /// From observation to action.
@@ -55,7 +58,13 @@ pub(crate) fn play<C: Clock, S: Stack>(
             return Err(ReplayError::Marks { found, expected });
         }
     }
+    if let Head::MultiDiscrete { sizes } = image.head()
+        && sizes.len() > MOST_GROUPS
+    {
+        return Err(ReplayError::Groups { found: sizes.len() });
+    }
     let policy = Policy::new(image);
+    let mut chosen = [0; MOST_GROUPS];
     let mut deepest = Deepest::NONE;
     for (t, observation) in observations.enumerate() {
         let refused = |error| ReplayError::Step { step: t, error };
@@ -74,14 +83,14 @@ pub(crate) fn play<C: Clock, S: Stack>(
         // What is timed is what an agent does each period: from observation to action.
         let (depth, (ticks, acted)) = stack.depth(|| {
             time(clock, |_| {
-                step(&policy, black_box(observation), mask, memory)
+                step(&policy, black_box(observation), mask, memory, &mut chosen)
             })
         });
         deepest.include(depth);
-        let (action, values) = acted.map_err(refused)?;
+        let (count, values) = acted.map_err(refused)?;
         each(Played {
             t,
-            action,
+            actions: chosen.get(..count).unwrap_or_default(),
             values,
             ticks: ticks.wrapping_sub(overhead),
         })?;
@@ -92,7 +101,7 @@ pub(crate) fn play<C: Clock, S: Stack>(
     })
 }
 
-/// One step, greedily: the action and the logits, or no number and the action's vector.
+/// One step, greedily: how many numbers were `chosen` and the logits, or none and the action's vector.
 ///
 /// Not inlined: by its symbol `cargo xtask bench device` finds where in a trace a step begins and ends.
 #[inline(never)]
@@ -101,17 +110,34 @@ fn step<'m>(
     observation: &[f32],
     mask: Option<&[bool]>,
     memory: &'m mut [f32],
-) -> Result<(Option<usize>, &'m [f32]), StepError> {
-    if policy.image().head().is_continuous() {
+    chosen: &mut [u32; MOST_GROUPS],
+) -> Result<(usize, &'m [f32]), StepError> {
+    let head = policy.image().head();
+    if head.is_continuous() {
         return match policy.step(observation, memory)? {
-            Action::Continuous(action) => Ok((None, action)),
-            Action::Discrete(_) => Err(StepError::Continuous),
+            Action::Continuous(action) => Ok((0, action)),
+            Action::Discrete(_) | Action::MultiDiscrete(_) => Err(StepError::Kind),
         };
     }
     let logits = policy.logits(observation, memory)?;
-    let action = match mask {
-        None => greedy(logits),
-        Some(mask) => greedy_masked(logits, mask).ok_or(StepError::EmptyMask)?,
+    let Head::MultiDiscrete { sizes } = head else {
+        let [chosen, ..] = chosen;
+        *chosen = choose(logits, mask).ok_or(StepError::EmptyMask)?;
+        return Ok((1, logits));
     };
-    Ok((Some(action), logits))
+    // Not by `step`, which would leave the choices in the logits' place.
+    let mut masks = mask.map(|mask| parts(sizes, mask));
+    for (chosen, logits) in chosen.iter_mut().zip(parts(sizes, logits)) {
+        let mask = masks.as_mut().and_then(Iterator::next);
+        *chosen = choose(logits, mask).ok_or(StepError::EmptyMask)?;
+    }
+    Ok((sizes.len(), logits))
+}
+
+fn choose(logits: &[f32], mask: Option<&[bool]>) -> Option<u32> {
+    let action = match mask {
+        None => Some(greedy(logits)),
+        Some(mask) => greedy_masked(logits, mask),
+    };
+    action.map(|action| action as u32)
 }

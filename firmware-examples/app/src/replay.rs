@@ -14,7 +14,8 @@
 //! | `done <steps>` | last, and only after every step: without it a replay was cut short |
 //! | `error <message>` | last, instead of `done`: the image or an observation was refused |
 //!
-//! The bits of a step are those of the logits. Where actions are vectors, they are those of the action, whose word is `-`.
+//! The bits of a step are those of the logits. Where actions are vectors, they are those of the action, whose word is `-`; where
+//! there is an action a group, its word is their numbers with commas between them.
 
 use core::fmt::{self, Display, Write};
 use core::hint::black_box;
@@ -23,7 +24,7 @@ use consort_runtime::{Image, ImageError, StepError};
 
 use crate::Sequence;
 use crate::clock::{Spin, calibrate};
-use crate::play::{Played, play};
+use crate::play::{MOST_GROUPS, Played, play};
 use crate::stack::Stack;
 
 /// Length of the calibration loop, in instructions. Twice as many must not wrap the counter: 24 bits at 6.4 ticks do not.
@@ -40,6 +41,11 @@ pub enum ReplayError {
         found: usize,
         /// Values of one step.
         observation_len: usize,
+    },
+    /// The policy has more groups of actions than a replay follows.
+    Groups {
+        /// How many there are.
+        found: usize,
     },
     /// There are marks of episodes, or masks, but not one for every step.
     Marks {
@@ -93,6 +99,12 @@ impl Display for ReplayError {
             }
             ReplayError::Marks { found, expected } => {
                 write!(f, "{found} marks or truth values, expected {expected}")
+            }
+            ReplayError::Groups { found } => {
+                write!(
+                    f,
+                    "{found} groups of actions, expected {MOST_GROUPS} or fewer"
+                )
             }
             ReplayError::Step { step, error } => write!(f, "step {step}: {error}"),
             ReplayError::Mismatch { step } => {
@@ -174,14 +186,21 @@ fn steps<W: Write, C: Spin, S: Stack>(
     let played = play(clock, stack, image, sequence, memory, |step| {
         let Played {
             t,
-            action,
+            actions,
             values,
             ticks,
         } = step;
-        match action {
-            Some(action) => write!(out, "step {t} {action} {ticks}")?,
-            None => write!(out, "step {t} - {ticks}")?,
+        write!(out, "step {t} ")?;
+        match actions.split_first() {
+            Some((first, others)) => {
+                write!(out, "{first}")?;
+                others
+                    .iter()
+                    .try_for_each(|action| write!(out, ",{action}"))?;
+            }
+            None => out.write_char('-')?,
         }
+        write!(out, " {ticks}")?;
         for value in values {
             write!(out, " {:08x}", value.to_bits())?;
         }
@@ -287,6 +306,15 @@ mod tests {
             text.contains("step 0 - 0 3f000000 3fc00000\nstack 100 104\ndone 1"),
             "{text}"
         );
+
+        // Two groups of one action each: 0 and 0, whatever the logits.
+        let head = Head::MultiDiscrete { sizes: &[1, 1] };
+        let sequence = Sequence {
+            masks: &[true, true],
+            ..Sequence::of(&[0.5])
+        };
+        let (text, _) = replayed_by(head, &[DENSE], sequence, 2, |_| ());
+        assert!(text.contains("step 0 0,0 0 3f000000 3fc00000\n"), "{text}");
     }
 
     #[test]

@@ -66,17 +66,18 @@ impl<'a> Sequence<'a> {
 /// What the agent made of a sequence on the workstation.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
-    /// `[T]`: its actions. Empty where actions are vectors.
-    pub actions: &'a [usize],
+    /// `[T][K]`: its actions, one a group, which usually is one. Empty where actions are vectors.
+    pub actions: &'a [u32],
     /// `[T][outputs]`: the bits of its logits, or of its actions.
     pub values: &'a [u32],
 }
 
 impl Expected<'_> {
     /// Whether step `t` is as expected, every bit of it.
-    pub(crate) fn is(&self, t: usize, action: Option<usize>, values: &[f32]) -> bool {
+    pub(crate) fn is(&self, t: usize, actions: &[u32], values: &[f32]) -> bool {
         let mut expected = self.values.chunks_exact(values.len().max(1));
-        self.actions.get(t).copied() == action
+        let mut expected_actions = self.actions.chunks_exact(actions.len().max(1));
+        expected_actions.nth(t).unwrap_or_default() == actions
             && expected.nth(t).is_some_and(|bits| {
                 values
                     .iter()

@@ -66,7 +66,7 @@ pub fn verify<C: Clock, S: Stack>(
     let mut slowest = 0;
     let whole = play(clock, stack, image, sequence, memory, |step| {
         slowest = slowest.max(step.ticks);
-        match expected.is(step.t, step.action, step.values) {
+        match expected.is(step.t, step.actions, step.values) {
             true => Ok(()),
             false => Err(ReplayError::Mismatch { step: step.t }),
         }

@@ -1,9 +1,11 @@
 //! Holds the kernels in assembly to the portable functions that define the bits: dense layers and recurrent units of random
-//! shapes, whole and cut short, and tanh and sigmoid over a million numbers, on inputs of every kind. Prints how many of each
-//! it compared; the first difference ends it with a failure.
+//! shapes, whole and cut short, tanh and sigmoid over a million numbers, and rows in whole numbers, on inputs of every kind.
+//! Prints how many of each it compared; the first difference ends it with a failure.
 
 #![no_std]
 #![no_main]
+
+mod int8;
 
 use core::panic::PanicInfo;
 
@@ -30,10 +32,11 @@ fn main() -> ! {
     };
     let checked = dense(&mut numbers, &mut memory)
         .and_then(|()| gru(&mut numbers, &mut memory))
+        .and_then(|()| int8::check(&mut numbers))
         .and_then(|()| elementwise());
     match checked {
         Ok(values) => {
-            println!("same {SHAPES} {SHAPES} {values}");
+            println!("same {SHAPES} {SHAPES} {values} {}", int8::CASES);
             exit(0)
         }
         Err(Difference {

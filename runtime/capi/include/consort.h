@@ -31,8 +31,9 @@ typedef int32_t consort_status_t;
 #define CONSORT_ERR_NULL 1               /* a pointer is null */
 #define CONSORT_ERR_ALIGNMENT 2          /* a pointer is not aligned for what it points to */
 #define CONSORT_ERR_LENGTH 3             /* a length is larger than any object */
-#define CONSORT_ERR_OVERLAP 4            /* the memory overlaps the policy, its image, the observation or the mask */
-#define CONSORT_ERR_HANDLE 5             /* the policy was not initialised, or its image was refused */
+#define CONSORT_ERR_OVERLAP 4            /* what is written to overlaps the policy, its image, or what else the call uses */
+#define CONSORT_ERR_HANDLE 5             /* the policy or the clock was not initialised, or the image was refused */
+#define CONSORT_ERR_NUMBER 6             /* a number is 0 that must not be */
 #define CONSORT_ERR_IMAGE_MAGIC 16       /* the image does not start like one */
 #define CONSORT_ERR_IMAGE_VERSION 17     /* the image is of another format version */
 #define CONSORT_ERR_IMAGE_LENGTH 18      /* the image does not have the length it says */
@@ -49,11 +50,15 @@ typedef int32_t consort_status_t;
 #define CONSORT_ERR_OVERFLOW 36          /* an output or a state overflowed: an observation out of all proportion */
 #define CONSORT_ERR_MASK_LENGTH 37       /* the mask does not have a value for each action */
 #define CONSORT_ERR_MASK_VALUE 38        /* a value of the mask is neither 0 nor 1 */
-#define CONSORT_ERR_MASK_EMPTY 39        /* the mask allows no action */
-#define CONSORT_ERR_KIND 40              /* a vector was asked of a policy that gives numbers, or the other way round */
+#define CONSORT_ERR_MASK_EMPTY 39        /* the mask allows no action, or none of a group */
+#define CONSORT_ERR_KIND 40              /* the policy's actions are of another kind: a number, a number a group, a vector */
 #define CONSORT_ERR_OUTPUT_LENGTH 41     /* the place for the result does not have the policy's output length */
 #define CONSORT_ERR_SYMBOL 42            /* the observation does not end with a symbol of the shared seed, one-hot */
+#define CONSORT_ERR_SEED 43              /* the policy expects no shared seed */
 #define CONSORT_ERR_PACE 48              /* the step came earlier or later than the training period allows */
+#define CONSORT_ERR_CLOCK_LOST 49        /* the clock was never told where the team is */
+#define CONSORT_ERR_CLOCK_EXPIRED 50     /* it was told too long ago: its lease is over */
+#define CONSORT_ERR_CLOCK_STALE 51       /* the moment is one that was used already, or before it */
 
 /* What a status means, in English; never null, valid for ever. */
 const char *consort_status_string(consort_status_t status);
@@ -88,10 +93,13 @@ typedef struct consort_info {
     uint32_t revision;        /* counts up with every image released for the team */
     uint32_t period_us;       /* the time between two steps in training; 0 where the task is not periodic */
     uint32_t observation_len; /* values in an observation */
-    uint32_t output_len;      /* actions to choose between, or dimensions of an action's vector */
+    uint32_t output_len;      /* actions to choose between, of all groups, or dimensions of an action's vector */
     uint32_t memory_len;      /* floats of memory that a step needs */
     uint32_t state_len;       /* how many of them, the first ones, are kept from step to step */
     uint32_t continuous;      /* 1 where actions are vectors, 0 where they are numbers */
+    uint32_t groups;          /* numbers that a step chooses, one a group of actions: usually 1; 0 for vectors */
+    uint32_t symbols;         /* of the shared seed that the policy expects: the observation's last values; 0 for none */
+    uint32_t symbol_per;      /* 0 without a shared seed, 1 a symbol a step, 2 one an episode */
     uint32_t has_signature;   /* 1 where the image carries a signature, checked or not */
 } consort_info_t;
 
@@ -122,6 +130,25 @@ consort_status_t consort_act_sampled_masked(const consort_policy_t *policy, cons
                                             size_t memory_len, consort_random_t random, void *context,
                                             uint32_t *action);
 
+/*
+ * Policies that choose one number of every group (`info.groups`, 1 for the policies above): the best of each, or drawn, one random
+ * number a group; a mask has a byte for each of the `output_len` actions, one group after another. consort_policy_groups writes how
+ * many actions each group has.
+ */
+consort_status_t consort_policy_groups(const consort_policy_t *policy, uint32_t *sizes, size_t sizes_len);
+consort_status_t consort_choose(const consort_policy_t *policy, const float *observation, size_t observation_len,
+                                float *memory, size_t memory_len, uint32_t *actions, size_t actions_len);
+consort_status_t consort_choose_sampled(const consort_policy_t *policy, const float *observation,
+                                        size_t observation_len, float *memory, size_t memory_len,
+                                        consort_random_t random, void *context, uint32_t *actions, size_t actions_len);
+consort_status_t consort_choose_masked(const consort_policy_t *policy, const float *observation, size_t observation_len,
+                                       const uint8_t *mask, size_t mask_len, float *memory, size_t memory_len,
+                                       uint32_t *actions, size_t actions_len);
+consort_status_t consort_choose_sampled_masked(const consort_policy_t *policy, const float *observation,
+                                               size_t observation_len, const uint8_t *mask, size_t mask_len,
+                                               float *memory, size_t memory_len, consort_random_t random, void *context,
+                                               uint32_t *actions, size_t actions_len);
+
 /* Policies whose actions are vectors, `output_len` floats: without chance, or drawn. */
 consort_status_t consort_step(const consort_policy_t *policy, const float *observation, size_t observation_len,
                               float *memory, size_t memory_len, float *action, size_t action_len);
@@ -147,6 +174,44 @@ typedef struct consort_pace {
 
 consort_status_t consort_pace_init(consort_pace_t *pace, const consort_policy_t *policy, uint16_t permille);
 consort_status_t consort_pace_tick(consort_pace_t *pace, uint32_t now_us, uint32_t *measured_us);
+
+/*
+ * The seed that a team shares (`docs/shared-seed.md`), for policies with `info.symbols`: write the moment's symbol to the end of each
+ * observation before the step. The key is the 16 bytes of the team's shared-seed.key; keep it where the device keeps its secrets.
+ */
+#define CONSORT_KEY_LEN 16
+typedef struct consort_moment {
+    uint64_t episode; /* episodes before this one */
+    uint32_t tick;    /* steps of it before this one */
+} consort_moment_t;
+
+/* Writes the symbol of a moment to the observation's last values, and its number to `symbol` unless that is null. */
+consort_status_t consort_seed_write(const consort_policy_t *policy, const uint8_t *key, const consort_moment_t *moment,
+                                    float *observation, size_t observation_len, uint32_t *symbol);
+/* The same with a symbol that no other agent knows: for one that does not know the moment and must act all the same. */
+consort_status_t consort_seed_write_private(const consort_policy_t *policy, consort_random_t random, void *context,
+                                            float *observation, size_t observation_len, uint32_t *symbol);
+
+/*
+ * An agent's count of the moments, for episodes of `ticks` steps. It never gives a moment twice, and none before it was told where
+ * the team is or longer than `lease` steps after. Call consort_clock_step once a step, whatever it returns.
+ */
+#define CONSORT_CLOCK_WORDS 16
+typedef struct consort_clock {
+    uint64_t opaque[CONSORT_CLOCK_WORDS];
+} consort_clock_t;
+
+consort_status_t consort_clock_init(consort_clock_t *clock, uint32_t ticks, uint32_t lease);
+/*
+ * The agent is told, or infers, that the team's next step is `moment`: to start, and to rejoin after losing count. `drift`, unless it
+ * is null: the steps that the clock was behind, negative where it was ahead, 0 where it was right or knew nothing.
+ */
+consort_status_t consort_clock_resync(consort_clock_t *clock, const consort_moment_t *moment, int64_t *drift);
+consort_status_t consort_clock_step(consort_clock_t *clock, consort_moment_t *moment);
+/* An episode ended before its time, for all agents. */
+consort_status_t consort_clock_begin_episode(consort_clock_t *clock);
+/* The moment that a clock in common says, `elapsed_us` after the first. */
+consort_status_t consort_moment_at(uint32_t period_us, uint32_t ticks, uint64_t elapsed_us, consort_moment_t *moment);
 
 #ifdef __cplusplus
 }

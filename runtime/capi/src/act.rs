@@ -13,7 +13,7 @@ use core::ptr;
 use consort_runtime::{Action, Policy, StepError};
 use rand_core::TryRng;
 
-use crate::policy::ConsortPolicy;
+use crate::policy::{ConsortPolicy, policy_apart};
 use crate::raw;
 use crate::status::{self, ERR_KIND, ERR_NULL, ERR_OUTPUT_LENGTH, Status};
 
@@ -21,9 +21,9 @@ use crate::status::{self, ERR_KIND, ERR_NULL, ERR_OUTPUT_LENGTH, Status};
 pub type Random = unsafe extern "C" fn(context: *mut c_void) -> u32;
 
 /// A generator of the caller's.
-struct Generator {
-    next: Random,
-    context: *mut c_void,
+pub(crate) struct Generator {
+    pub(crate) next: Random,
+    pub(crate) context: *mut c_void,
 }
 
 impl TryRng for Generator {
@@ -48,10 +48,10 @@ impl TryRng for Generator {
 }
 
 /// What a step works on.
-struct Step {
-    policy: &'static Policy<'static>,
-    observation: &'static [f32],
-    memory: &'static mut [f32],
+pub(crate) struct Step {
+    pub(crate) policy: &'static Policy<'static>,
+    pub(crate) observation: &'static [f32],
+    pub(crate) memory: &'static mut [f32],
 }
 
 impl Step {
@@ -59,7 +59,7 @@ impl Step {
     ///
     /// `policy` is null or was given to an `init` function; `observation` is null or points to `observation_len` values,
     /// `memory` to `memory_len`; nothing else uses the memory during the call, which is how long the result is used.
-    unsafe fn new(
+    pub(crate) unsafe fn new(
         policy: *const ConsortPolicy,
         observation: *const f32,
         observation_len: usize,
@@ -70,14 +70,8 @@ impl Step {
             (observation, observation_len),
             (memory.cast_const(), memory_len),
         )?;
-        raw::disjoint((policy, 1), (memory.cast_const(), memory_len))?;
-        // SAFETY: the caller's promise; it does not overlap the memory.
-        let policy = unsafe { ConsortPolicy::get(policy)? };
-        let image = policy.image().as_bytes();
-        raw::disjoint(
-            (image.as_ptr(), image.len()),
-            (memory.cast_const(), memory_len),
-        )?;
+        // SAFETY: the caller's promise.
+        let policy = unsafe { ConsortPolicy::get_beside(policy, (memory, memory_len))? };
         // SAFETY: the caller's promise, and no two of them overlap.
         unsafe {
             Ok(Step {
@@ -93,10 +87,21 @@ impl Step {
     /// # Safety
     ///
     /// `mask` is null or points to `mask_len` bytes.
-    unsafe fn mask(&self, mask: *const u8, mask_len: usize) -> Result<&'static [bool], Status> {
+    pub(crate) unsafe fn mask(
+        &self,
+        mask: *const u8,
+        mask_len: usize,
+    ) -> Result<&'static [bool], Status> {
         raw::disjoint((mask, mask_len), (self.memory.as_ptr(), self.memory.len()))?;
         // SAFETY: the caller's promise.
         unsafe { raw::mask(mask, mask_len) }
+    }
+
+    /// Refuses a place for the result that is none, or that lies in the policy or its image. It may be part of the memory,
+    /// or of the observation: both have been read by then.
+    pub(crate) fn check_result<T>(&self, place: (*mut T, usize)) -> Result<(), Status> {
+        raw::check(place.0, place.1)?;
+        policy_apart(self.policy, place)
     }
 }
 
@@ -315,11 +320,11 @@ pub unsafe extern "C" fn consort_outputs(
     }
 }
 
-/// A vector's values. A number has none; [`vector`] has refused its policy before the step.
+/// A vector's values. Numbers have none; [`vector`] has refused its policy before the step.
 fn entries(action: Action<'_>) -> &[f32] {
     match action {
         Action::Continuous(action) => action,
-        Action::Discrete(_) => &[],
+        Action::Discrete(_) | Action::MultiDiscrete(_) => &[],
     }
 }
 
@@ -335,7 +340,7 @@ unsafe fn number(
 ) -> Status {
     let acted = step.and_then(|step| {
         // Before the step, so that an error leaves the state as it was.
-        raw::check(action, 1)?;
+        step.check_result((action, 1))?;
         let chosen = act(step)?.map_err(status::of_step)?;
         // SAFETY: not null and aligned, as was just checked; the step is over, so even memory may be overwritten.
         unsafe { action.write(chosen as u32) };
@@ -365,7 +370,7 @@ unsafe fn vector(
         if action_len != image.output_len() {
             return Err(ERR_OUTPUT_LENGTH);
         }
-        raw::check(action, action_len)?;
+        step.check_result((action, action_len))?;
         let values = act(step)?.map_err(status::of_step)?;
         let len = values.len().min(action_len);
         // SAFETY: both are valid for so many values; `copy` allows that the place is part of the memory.

@@ -14,15 +14,19 @@
 extern crate std;
 
 mod act;
+mod choose;
 mod pace;
 mod policy;
 mod raw;
+mod seed;
 mod status;
 mod verify;
 
 pub use act::*;
+pub use choose::*;
 pub use pace::*;
 pub use policy::*;
+pub use seed::*;
 pub use status::*;
 pub use verify::*;
 

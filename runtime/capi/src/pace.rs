@@ -28,7 +28,7 @@ pub unsafe extern "C" fn consort_pace_init(
     permille: u16,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let made = unsafe { ConsortPolicy::get(policy) }.and_then(|policy| {
+    let made = unsafe { ConsortPolicy::get_beside(policy, (pace, 1)) }.and_then(|policy| {
         // SAFETY: the caller's promise; any bits are valid numbers.
         let pace = unsafe { raw::value_mut(pace)? };
         *pace = ConsortPace {
@@ -54,8 +54,13 @@ pub unsafe extern "C" fn consort_pace_tick(
     now_us: u32,
     measured_us: *mut u32,
 ) -> Status {
-    // SAFETY: the caller's promise; any bits are valid numbers.
-    let ticked = unsafe { raw::value_mut(pace) }.and_then(|pace| {
+    let apart = match measured_us.is_null() {
+        true => Ok(()),
+        false => raw::disjoint((pace.cast_const(), 1), (measured_us.cast_const(), 1)),
+    };
+    let ticked = apart.and_then(|()| {
+        // SAFETY: the caller's promise; any bits are valid numbers.
+        let pace = unsafe { raw::value_mut(pace)? };
         let permille = u16::try_from(pace.permille).unwrap_or(u16::MAX);
         let mut own = Pace::new(pace.period_us, permille);
         let mut measured = 0;
@@ -67,8 +72,8 @@ pub unsafe extern "C" fn consort_pace_tick(
         let in_time = own.tick(now_us);
         (pace.last_us, pace.running) = (now_us, 1);
         if !measured_us.is_null() {
-            // SAFETY: the caller's promise.
-            *unsafe { raw::value_mut(measured_us)? } = measured;
+            // SAFETY: aligned, as was checked before anything was written; the caller's promise.
+            unsafe { measured_us.write(measured) };
         }
         in_time.map_err(|_| ERR_PACE)
     });

@@ -3,8 +3,9 @@
 use core::ffi::c_void;
 use core::mem::{align_of, size_of};
 
-use consort_runtime::{Image, Policy};
+use consort_runtime::{Image, Per, Policy};
 
+use crate::choose::groups;
 use crate::raw;
 use crate::status::{self, ERR_HANDLE, Status};
 
@@ -68,6 +69,32 @@ impl ConsortPolicy {
         // SAFETY: the marker is written with a policy only, and cleared where there is none.
         Ok(unsafe { &(*handle).policy })
     }
+
+    /// The policy, beside a place that is written to while it is in use: that must lie neither in it nor in its image.
+    ///
+    /// # Safety
+    ///
+    /// As [`get`](Self::get).
+    pub(crate) unsafe fn get_beside<'a, T>(
+        pointer: *const Self,
+        place: (*mut T, usize),
+    ) -> Result<&'a Policy<'static>, Status> {
+        raw::disjoint((pointer, 1), (place.0.cast_const(), place.1))?;
+        // SAFETY: the caller's promise.
+        let policy = unsafe { Self::get(pointer)? };
+        policy_apart(policy, place)?;
+        Ok(policy)
+    }
+}
+
+/// Refuses a place in the policy or its image.
+pub(crate) fn policy_apart<T>(
+    policy: &Policy<'static>,
+    (place, len): (*mut T, usize),
+) -> Result<(), Status> {
+    let (place, image) = ((place.cast_const(), len), policy.image().as_bytes());
+    raw::disjoint((core::ptr::from_ref(policy), 1), place)?;
+    raw::disjoint((image.as_ptr(), image.len()), place)
 }
 
 /// `consort_info_t`: what the image says.
@@ -94,6 +121,12 @@ pub struct ConsortInfo {
     pub state_len: u32,
     /// 1 where actions are vectors, 0 where they are numbers.
     pub continuous: u32,
+    /// Numbers that a step chooses, one a group of actions, which most policies have one of; 0 where actions are vectors.
+    pub groups: u32,
+    /// Symbols of the shared seed that the policy expects, whose one-hot vector ends every observation; 0 for none.
+    pub symbols: u32,
+    /// 0 without a shared seed, 1 where there is a symbol a step, 2 where there is one an episode.
+    pub symbol_per: u32,
     /// 1 where the image carries a signature, 0 where not.
     pub has_signature: u32,
 }
@@ -165,10 +198,11 @@ pub unsafe extern "C" fn consort_policy_info(
     info: *mut ConsortInfo,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let written = unsafe { ConsortPolicy::get(policy) }.and_then(|policy| {
+    let written = unsafe { ConsortPolicy::get_beside(policy, (info, 1)) }.and_then(|policy| {
         // SAFETY: the caller's promise; any bits are valid numbers.
         let info = unsafe { raw::value_mut(info)? };
         let image = policy.image();
+        let seeding = image.seeding();
         *info = ConsortInfo {
             team: image.team().0,
             agent: image.agent(),
@@ -180,6 +214,12 @@ pub unsafe extern "C" fn consort_policy_info(
             memory_len: image.memory_len() as u32,
             state_len: image.state_len() as u32,
             continuous: u32::from(image.head().is_continuous()),
+            groups: groups(image.head()) as u32,
+            symbols: seeding.map_or(0, |seeding| u32::from(seeding.symbols)),
+            symbol_per: seeding.map_or(0, |seeding| match seeding.per {
+                Per::Step => 1,
+                Per::Episode => 2,
+            }),
             has_signature: u32::from(image.signature().is_some()),
         };
         Ok(())

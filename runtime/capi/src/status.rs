@@ -26,8 +26,9 @@ statuses! {
     ERR_NULL = 1, "a pointer is null";
     ERR_ALIGNMENT = 2, "a pointer is not aligned for what it points to";
     ERR_LENGTH = 3, "a length is larger than any object";
-    ERR_OVERLAP = 4, "the memory overlaps the policy, its image, the observation or the mask";
-    ERR_HANDLE = 5, "the policy was not initialised, or its image was refused";
+    ERR_OVERLAP = 4, "what is written to overlaps the policy, its image, or something else that the call uses";
+    ERR_HANDLE = 5, "the policy or the clock was not initialised, or the image was refused";
+    ERR_NUMBER = 6, "a number is 0 that must not be";
     ERR_IMAGE_MAGIC = 16, "the image does not start like one";
     ERR_IMAGE_VERSION = 17, "the image is of another format version";
     ERR_IMAGE_LENGTH = 18, "the image does not have the length it says";
@@ -44,11 +45,15 @@ statuses! {
     ERR_OVERFLOW = 36, "an output or a state overflowed: the observation is out of all proportion";
     ERR_MASK_LENGTH = 37, "the mask does not have a value for each action";
     ERR_MASK_VALUE = 38, "a value of the mask is neither 0 nor 1";
-    ERR_MASK_EMPTY = 39, "the mask allows no action";
-    ERR_KIND = 40, "the policy's actions are vectors where a number is asked for, or the other way round";
+    ERR_MASK_EMPTY = 39, "the mask allows no action, or none of a group";
+    ERR_KIND = 40, "the policy's actions are of another kind: a number, a number a group, a vector";
     ERR_OUTPUT_LENGTH = 41, "the place for the result does not have the policy's output length";
     ERR_SYMBOL = 42, "the policy expects a shared seed: the observation does not end with a symbol's one-hot vector";
+    ERR_SEED = 43, "the policy expects no shared seed";
     ERR_PACE = 48, "the step came earlier or later than the training period allows";
+    ERR_CLOCK_LOST = 49, "the clock was never told where the team is";
+    ERR_CLOCK_EXPIRED = 50, "the clock was told where the team is too long ago: its lease is over";
+    ERR_CLOCK_STALE = 51, "the moment is one that was used already, or before it";
 }
 
 /// What a status means, in English, for ever valid; of any other number that it is unknown.
@@ -114,6 +119,6 @@ pub(crate) fn of_step(error: StepError) -> Status {
         StepError::NonFiniteOutput { .. } | StepError::StateOverflow { .. } => ERR_OVERFLOW,
         StepError::MaskLength { .. } => ERR_MASK_LENGTH,
         StepError::EmptyMask => ERR_MASK_EMPTY,
-        StepError::Continuous => ERR_KIND,
+        StepError::Kind => ERR_KIND,
     }
 }

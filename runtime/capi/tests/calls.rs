@@ -1,15 +1,17 @@
 //! The functions as C calls them: the runtime's results, and every refusal, after which nothing has changed.
 
+mod common;
+
 use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
 
+use common::{Counter, flash, init, policy, random};
 use consort_c::*;
 use consort_runtime::{
     Action, Activation, AlignedBytes, DenseRepr, GruRepr, Head, Image, ImageRepr, LayerRepr,
     Policy, TeamId,
 };
-use rand_core::TryRng;
 
 /// Logits x₀, x₁ and 1.
 const DISCRETE: ImageRepr<'_> = ImageRepr {
@@ -54,60 +56,6 @@ const VECTOR: ImageRepr<'_> = ImageRepr {
     ..DISCRETE
 };
 
-/// An image that lives for ever, as in flash.
-fn flash(repr: &ImageRepr<'_>) -> &'static [u8] {
-    let bytes = Box::leak(Box::new(AlignedBytes([0; 256])));
-    let len = repr.emit(&mut bytes.0).unwrap();
-    &bytes.0[..len]
-}
-
-/// A policy in memory that nothing was written to before.
-fn init(image: &[u8]) -> (Box<ConsortPolicy>, Status) {
-    let mut policy = Box::new(MaybeUninit::<ConsortPolicy>::uninit());
-    // SAFETY: all bytes are valid numbers, and these are none that mean anything.
-    let mut policy = unsafe {
-        policy
-            .as_mut_ptr()
-            .cast::<u8>()
-            .write_bytes(0xa5, size_of::<ConsortPolicy>());
-        policy.assume_init()
-    };
-    // SAFETY: the policy may be written, and the tests keep their images.
-    let status =
-        unsafe { consort_policy_init(&raw mut *policy, image.as_ptr().cast(), image.len()) };
-    (policy, status)
-}
-
-fn policy(repr: &ImageRepr<'_>) -> Box<ConsortPolicy> {
-    let (policy, status) = init(flash(repr));
-    assert_eq!(status, OK);
-    policy
-}
-
-/// Counts up in steps: the same numbers for C and for Rust.
-unsafe extern "C" fn random(context: *mut c_void) -> u32 {
-    // SAFETY: the tests give a counter.
-    let counter = unsafe { &mut *context.cast::<u32>() };
-    *counter = counter.wrapping_add(0x3210_fedc);
-    *counter
-}
-
-struct Counter(u32);
-
-impl TryRng for Counter {
-    type Error = std::convert::Infallible;
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        self.0 = self.0.wrapping_add(0x3210_fedc);
-        Ok(self.0)
-    }
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        unreachable!("policies take numbers of 32 bits")
-    }
-    fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Self::Error> {
-        unreachable!("policies take numbers of 32 bits")
-    }
-}
-
 #[test]
 fn the_image_is_described() {
     let policy = policy(&VECTOR);
@@ -131,6 +79,9 @@ fn the_image_is_described() {
         memory_len: 4,
         state_len: 1,
         continuous: 1,
+        groups: 0,
+        symbols: 0,
+        symbol_per: 0,
         has_signature: 0,
     };
     assert_eq!(info, expected);
@@ -573,6 +524,38 @@ fn the_pace_is_watched() {
 }
 
 #[test]
+fn what_is_written_beside_the_policy_must_not_lie_in_it() {
+    let image = flash(&DISCRETE);
+    let (mut policy, status) = init(image);
+    assert_eq!(status, OK);
+    let p = &raw mut *policy;
+    let mut memory = [0.0f32; 3];
+    let mut pace = MaybeUninit::<[ConsortPace; 2]>::zeroed();
+    let w = pace.as_mut_ptr().cast::<ConsortPace>();
+    let m = memory.as_mut_ptr();
+    // SAFETY: whatever is not refused leads to as many values as said; nothing here is written to.
+    unsafe {
+        assert_eq!(consort_policy_info(p, p.cast()), ERR_OVERLAP);
+        let inside = image.as_ptr().cast_mut();
+        assert_eq!(consort_policy_info(p, inside.cast()), ERR_OVERLAP);
+        assert_eq!(consort_pace_init(p.cast(), p, 100), ERR_OVERLAP);
+        assert_eq!(consort_pace_init(inside.cast(), p, 100), ERR_OVERLAP);
+        let act = |action: *mut u32| consort_act_greedy(p, [0.0; 2].as_ptr(), 2, m, 3, action);
+        assert_eq!(act(p.cast()), ERR_OVERLAP);
+        assert_eq!(act(inside.cast()), ERR_OVERLAP);
+        assert_eq!(consort_pace_init(w, p, 100), OK);
+        assert_eq!(consort_pace_tick(w, 5, null_mut()), OK);
+        let kept = *w;
+        // Nothing has passed after an error: not even the pace.
+        assert_eq!(consort_pace_tick(w, 9_000, w.cast()), ERR_OVERLAP);
+        let odd = w.add(1).byte_add(1).cast();
+        assert_eq!(consort_pace_tick(w, 9_000, odd), ERR_ALIGNMENT);
+        assert_eq!(*w, kept);
+        assert_eq!(consort_pace_tick(w, 1_005, null_mut()), OK);
+    }
+}
+
+#[test]
 fn every_status_has_its_own_text() {
     let mut texts = Vec::new();
     for &(_, status, text) in STATUSES {
@@ -584,7 +567,7 @@ fn every_status_has_its_own_text() {
     texts.sort_unstable();
     texts.dedup();
     assert_eq!(texts.len(), STATUSES.len());
-    for unknown in [-1, 6, 1000] {
+    for unknown in [-1, 7, 1000] {
         // SAFETY: as above.
         let text = unsafe { CStr::from_ptr(consort_status_string(unknown)) };
         assert_eq!(text, c"unknown status");

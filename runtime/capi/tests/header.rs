@@ -5,7 +5,10 @@ use std::mem::{align_of, offset_of, size_of};
 use std::path::Path;
 use std::process::Command;
 
-use consort_c::{ConsortInfo, ConsortPace, ConsortPolicy, POLICY_WORDS, STATUSES};
+use consort_c::{
+    CLOCK_WORDS, ConsortClock, ConsortInfo, ConsortMoment, ConsortPace, ConsortPolicy, KEY_LEN,
+    POLICY_WORDS, STATUSES,
+};
 
 /// One assertion a fact that the header and the library must agree on.
 fn assertions() -> String {
@@ -29,6 +32,24 @@ fn assertions() -> String {
             size_of::<ConsortPace>(),
         ),
         ("sizeof(bool)".to_owned(), size_of::<bool>()),
+        ("CONSORT_KEY_LEN".to_owned(), KEY_LEN),
+        ("CONSORT_CLOCK_WORDS".to_owned(), CLOCK_WORDS),
+        (
+            "sizeof(consort_clock_t)".to_owned(),
+            size_of::<ConsortClock>(),
+        ),
+        (
+            "ALIGNOF(consort_clock_t)".to_owned(),
+            align_of::<ConsortClock>(),
+        ),
+        (
+            "sizeof(consort_moment_t)".to_owned(),
+            size_of::<ConsortMoment>(),
+        ),
+        (
+            "offsetof(consort_moment_t, tick)".to_owned(),
+            offset_of!(ConsortMoment, tick),
+        ),
     ];
     macro_rules! offsets {
         ($($field:ident),+) => {
@@ -46,6 +67,9 @@ fn assertions() -> String {
         memory_len,
         state_len,
         continuous,
+        groups,
+        symbols,
+        symbol_per,
         has_signature
     );
     for (name, value, _) in STATUSES {
@@ -127,9 +151,11 @@ fn nothing_is_declared_that_there_is_not() {
         .collect();
     assert_eq!(named, known);
 
-    let sources: String = ["act", "pace", "policy", "status", "verify"]
-        .map(|module| read(&format!("src/{module}.rs")))
-        .concat();
+    let sources: String = [
+        "act", "choose", "pace", "policy", "seed", "status", "verify",
+    ]
+    .map(|module| read(&format!("src/{module}.rs")))
+    .concat();
     let mut defined: Vec<&str> = sources
         .split("extern \"C\" fn ")
         .skip(1)

@@ -51,7 +51,7 @@ pub(crate) fn half(shift: u32) -> i32 {
 /// The hyperbolic tangent at knots that lie 1/16 apart, i/16 − 8 for i = 0 … 255: of each its value,
 /// 32,768 tanh at its nearest whole number held to ±32,767, in the upper half of a word, and how much it
 /// rises to the next knot's in the lower.
-pub(super) static TANH: [i32; 256] = knots();
+pub(crate) static TANH: [i32; 256] = knots();
 
 const fn knots() -> [i32; 256] {
     let mut knots = [0; 256];

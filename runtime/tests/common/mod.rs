@@ -60,6 +60,22 @@ pub(crate) const RECURRENT: ImageRepr<'_> = ImageRepr {
     ..EXAMPLE
 };
 
+/// The image of the third worked example: groups of two, one and three actions, whose logits are x₀, x₁; 5;
+/// x₀ + x₁, x₀ − x₁ and 1.
+pub(crate) const GROUPS: ImageRepr<'_> = ImageRepr {
+    agent: 0,
+    agents: 1,
+    head: Head::MultiDiscrete { sizes: &[2, 1, 3] },
+    layers: &[LayerRepr::Dense(DenseRepr {
+        inputs: 2,
+        outputs: 6,
+        activation: Activation::Identity,
+        weights: &[1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, -1.0, 0.0, 0.0],
+        biases: &[0.0, 0.0, 5.0, 0.0, 0.0, 1.0],
+    })],
+    ..EXAMPLE
+};
+
 /// Bytes aligned to 16 whatever their number, starting `offset` bytes into an aligned place.
 pub(crate) struct Aligned {
     blocks: Vec<[u64; 2]>,

@@ -90,6 +90,10 @@ fn text(name: &str, image: &Image<'_>, checked: bool) -> String {
             Head::Categorical { actions } => format!("categorical, {actions} actions"),
             Head::Deterministic { outputs } => format!("deterministic, a vector of {outputs}"),
             Head::Gaussian { log_std } => format!("gaussian, a vector of {}", log_std.len()),
+            Head::MultiDiscrete { sizes } => {
+                let sizes: Vec<String> = sizes.iter().map(u32::to_string).collect();
+                format!("multi-discrete, groups of {} actions", sizes.join(" and "))
+            }
         },
     );
     line(
@@ -180,6 +184,7 @@ fn object(image: &Image<'_>, checked: bool) -> Value {
             Head::Gaussian { log_std } => {
                 json!({ "kind": "gaussian", "dimensions": log_std.len(), "log_std": log_std })
             }
+            Head::MultiDiscrete { sizes } => json!({ "kind": "multi-discrete", "groups": sizes }),
         },
         "flash_bytes": image.as_bytes().len(),
         "ram_bytes": bytes(image.memory_len()),

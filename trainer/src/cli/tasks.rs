@@ -1,8 +1,8 @@
 //! `consort tasks`: what there is to train on.
 
-use consort_trainer::env::Task;
 use consort_trainer::env::builtin::RANDOM_FAMILIES;
 use consort_trainer::env::family::{FAMILIES, Family};
+use consort_trainer::env::{ActionSpace, Task};
 use consort_trainer::report::table::{Align, Table};
 use consort_trainer::report::{number, product};
 use serde_json::{Value, json};
@@ -111,10 +111,19 @@ fn object(task: &Task) -> Value {
         "description": task.description(),
         "observations": spec.agents.iter().map(|agent| agent.observation).collect::<Vec<_>>(),
         "actions": spec.agents.iter().map(|agent| agent.actions.size()).collect::<Vec<_>>(),
+        "factors": spec.agents.iter().map(|agent| factors(agent.actions)).collect::<Vec<_>>(),
         "continuous": spec.is_continuous(),
         "horizon": spec.horizon,
         "optimum": task.optimum(),
     })
+}
+
+/// What an agent's action is made of, where it is a product.
+fn factors(space: ActionSpace) -> Option<Vec<usize>> {
+    match space {
+        ActionSpace::Product(factors) => Some(factors.sizes().to_vec()),
+        _ => None,
+    }
 }
 
 fn family(family: &Family) -> Value {

@@ -227,9 +227,15 @@ fn arms(config: &Config, finished: &Finished) -> Table {
 /// How the numbers of that table came about, where that is not plain.
 fn remarks(config: &Config, task: &Task, finished: &Finished) -> String {
     let mut text = String::new();
-    let curve = config.budget(&task.spec()).curve_episodes;
+    let (curve, horizon) = (
+        config.budget(&task.spec()).curve_episodes,
+        task.spec().horizon,
+    );
     match (task.game(), curve) {
         (Some(_), _) => {}
+        (None, 0) if horizon == 1 => {
+            text += "  joint, product, greedy: not played, as episodes of one step have no curve of their own\n";
+        }
         (None, 0) => text += "  joint, product, greedy: the steps do not suffice to play them\n",
         (None, _) => {
             let episodes = episodes(curve as u64);

@@ -13,7 +13,7 @@ use crate::algo::coma::ComaConfig;
 use crate::algo::factored::FactoredConfig;
 use crate::algo::magpo::MagpoConfig;
 use crate::algo::temperature::Temperature;
-use crate::env::{Task, TeamSpec};
+use crate::env::{ActionSpace, Task, TeamSpec};
 use crate::net::enumerated::LARGEST_ENUMERATION;
 use crate::net::joint::Sees;
 use crate::returns::Units;
@@ -324,6 +324,16 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
             &format!("spaces of at most {LARGEST_SPACE}, which an image can hold"),
         )?;
     }
+    let product = |space: &ActionSpace| matches!(space, ActionSpace::Product(_));
+    let mut spaces = spec.agents.iter().map(|agent| agent.actions);
+    if let Some(agent) = spaces.position(|space| spec.masked && product(&space)) {
+        let found = format!(
+            "`{}`, which at times forbids actions, of which agent {agent}'s are products",
+            config.task
+        );
+        let expected = "`Discrete` actions where some are forbidden: a mask of whole actions need not be one of choices";
+        require(false, "task", found, expected)?;
+    }
     let joint: f64 = spec
         .agents
         .iter()
@@ -502,6 +512,28 @@ mod tests {
             }
             assert_eq!(used.beta, 1.0, "{warmup_limit} + {ramp}, {updates} updates");
         }
+    }
+
+    #[test]
+    fn a_mask_over_products_is_refused() {
+        use crate::env::Factors;
+        use crate::team::episodes::task;
+
+        let product = ActionSpace::Product(Factors::new(&[3, 1]).unwrap());
+        let config = Config {
+            task: "recall".to_owned(),
+            ..Config::for_kind(task(product, false).kind())
+        };
+        check_spaces(&config, &task(product, false)).unwrap();
+        check_spaces(&config, &task(ActionSpace::Discrete(3), true)).unwrap();
+        let error = check_spaces(&config, &task(product, true)).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains(
+                "task: found `recall`, which at times forbids actions, of which agent 0's"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod repeated;
 pub mod rware;
 mod seeded;
 pub mod solve;
+mod space;
 pub mod suggest;
 mod task;
 pub mod two_step;
@@ -30,32 +31,10 @@ pub use family::{Adversarial, Simulation, TaskKind};
 pub use game::Game;
 pub use game_environment::GameEnvironment;
 pub use joint::JointSpace;
+pub use space::{ActionSpace, Factors};
 pub use task::{Task, TaskError};
 
 use crate::rng::Stream;
-
-/// What an agent can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActionSpace {
-    /// One of so many actions, counted from 0.
-    Discrete(usize),
-    /// A vector of so many numbers, each in [−1, 1]; the environment maps them to its own units.
-    Continuous(usize),
-}
-
-impl ActionSpace {
-    /// Number of discrete actions, or dimensions of a continuous one.
-    pub fn size(self) -> usize {
-        match self {
-            Self::Discrete(size) | Self::Continuous(size) => size,
-        }
-    }
-
-    /// Whether actions are vectors.
-    pub fn is_continuous(self) -> bool {
-        matches!(self, Self::Continuous(_))
-    }
-}
 
 /// One agent's spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +55,8 @@ pub struct TeamSpec {
     /// Length of the simulator's state vector, which a critic may see while training (0: the
     /// environment shows none).
     pub state: usize,
-    /// Whether some actions are at times forbidden ([`Environment::mask`]).
+    /// Whether some actions are at times forbidden ([`Environment::mask`]). No agent's actions may then
+    /// be [products](ActionSpace::Product): a mask of whole actions need not be one of choices.
     pub masked: bool,
     /// Length of what a group of agents can be told of its common knowledge
     /// ([`Environment::common_knowledge`]; 0: the environment knows of none).

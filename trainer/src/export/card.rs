@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::env::Task;
 use crate::report::{count, number};
-use crate::team::{Actors, Manifest};
+use crate::team::{Actors, Choice, Manifest};
 
 /// The text of a team's `README.md`.
 pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String {
@@ -93,12 +93,50 @@ pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String
             number(Some(comparison.return_f32)),
         ));
     }
+    card + &on_a_device(manifest, task)
+}
+
+/// How a device acts as the team was judged: greedily or by drawing.
+fn on_a_device(manifest: &Manifest, task: &Task) -> String {
+    let (drawn, masked) = (manifest.act == Choice::Sampled, task.spec().masked);
+    let mut text = String::from("\n## On a device\n\n");
+    text += match manifest.act {
+        Choice::Greedy => "Every agent takes its most probable action at every step:\n",
+        Choice::Sampled => {
+            "The agents *draw* their actions at every step, as in training; greedily the same images are \
+             another team. Each agent has a generator of its own, seeded so that no two draw alike:\n"
+        }
+    };
+    let memory = manifest
+        .agents
+        .iter()
+        .filter_map(|entry| entry.memory)
+        .max();
+    text += "\n```rust\nlet policy = Policy::new(Image::new_checked(IMAGE)?);\n";
+    text += &format!(
+        "let mut memory = [0.0; {}]; // policy.image().memory_len() or more\n",
+        memory.unwrap_or(0)
+    );
     if manifest.agents.iter().any(|entry| entry.recurrent) {
-        line(
-            "\nThe agents remember: a device resets an agent's memory when an episode begins and lends \
-             it the same memory at every step."
-                .to_owned(),
-        );
+        text += "policy.reset(&mut memory)?; // when an episode begins; the same memory at every step of it\n";
     }
-    card
+    if task.seeding().is_some() {
+        text += "seed.draw(seeding, clock.step()?).write(&mut observation)?; // the shared seed's symbol\n";
+    }
+    let step = match (drawn, masked) {
+        (false, false) => "step(&observation, &mut memory)",
+        (false, true) => "step_masked(&observation, &mask, &mut memory)",
+        (true, false) => "step_sampled(&observation, &mut memory, &mut rng)",
+        (true, true) => "step_sampled_masked(&observation, &mask, &mut memory, &mut rng)",
+    };
+    text += &format!("let action = policy.{step}?;\n```\n");
+    if manifest
+        .agents
+        .iter()
+        .any(|entry| !entry.factors.is_empty())
+    {
+        text += "\nAn action is a choice of every factor, c₁, c₂, …; its number in the task is c₁ + A₁ (c₂ + A₂ (c₃ + …)) with the \
+                 factors' sizes A₁, A₂, …, `factors` in `team.toml`.\n";
+    }
+    text
 }

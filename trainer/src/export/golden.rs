@@ -9,14 +9,14 @@
 //! | `start` | whether an episode begins: reset the state first (absent from one-shot games, where every step is an episode) |
 //! | `moment`, `symbol` | the episode and the tick, and the symbol that a device with the team's key draws for them; it is the end of `observation` (absent without a shared seed, whose `symbols`, `per` and `key` then stand before the steps as `shared_seed`) |
 //! | `mask` | which actions were allowed (absent where nothing is ever forbidden) |
-//! | `logits`, `action` | what it made of it, greedily; an action that is a vector is a list, and has no logits |
+//! | `logits`, `action` | what it made of it, greedily; where an action is a choice of every factor, it is a list of them; one that is a vector is a list too, and has no logits |
 
 use std::fmt::Write as _;
 
 use consort_runtime::{Moment, StepError, Symbol};
 use serde_json::{Map, Value, json};
 
-use crate::env::{Game, JointAction, Task};
+use crate::env::{ActionSpace, Game, JointAction, Task};
 use crate::rng::Stream;
 use crate::team::{Actors, Decision, Manifest, TeamKey};
 
@@ -48,13 +48,17 @@ pub(super) fn record(
 /// The file of one agent's steps.
 fn text(manifest: &Manifest, agent: usize, steps: &[Value], key: Option<TeamKey>) -> String {
     let entry = &manifest.agents[agent];
+    let output_len = match &entry.factors[..] {
+        [] => entry.actions,
+        factors => factors.iter().sum(),
+    };
     let mut text = String::from("{\n");
     for (key, value) in [
         ("command", json!(manifest.command)),
         ("team", json!(manifest.task)),
         ("agent", json!(agent)),
         ("observation_len", json!(entry.observation)),
-        ("output_len", json!(entry.actions)),
+        ("output_len", json!(output_len)),
     ] {
         let _ = writeln!(text, "  \"{key}\": {value},");
     }
@@ -99,6 +103,10 @@ fn step(
         Decision::Discrete { action, logits } => {
             put("logits", json!(bits(logits)));
             put("action", json!(action));
+        }
+        Decision::Groups { choices, logits } => {
+            put("logits", json!(bits(logits)));
+            put("action", json!(choices));
         }
         Decision::Continuous(action) => put("action", json!(bits(action))),
     }
@@ -172,6 +180,12 @@ fn episodes(
                 sequences[agent].push(step(observation, Some(start), drawn, allowed, &decision));
                 match decision {
                     Decision::Discrete { action, .. } => numbers.push(action as u32),
+                    Decision::Groups { choices, .. } => {
+                        let ActionSpace::Product(factors) = spec.agents[agent].actions else {
+                            return Err(StepError::Kind);
+                        };
+                        numbers.push(factors.action(&choices));
+                    }
                     Decision::Continuous(action) => vectors.extend(action),
                 }
             }
@@ -195,7 +209,7 @@ fn episodes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::ActionSpace;
+    use crate::env::Factors;
     use crate::net::HeadWeights;
     use crate::team::episodes::{HORIZON, actors, task};
 
@@ -229,11 +243,17 @@ mod tests {
         let cases = [
             (ActionSpace::Discrete(3), true, HeadWeights::Categorical),
             (ActionSpace::Discrete(2), false, HeadWeights::Categorical),
+            // Groups of two and of one: choices 1 and 0 are action 1.
+            (
+                ActionSpace::Product(Factors::new(&[2, 1]).unwrap()),
+                false,
+                HeadWeights::MultiDiscrete { sizes: vec![2, 1] },
+            ),
             (ActionSpace::Continuous(2), false, gaussian),
         ];
         for (actions, masked, head) in cases {
             let (weights, biases) = ([0.0, 1.0, 0.0], [0.0, -0.1, -0.004]);
-            let size = actions.size();
+            let size = actions.outputs();
             let team = actors(&weights[..size], &biases[..size], head);
             let sequences = episodes(&task(actions, masked), 0, &team, None).unwrap();
             assert_eq!(sequences.len(), 2);
@@ -247,12 +267,17 @@ mod tests {
                     assert_eq!(step["start"], t % HORIZON == 0);
                     assert_eq!(step.get("mask").is_some(), masked);
                     assert_eq!(step.get("logits").is_some(), !actions.is_continuous());
-                    assert_eq!(step["action"].is_array(), actions.is_continuous());
+                    let one = matches!(actions, ActionSpace::Discrete(_));
+                    assert_eq!(step["action"].is_number(), one);
                 }
                 replay(&team, agent, steps);
             }
             if masked {
                 assert_eq!(sequences[0][2]["action"], 2, "action 0 is forbidden");
+            }
+            if let ActionSpace::Product(_) = actions {
+                assert_eq!(sequences[0][0]["action"], json!([1, 0]));
+                assert_eq!(sequences[0][2]["action"], json!([0, 0]));
             }
         }
     }

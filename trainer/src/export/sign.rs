@@ -1,20 +1,19 @@
 //! A team once more, its images signed.
 
-use std::fs;
 use std::path::Path;
 
 use consort_runtime::{SIGNATURE_LEN, reissue_signed};
 
-use super::{ExportError, card, taken};
+use super::{ExportError, card, golden_name, taken};
 use crate::atomic::PendingFolder;
 use crate::keys::Signer;
-use crate::team::{Actors, AlignedImage, MANIFEST, Team, TeamError, read};
+use crate::team::{Actors, AlignedImage, CONFIG, KEY, MANIFEST, Team, WEIGHTS, read};
 
 /// The most bytes that issuing an image anew adds beside the signature: its revision may take more of the header.
 const MORE: usize = 16;
 
-/// Writes the team at `source` to `destination` with images signed by `signer`, of `revision` or their own; everything
-/// that does not speak of the images is copied as it is.
+/// Writes the team at `source` to `destination` with images signed by `signer`, of `revision` or their own; its other
+/// files, those that do not speak of the images, are copied as they are.
 pub fn sign(
     source: &Path,
     destination: &Path,
@@ -45,10 +44,17 @@ pub fn sign(
 
     let card_name = "README.md";
     let mut pending = PendingFolder::new(destination).map_err(taken)?;
-    for name in names(&folder)? {
-        let ours = name == MANIFEST || name == card_name;
-        if !ours && manifest.agents.iter().all(|entry| entry.image != name) {
-            pending.write(&name, &read(&folder.join(&name))?)?;
+    // What a team consists of, not what else may lie beside it, such as a secret.
+    for name in [CONFIG, WEIGHTS] {
+        pending.write(name, &read(&folder.join(name))?)?;
+    }
+    let goldens = (0..manifest.agents.len()).map(golden_name);
+    for name in goldens.chain(key.map(|_| KEY.to_owned())) {
+        let bytes = read(&folder.join(&name))?;
+        match key {
+            // The key, or a sequence that quotes it.
+            Some(_) => pending.write_secret(&name, &bytes)?,
+            None => pending.write(&name, &bytes)?,
         }
     }
     for (entry, image) in manifest.agents.iter().zip(actors.images()) {
@@ -66,25 +72,4 @@ pub fn sign(
         actors,
         key,
     })
-}
-
-/// The names of a folder's files, in order.
-fn names(folder: &Path) -> Result<Vec<String>, ExportError> {
-    let unreadable = |source| TeamError::Unreadable {
-        path: folder.to_owned(),
-        source,
-    };
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if !path.is_file() {
-            continue;
-        }
-        match path.file_name().and_then(|name| name.to_str()) {
-            Some(name) => names.push(name.to_owned()),
-            None => return Err(ExportError::Name { path }),
-        }
-    }
-    names.sort();
-    Ok(names)
 }

@@ -5,7 +5,7 @@
 //! | `agent.<i>.layer.<l>.weight`, `.bias` | `[out, in]`, `[out]` | a dense layer |
 //! | `agent.<i>.layer.<l>.input_weight`, `.input_bias` | `[3H, in]`, `[3H]` | a gated recurrent unit, its gates in the order r, z, n |
 //! | `agent.<i>.layer.<l>.recurrent_weight`, `.recurrent_bias` | `[3H, H]`, `[H]` | the same; the bias is that of n |
-//! | `agent.<i>.log_std` | `[D]` | of a gaussian head; without it the head is categorical |
+//! | `agent.<i>.log_std` | `[D]` | of a gaussian head; without it the head is categorical, or multi-discrete where the task's actions are products |
 //!
 //! Dense layers go through tanh but for the last, which goes through nothing. Where that is not so,
 //! the file's metadata says under `activations` what they go through, as in
@@ -18,7 +18,7 @@ use consort_runtime::Activation;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
-use crate::env::TeamSpec;
+use crate::env::{ActionSpace, TeamSpec};
 use crate::net::{DenseWeights, GruWeights, HeadWeights, LayerWeights, NetworkWeights};
 
 /// The metadata's key.
@@ -141,7 +141,12 @@ pub(super) fn parse(bytes: &[u8], spec: &TeamSpec) -> Result<Vec<NetworkWeights>
                     log_std: values(&name, &tensor, &[inputs])?,
                 }
             }
-            Err(_) => HeadWeights::Categorical,
+            Err(_) => match spec.actions {
+                ActionSpace::Product(factors) => HeadWeights::MultiDiscrete {
+                    sizes: factors.sizes().iter().map(|&size| size as u32).collect(),
+                },
+                _ => HeadWeights::Categorical,
+            },
         };
         networks.push(NetworkWeights { layers, head });
     }

@@ -14,7 +14,7 @@ use super::output::MarginalOutput;
 use super::trunk::{Dense, Trunk, TrunkWeights};
 use super::weights::{HeadWeights, LayerWeights, NetworkWeights};
 use super::{NetworkConfig, Rows};
-use crate::env::TeamSpec;
+use crate::env::{ActionSpace, TeamSpec};
 use crate::rng::Stream;
 
 /// Added to the logits of actions that are padding or forbidden; e^−1e9 is zero in f32.
@@ -49,6 +49,9 @@ struct Crew {
     head: Dense,
     /// ln σ of continuous actions, `[G, 1, dimensions]`.
     log_std: Option<Var>,
+    /// Where actions are products: which of the head's outputs each action's logit is the sum of, ones and
+    /// zeros `[G, outputs, actions]`.
+    sums: Option<Tensor>,
     /// Longest observation of a member.
     observation: usize,
 }
@@ -214,6 +217,12 @@ impl Marginals {
         let outputs: Vec<Tensor> = std::iter::zip(&self.crews, features)
             .map(|(crew, features)| {
                 let output = crew.head.forward(features, Activation::Identity)?;
+                // log ∏ softmax(l_g) = log softmax of the sums l_1[c_1] + l_2[c_2] + …, so that to
+                // everything behind this a product is one choice like any other.
+                let output = match &crew.sums {
+                    Some(sums) => output.matmul(sums)?,
+                    None => output,
+                };
                 let output = crew.by_agent(&output, rows)?;
                 let missing = width - output.dim(3)?;
                 output.pad_with_zeros(3, 0, missing)
@@ -294,7 +303,7 @@ impl Marginals {
             .find_map(|crew| place(crew).map(|place| (crew, place)))
             .expect("every agent is in a crew");
         let spec = self.spec.agents[agent];
-        crew.weights(replica, place, spec.observation, spec.actions.size())
+        crew.weights(replica, place, spec.observation, spec.actions)
     }
 }
 
@@ -315,6 +324,40 @@ fn members(spec: &TeamSpec, share: bool) -> Vec<Vec<usize>> {
     kinds
 }
 
+/// [`Crew::sums`] of a crew of `groups` networks, its members' in turns; none where no actions are
+/// products.
+fn sums(
+    spaces: &[ActionSpace],
+    groups: usize,
+    outputs: usize,
+    device: &Device,
+) -> Result<Option<Tensor>> {
+    if !spaces
+        .iter()
+        .any(|space| matches!(space, ActionSpace::Product(_)))
+    {
+        return Ok(None);
+    }
+    let width = spaces.iter().map(|space| space.size()).max().unwrap_or(0);
+    let mut table = vec![0.0_f32; groups * outputs * width];
+    let networks = table.chunks_exact_mut(outputs * width);
+    // Shared networks are for members of one kind.
+    for (network, space) in networks.zip(spaces.iter().cycle()) {
+        for action in 0..space.size() {
+            let ActionSpace::Product(factors) = space else {
+                network[action * width + action] = 1.0;
+                continue;
+            };
+            let mut start = 0;
+            for (choice, size) in factors.choices(action).zip(factors.sizes()) {
+                network[(start + choice) * width + action] = 1.0;
+                start += size;
+            }
+        }
+    }
+    Tensor::from_vec(table, (groups, outputs, width), device).map(Some)
+}
+
 impl Crew {
     fn new(
         spec: &TeamSpec,
@@ -330,7 +373,9 @@ impl Crew {
             .map(|agent| agent.observation)
             .max()
             .unwrap_or(0);
-        let actions = specs.map(|agent| agent.actions.size()).max().unwrap_or(0);
+        let spaces: Vec<ActionSpace> = specs.map(|agent| agent.actions).collect();
+        let outputs = spaces.iter().map(|space| space.outputs());
+        let outputs = outputs.max().unwrap_or(0);
         // One network a replica and agent, or one a replica, each from a stream of its own.
         let networks = if shared { 1 } else { members.len() };
         let mut streams: Vec<Stream> = streams
@@ -347,11 +392,11 @@ impl Crew {
         )?;
         let gains = [OUTPUT_GAIN, network.output_spread];
         let groups = streams.len();
-        let head = Dense::new([trunk.outputs(), actions], gains, &mut streams, device)?;
+        let head = Dense::new([trunk.outputs(), outputs], gains, &mut streams, device)?;
         let log_std = match spec.is_continuous() {
             true => Some(Var::from_vec(
-                vec![FIRST_LOG_STD; groups * actions],
-                (groups, 1, actions),
+                vec![FIRST_LOG_STD; groups * outputs],
+                (groups, 1, outputs),
                 device,
             )?),
             false => None,
@@ -362,6 +407,7 @@ impl Crew {
             trunk,
             head,
             log_std,
+            sums: sums(&spaces, groups, outputs, device)?,
             observation,
         })
     }
@@ -425,7 +471,7 @@ impl Crew {
         replica: usize,
         place: usize,
         observation: usize,
-        actions: usize,
+        actions: ActionSpace,
     ) -> Result<NetworkWeights> {
         let group = match self.shared {
             true => replica,
@@ -433,7 +479,7 @@ impl Crew {
         };
         let TrunkWeights { encoder, gru } = self.trunk.weights(group)?;
         let mut head = self.head.weights(group)?;
-        head.keep_outputs(actions);
+        head.keep_outputs(actions.outputs());
         let mut layers: Vec<LayerWeights> = encoder
             .into_iter()
             .map(|layer| LayerWeights::Dense(layer, consort_runtime::Activation::Tanh))
@@ -448,12 +494,15 @@ impl Crew {
             first.fold_constant(self.observation + place);
         }
         first.keep_inputs(observation);
-        let head = match &self.log_std {
-            None => HeadWeights::Categorical,
-            Some(log_std) => {
+        let head = match (&self.log_std, actions) {
+            (None, ActionSpace::Product(factors)) => HeadWeights::MultiDiscrete {
+                sizes: factors.sizes().iter().map(|&size| size as u32).collect(),
+            },
+            (None, _) => HeadWeights::Categorical,
+            (Some(log_std), _) => {
                 let log_std: Vec<f32> = log_std.get(group)?.flatten_all()?.to_vec1()?;
                 HeadWeights::Gaussian {
-                    log_std: log_std[..actions].to_vec(),
+                    log_std: log_std[..actions.outputs()].to_vec(),
                 }
             }
         };

@@ -64,6 +64,11 @@ pub struct GruWeights {
 pub enum HeadWeights {
     /// They are logits of discrete actions.
     Categorical,
+    /// They are logits of choices, one of every group, one group's after another's.
+    MultiDiscrete {
+        /// Choices of each group, `[K]`.
+        sizes: Vec<u32>,
+    },
     /// They are the means of a Gaussian that is squashed by tanh.
     Gaussian {
         /// Logarithm of each dimension's standard deviation, `[D]`.

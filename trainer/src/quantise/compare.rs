@@ -80,8 +80,19 @@ pub fn compare(
                     same += u64::from(action == found);
                     [logits, found_logits]
                 }
+                [
+                    Decision::Groups { choices, logits },
+                    Decision::Groups {
+                        choices: found,
+                        logits: found_logits,
+                    },
+                ] => {
+                    discrete = true;
+                    same += u64::from(choices == found);
+                    [logits, found_logits]
+                }
                 [Decision::Continuous(one), Decision::Continuous(other)] => [one, other],
-                _ => return Err(StepError::Continuous),
+                _ => return Err(StepError::Kind),
             };
             steps += 1;
             for (&one, &other) in one.iter().zip(other) {

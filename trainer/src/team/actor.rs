@@ -1,8 +1,9 @@
 //! One agent acting from its image.
 
-use consort_runtime::{Action, Policy, StepError, head};
+use consort_runtime::{Action, Head, Policy, StepError, head};
 
 use super::{AlignedImage, Choice};
+use crate::env::ActionSpace;
 use crate::rng::Stream;
 
 /// What an agent does at an observation, without chance.
@@ -13,6 +14,13 @@ pub enum Decision {
         /// The most probable action, of those that are allowed.
         action: usize,
         /// What it was chosen by, `[A]`.
+        logits: Vec<f32>,
+    },
+    /// A choice of every factor of an action that is a product.
+    Groups {
+        /// The most probable ones, `[K]`.
+        choices: Vec<u32>,
+        /// What they were chosen by, one group's after another's.
         logits: Vec<f32>,
     },
     /// A vector, `[D]`.
@@ -48,18 +56,21 @@ impl<'a> Actor<'a> {
         observation: &[f32],
         mask: Option<&[bool]>,
     ) -> Result<Decision, StepError> {
-        if self.policy.image().head().is_continuous() {
-            return match self.policy.step(observation, &mut self.memory)? {
-                Action::Continuous(action) => Ok(Decision::Continuous(action.to_vec())),
-                Action::Discrete(_) => Err(StepError::Continuous),
-            };
-        }
-        let logits = self.policy.logits(observation, &mut self.memory)?.to_vec();
+        let head = self.policy.image().head();
+        let outputs = self.policy.outputs(observation, &mut self.memory)?;
+        let logits = outputs.to_vec();
         let action = match mask {
-            None => head::greedy(&logits),
-            Some(mask) => head::greedy_masked(&logits, mask).ok_or(StepError::EmptyMask)?,
+            None => head.act_greedy(outputs),
+            Some(mask) => (head.act_greedy_masked(outputs, mask)).ok_or(StepError::EmptyMask)?,
         };
-        Ok(Decision::Discrete { action, logits })
+        Ok(match action {
+            Action::Discrete(action) => Decision::Discrete { action, logits },
+            Action::MultiDiscrete(choices) => Decision::Groups {
+                choices: choices.to_vec(),
+                logits,
+            },
+            Action::Continuous(action) => Decision::Continuous(action.to_vec()),
+        })
     }
 
     /// Length of what it gives: actions, or dimensions of a vector.
@@ -67,22 +78,30 @@ impl<'a> Actor<'a> {
         self.policy.image().output_len()
     }
 
-    /// A discrete action: the next step of an episode.
+    /// The number of an action of `space`, a discrete one: the next step of an episode.
     pub(super) fn act(
         &mut self,
+        space: ActionSpace,
         observation: &[f32],
         mask: Option<&[bool]>,
         choice: Choice,
         dice: &mut Stream,
-    ) -> Result<usize, StepError> {
+    ) -> Result<u32, StepError> {
         let Self { policy, memory } = self;
-        match (choice, mask) {
-            (Choice::Greedy, None) => policy.act_greedy(observation, memory),
-            (Choice::Sampled, None) => policy.act_sampled(observation, memory, dice),
-            (Choice::Greedy, Some(mask)) => policy.act_greedy_masked(observation, mask, memory),
+        let action = match (choice, mask) {
+            (Choice::Greedy, None) => policy.step(observation, memory),
+            (Choice::Sampled, None) => policy.step_sampled(observation, memory, dice),
+            (Choice::Greedy, Some(mask)) => policy.step_masked(observation, mask, memory),
             (Choice::Sampled, Some(mask)) => {
-                policy.act_sampled_masked(observation, mask, memory, dice)
+                policy.step_sampled_masked(observation, mask, memory, dice)
             }
+        };
+        match (action?, space) {
+            (Action::Discrete(action), _) => Ok(action as u32),
+            (Action::MultiDiscrete(choices), ActionSpace::Product(factors)) => {
+                Ok(factors.action(choices))
+            }
+            _ => Err(StepError::Kind),
         }
     }
 
@@ -105,13 +124,17 @@ impl<'a> Actor<'a> {
         Ok(())
     }
 
-    /// The probability of every action at the first observation of an episode, `[A]`.
+    /// The probability of every action at the first observation of an episode, `[A]`, of an agent that
+    /// chooses one number.
     pub(super) fn probabilities(
         &mut self,
         observation: &[f32],
         choice: Choice,
     ) -> Result<Vec<f64>, StepError> {
         self.reset();
+        let Head::Categorical { .. } = self.policy.image().head() else {
+            return Err(StepError::Kind);
+        };
         let logits = self.policy.logits(observation, &mut self.memory)?;
         let mut probabilities = vec![0.0_f32; logits.len()];
         match choice {

@@ -6,7 +6,7 @@ use consort_runtime::{Image, ImageError, StepError};
 use serde::{Deserialize, Serialize};
 
 use super::actor::{Actor, Decision};
-use crate::env::{Game, JointAction, Task, TeamSpec};
+use crate::env::{ActionSpace, Game, JointAction, Task, TeamSpec};
 use crate::rng::Stream;
 
 /// How an agent turns its outputs into an action.
@@ -161,7 +161,7 @@ impl Actors {
     /// probable action.
     ///
     /// # Errors
-    /// [`StepError::Continuous`] when its actions are vectors, or what a step gives.
+    /// [`StepError::Kind`] when its actions are vectors or products, or what a step gives.
     pub fn logits(
         &self,
         agent: usize,
@@ -169,14 +169,15 @@ impl Actors {
     ) -> Result<(Vec<f32>, usize), StepError> {
         match self.actor(agent).decide(observation, None)? {
             Decision::Discrete { action, logits } => Ok((logits, action)),
-            Decision::Continuous(_) => Err(StepError::Continuous),
+            Decision::Groups { .. } | Decision::Continuous(_) => Err(StepError::Kind),
         }
     }
 }
 
 /// A joint action in the making.
 pub(super) enum JointChoice {
-    Discrete(Vec<u32>),
+    /// Each agent's space, and the actions.
+    Discrete(Vec<ActionSpace>, Vec<u32>),
     /// Where each agent's vector starts, and the vectors.
     Continuous(Vec<usize>, Vec<f32>),
 }
@@ -184,7 +185,8 @@ pub(super) enum JointChoice {
 impl JointChoice {
     pub(super) fn new(spec: &TeamSpec) -> Self {
         if !spec.is_continuous() {
-            return Self::Discrete(vec![0; spec.agents.len()]);
+            let spaces = spec.agents.iter().map(|agent| agent.actions);
+            return Self::Discrete(spaces.collect(), vec![0; spec.agents.len()]);
         }
         let mut start = 0;
         let starts = spec.agents.iter().map(|agent| {
@@ -205,8 +207,8 @@ impl JointChoice {
         dice: &mut Stream,
     ) -> Result<(), StepError> {
         match self {
-            Self::Discrete(actions) => {
-                actions[agent] = actor.act(observation, allowed, choice, dice)? as u32;
+            Self::Discrete(spaces, actions) => {
+                actions[agent] = actor.act(spaces[agent], observation, allowed, choice, dice)?;
                 Ok(())
             }
             Self::Continuous(starts, vectors) => {
@@ -219,7 +221,7 @@ impl JointChoice {
 
     pub(super) fn joint(&self) -> JointAction<'_> {
         match self {
-            Self::Discrete(actions) => JointAction::Discrete(actions),
+            Self::Discrete(_, actions) => JointAction::Discrete(actions),
             Self::Continuous(_, vectors) => JointAction::Continuous(vectors),
         }
     }
@@ -278,7 +280,7 @@ impl Moments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::ActionSpace;
+    use crate::env::Factors;
     use crate::net::HeadWeights;
     use crate::team::episodes;
 
@@ -339,6 +341,29 @@ mod tests {
         let h = 0.5 * 1_f64.tanh();
         let last = exp(-0.004) / (exp(h / 4.0 - 0.1) + exp(-0.004));
         let expected = 2.0 * (p(h) + p(h / 2.0) + last);
+        // Five standard errors of a mean of 4,000 returns, each a sum of six with variance below 1/4.
+        let bound = 5.0 * (1.5_f64 / 4_000.0).sqrt();
+        assert!(
+            (returns.mean - expected).abs() < bound,
+            "{returns:?} {expected}"
+        );
+    }
+
+    #[test]
+    fn choices_of_factors_reach_the_environment_as_one_action() {
+        // 1 is choice 1 of the first factor and 0 of the second, 0 both 0. The first group as the two
+        // actions of `recalling`; of the second, choice 1 is never the best and at times drawn.
+        let space = ActionSpace::Product(Factors::new(&[2, 2]).unwrap());
+        let task = episodes::task(space, false);
+        let head = HeadWeights::MultiDiscrete { sizes: vec![2, 2] };
+        let team = episodes::actors(&[0.0, 1.0, 0.0, 0.0], &[0.0, -0.1, 0.0, -1.0], head);
+        let returns = team.play(&task, 20, 0, Choice::Greedy).unwrap();
+        assert_eq!((returns.mean, returns.env_steps), (6.0, 60));
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let h = 0.5 * 1_f64.tanh();
+        let first = sigmoid(h - 0.1) + sigmoid(h / 2.0 - 0.1) + sigmoid(0.1 - h / 4.0);
+        let expected = 2.0 * first * sigmoid(1.0);
+        let returns = team.play(&task, 4_000, 0, Choice::Sampled).unwrap();
         // Five standard errors of a mean of 4,000 returns, each a sum of six with variance below 1/4.
         let bound = 5.0 * (1.5_f64 / 4_000.0).sqrt();
         assert!(

@@ -93,7 +93,7 @@ fn controller(
         let mut longer = Vec::new();
         for (mut actor, observation) in histories {
             let Decision::Discrete { action, .. } = actor.decide(&observation, None)? else {
-                return Err(StepError::Continuous);
+                return Err(StepError::Kind);
             };
             let mut next = Vec::new();
             for part in (0..seen).filter(|_| !last) {

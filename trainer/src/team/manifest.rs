@@ -119,6 +119,10 @@ pub struct AgentEntry {
     pub observation: usize,
     /// Number of its actions, or dimensions of their vector.
     pub actions: usize,
+    /// Where an action is a choice of each of several factors: their sizes. The image gives the choices,
+    /// and the action's number is c₁ + A₁ (c₂ + A₂ (c₃ + …)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub factors: Vec<usize>,
     /// `f32` values of memory that a device lends it (not in the oldest teams).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<usize>,

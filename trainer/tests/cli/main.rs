@@ -4,6 +4,7 @@ mod answers;
 mod compare;
 mod errors;
 mod place;
+mod precision;
 mod resume;
 mod team;
 mod train;

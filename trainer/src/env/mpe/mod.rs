@@ -13,7 +13,9 @@ pub use scenario::Scenario;
 pub use world::{Vector, World};
 
 use super::family::Family;
-use super::{ActionSpace, AgentSpec, Environment, JointAction, Simulation, TeamSpec, Transition};
+use super::{
+    ActionSpace, AgentSpec, Environment, Factors, JointAction, Simulation, TeamSpec, Transition,
+};
 use crate::rng::Stream;
 
 /// Steps an episode: a time limit, nothing ends there.
@@ -114,10 +116,12 @@ impl ParticleEnvironment {
             };
             AgentSpec {
                 observation: scenario.observation(agent),
-                actions: if continuous {
-                    ActionSpace::Continuous(pushes + words)
-                } else {
-                    ActionSpace::Discrete(pushes.max(1) * words.max(1))
+                actions: match (continuous, pushes, words) {
+                    (true, ..) => ActionSpace::Continuous(pushes + words),
+                    (false, 1.., 1..) => ActionSpace::Product(
+                        Factors::new(&[pushes, words]).expect("five pushes, a few words"),
+                    ),
+                    (false, ..) => ActionSpace::Discrete(pushes + words),
                 },
             }
         });

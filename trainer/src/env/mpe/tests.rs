@@ -53,10 +53,14 @@ fn spaces_are_the_originals() {
             assert_eq!((spec.horizon, spec.agents.len()), (25, agents.len()));
             for (agent, &[observation, discrete, box_]) in spec.agents.iter().zip(agents) {
                 assert_eq!(agent.observation, observation);
+                assert!(continuous || agent.actions.size() == discrete);
                 assert_eq!(
                     agent.actions,
                     if continuous {
                         ActionSpace::Continuous(box_)
+                    } else if scenario == Scenario::Reference {
+                        // push + 5 × word
+                        ActionSpace::Product(Factors::new(&[5, 10]).unwrap())
                     } else {
                         ActionSpace::Discrete(discrete)
                     }
@@ -220,8 +224,8 @@ fn act(spec: &TeamSpec, stream: &mut Stream, discrete: &mut Vec<u32>, degrees: &
     degrees.clear();
     for agent in &spec.agents {
         match agent.actions {
-            ActionSpace::Discrete(size) => {
-                discrete.push((stream.uniform() * size as f64) as u32);
+            ActionSpace::Discrete(_) | ActionSpace::Product(_) => {
+                discrete.push((stream.uniform() * agent.actions.size() as f64) as u32);
             }
             ActionSpace::Continuous(size) => {
                 degrees.extend((0..size).map(|_| 2.0 * stream.uniform() as f32 - 1.0));

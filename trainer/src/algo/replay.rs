@@ -347,7 +347,7 @@ mod tests {
     use crate::rollout::{Actions, Runner, Seen};
 
     /// One of the first two actions of every agent, or the next one that it may take.
-    fn choose(seen: &Seen<'_>, agents: usize, dice: &mut Stream) -> Actions {
+    fn choose(seen: &Seen, agents: usize, dice: &mut Stream) -> Actions {
         let rows = seen.valid.len();
         let free = |place: usize, action: usize| match &seen.forbidden {
             Some(table) => table[place * table.len() / (rows * agents) + action] == 0.0,

@@ -274,7 +274,7 @@ fn a_replica_learns_alone_as_beside_another() {
         };
         let (metrics, weights, betas) = learn(&[1]);
         let mut apart = 0;
-        for neighbour in 2..6 {
+        for neighbour in 2..10 {
             let beside = learn(&[1, neighbour]);
             assert!(metrics == beside.0, "memory {memory}, beside {neighbour}");
             assert!(weights == beside.1, "memory {memory}, beside {neighbour}");

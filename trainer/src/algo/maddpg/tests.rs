@@ -162,6 +162,7 @@ fn episodes(safe: f64, stream: &mut Stream) -> Batch {
             first: vec![true; 2 * count],
         },
         joint: vec![1.0; 4 * count],
+        common: Vec::new(),
         state: Vec::new(),
         forbidden: Vec::new(),
         actions: Choices::Discrete(actions),

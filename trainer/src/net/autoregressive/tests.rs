@@ -25,7 +25,7 @@ fn head(replicas: u64, sees: Sees) -> Autoregressive {
     let spread = (head.embedding.as_tensor() / EMBEDDING_SPREAD).unwrap();
     head.embedding.set(&spread).unwrap();
     let weight = &head.marginal.variables()[0];
-    weight.set(&(weight.as_tensor() * 5.0).unwrap()).unwrap();
+    weight.set(&(weight.as_tensor() * 20.0).unwrap()).unwrap();
     head.set_order(&[2, 0, 1]);
     head
 }

@@ -39,10 +39,8 @@ fn groups_are_the_runtimes() {
     let (mut counter, mut same) = (1u32, Counter(1));
     let mut sizes = [0; 2];
     // SAFETY: all pointers lead to as many values as said, here and below.
-    assert_eq!(
-        unsafe { consort_policy_groups(p, sizes.as_mut_ptr(), 2) },
-        OK
-    );
+    let status = unsafe { consort_policy_groups(p, sizes.as_mut_ptr(), 2) };
+    assert_eq!(status, OK);
     assert_eq!(sizes, [2, 3]);
     for step in 0..200u8 {
         let observation = [f32::from(step % 5) - 2.0, f32::from(step % 7) - 3.0];

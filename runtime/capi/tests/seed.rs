@@ -106,16 +106,16 @@ fn an_agent_rejoins() {
         assert_eq!(consort_clock_init(c, 3, 4), OK);
         assert_eq!(consort_clock_step(c, n), ERR_CLOCK_LOST);
         assert_eq!(*n, at(77, 77));
-        assert_eq!(consort_clock_resync(c, &raw const *&at(5, 1), d), OK);
+        assert_eq!(consort_clock_resync(c, &at(5, 1), d), OK);
         assert_eq!(*d, 0);
         for expected in [at(5, 1), at(5, 2), at(6, 0)] {
             assert_eq!((consort_clock_step(c, n), *n), (OK, expected));
         }
         // Two steps behind, then told the truth; one too far, which must not be used twice.
-        assert_eq!(consort_clock_resync(c, &raw const *&at(7, 0), d), OK);
+        assert_eq!(consort_clock_resync(c, &at(7, 0), d), OK);
         assert_eq!(*d, 2);
         assert_eq!((consort_clock_step(c, n), *n), (OK, at(7, 0)));
-        assert_eq!(consort_clock_resync(c, &raw const *&at(7, 0), d), OK);
+        assert_eq!(consort_clock_resync(c, &at(7, 0), d), OK);
         assert_eq!(*d, -1);
         assert_eq!(consort_clock_step(c, n), ERR_CLOCK_STALE);
         assert_eq!((consort_clock_step(c, n), *n), (OK, at(7, 1)));

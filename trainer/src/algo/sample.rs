@@ -4,7 +4,7 @@ use candle_core::{Device, Result, Tensor};
 
 use super::replay::Minibatch;
 use crate::env::TeamSpec;
-use crate::net::critic::beside;
+use crate::net::critic::with_state;
 use crate::net::{CrewTensors, Critic, Marginals, NetworkConfig, Rows};
 
 /// What a learner's central networks see beside what agents see.
@@ -33,7 +33,7 @@ impl Central {
             (Self::State, true) => batch.state.clone(),
             (Self::Everything, true) => {
                 let rows = batch.rows.replicas * batch.rows.samples();
-                beside(&batch.joint, &batch.state, rows)
+                with_state(&batch.joint, &batch.state, rows)
             }
         }
     }

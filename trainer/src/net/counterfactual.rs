@@ -6,7 +6,7 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 
-use super::critic::{Critic, beside};
+use super::critic::{Critic, with_state};
 use super::fused::Activation;
 use super::marginal::Memory;
 use super::trunk::{Dense, Trunk};
@@ -62,7 +62,7 @@ impl CounterfactualCritic {
     ) -> Result<Tensor> {
         let (agents, width) = (self.agents, self.head.outputs());
         let count = rows.replicas * rows.samples();
-        let common = beside(joint, if self.sees_state { state } else { &[] }, count);
+        let common = with_state(joint, if self.sees_state { state } else { &[] }, count);
         let known = common.len() / count;
         let inputs = known + agents + agents * width;
         let mut seen = vec![0.0_f32; count * agents * inputs];

@@ -93,7 +93,7 @@ impl Critic {
             Eyes::Local(marginals) => marginals.pack(joint, rows, device),
             Eyes::Central { .. } => {
                 let count = rows.replicas * rows.samples();
-                let seen = beside(joint, if self.sees_state { state } else { &[] }, count);
+                let seen = with_state(joint, if self.sees_state { state } else { &[] }, count);
                 let shape = (rows.replicas, rows.samples(), self.inputs);
                 Ok(vec![Tensor::from_vec(seen, shape, device)?])
             }
@@ -145,17 +145,15 @@ impl Critic {
     }
 }
 
-/// Two tables of `rows` rows side by side.
-pub(crate) fn beside(left: &[f32], right: &[f32], rows: usize) -> Vec<f32> {
-    if right.is_empty() {
-        return left.to_vec();
+/// Rows of joint observations with the state after each, where there is one: `[S, Σ observation]` and
+/// `[S, state]`.
+pub(crate) fn with_state(joint: &[f32], state: &[f32], rows: usize) -> Vec<f32> {
+    if state.is_empty() {
+        return joint.to_vec();
     }
-    let left = left.chunks_exact(left.len() / rows);
-    let right = right.chunks_exact(right.len() / rows);
-    let mut table = Vec::new();
-    for (left, right) in left.zip(right) {
-        table.extend_from_slice(left);
-        table.extend_from_slice(right);
-    }
-    table
+    let joint = joint.chunks_exact(joint.len() / rows);
+    let state = state.chunks_exact(state.len() / rows);
+    (joint.zip(state))
+        .flat_map(|(joint, state)| [joint, state].concat())
+        .collect()
 }

@@ -10,6 +10,7 @@ mod c;
 mod calls;
 mod check;
 mod elf;
+mod firmware;
 mod fuzz;
 mod kernels;
 mod packages;
@@ -77,6 +78,12 @@ enum Task {
         /// Folder of the teams
         #[arg(long, default_value_os_t = models())]
         models: PathBuf,
+        /// Only this board (may be given several times)
+        #[arg(long, value_parser = board::names())]
+        board: Vec<String>,
+    },
+    /// Build the emulated boards' firmware for `consort hil` into target/firmware
+    Firmware {
         /// Only this board (may be given several times)
         #[arg(long, value_parser = board::names())]
         board: Vec<String>,
@@ -161,6 +168,10 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
         Task::Qemu { models, board } => {
             let toolchain = prepare(report)?;
             emulated(report, &toolchain, models, board)?;
+        }
+        Task::Firmware { board } => {
+            let toolchain = prepare(report)?;
+            firmware::build(report, &toolchain, &board::named(board))?;
         }
         Task::Fuzz { seconds, target } => fuzz::run(report, *seconds, target.as_deref())?,
         Task::Study { name, args } => {

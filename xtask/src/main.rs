@@ -88,12 +88,12 @@ enum Task {
         #[arg(long, value_parser = board::names())]
         board: Vec<String>,
     },
-    /// Fuzz what takes bytes: the image parser, steps, updates
+    /// Fuzz what takes bytes: the image parser, steps, updates, frames
     Fuzz {
         /// For how long, in all
         #[arg(long, default_value_t = 180)]
         seconds: u64,
-        /// Only this target: image, step or update
+        /// Only this target: image, step, update or frames
         #[arg(long)]
         target: Option<String>,
     },

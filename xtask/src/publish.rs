@@ -8,7 +8,13 @@ use crate::process::{self, cargo, run};
 use crate::report::Report;
 use crate::root;
 
-const LIBRARIES: [&str; 3] = ["consort-kernels", "consort-runtime", "consort-trainer"];
+const LIBRARIES: [&str; 5] = [
+    "consort-kernels",
+    "consort-runtime",
+    "consort-update",
+    "consort-wire",
+    "consort-trainer",
+];
 
 /// Warnings that are as they should be: the tests need the repository around them.
 const EXPECTED: [&str; 2] = ["aborting upload due to dry run", "ignoring test"];
@@ -19,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// Packages the libraries and does all but upload them, without a warning. Kernels and runtime are compiled from their packages;
 /// with `verify` the trainer is too, which compiles candle once more.
 pub(crate) fn check(report: &mut Report, verify: bool) -> Result<()> {
-    let [kernels, runtime, _] = LIBRARIES;
+    let [kernels, runtime, ..] = LIBRARIES;
     if !verify {
         report.step(format!("publish {kernels}, {runtime}"), || {
             dry_run(&[kernels, runtime], true)

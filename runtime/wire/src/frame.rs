@@ -146,7 +146,9 @@ impl<const N: usize> Receiver<N> {
 
     /// The body that [`push`](Self::push) gave last, until the next byte.
     pub fn body(&self) -> &[u8] {
-        self.bytes.get(..self.bytes.len().saturating_sub(CRC_LEN)).unwrap_or_default()
+        self.bytes
+            .get(..self.bytes.len().saturating_sub(CRC_LEN))
+            .unwrap_or_default()
     }
 }
 
@@ -154,7 +156,9 @@ impl<const N: usize> Receiver<N> {
 fn open<const N: usize>(bytes: &mut heapless::Vec<u8, N>) -> Result<&[u8], FrameError> {
     let len = cobs::decode_in_place(bytes).map_err(|_| FrameError::Cobs)?;
     bytes.truncate(len);
-    let (body, sum) = bytes.split_last_chunk::<CRC_LEN>().ok_or(FrameError::Cobs)?;
+    let (body, sum) = bytes
+        .split_last_chunk::<CRC_LEN>()
+        .ok_or(FrameError::Cobs)?;
     match CRC.checksum(body).to_le_bytes() == *sum {
         true => Ok(body),
         false => Err(FrameError::Checksum),

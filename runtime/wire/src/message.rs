@@ -138,7 +138,10 @@ impl Rate {
     /// What so many ticks are, in the rate's unit, to the nearest.
     pub fn of(self, ticks: u32) -> u64 {
         let (units, of) = (u64::from(self.units), u64::from(self.ticks).max(1));
-        u64::from(ticks).saturating_mul(units).saturating_add(of / 2) / of
+        u64::from(ticks)
+            .saturating_mul(units)
+            .saturating_add(of / 2)
+            / of
     }
 }
 

@@ -12,7 +12,10 @@ pub struct Ram<const N: usize>(AlignedBytes<N>);
 
 impl<const N: usize> Ram<N> {
     /// Erased memory.
-    #[allow(clippy::new_without_default, reason = "a default would hide how much it is")]
+    #[allow(
+        clippy::new_without_default,
+        reason = "a default would hide how much it is"
+    )]
     pub const fn new() -> Self {
         Ram(AlignedBytes([0xff; N]))
     }

@@ -366,7 +366,10 @@ impl Device {
             Answer::Refused(Refused::Session | Refused::NoUpload) => Ok(false),
             Answer::Refused(Refused::Unsuitable) => Err(HilError::Fit {
                 agent: self.agent,
-                target: self.hello.as_ref().map_or_else(String::new, |hello| hello.target.clone()),
+                target: self
+                    .hello
+                    .as_ref()
+                    .map_or_else(String::new, |hello| hello.target.clone()),
                 what: Refused::Unsuitable.to_string(),
             }),
             other => Err(self.unexpected(&other)),
@@ -510,7 +513,10 @@ impl Device {
         let mut receiver = Box::new(Receiver::<FRAME>::new());
         for byte in damaged.into_iter().chain([0]) {
             let heard = receiver.push(byte);
-            assert!(!matches!(heard, Some(Ok(_))), "a damaged frame passed for a whole one");
+            assert!(
+                !matches!(heard, Some(Ok(_))),
+                "a damaged frame passed for a whole one"
+            );
         }
     }
 

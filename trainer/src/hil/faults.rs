@@ -212,9 +212,13 @@ mod tests {
 
     #[test]
     fn frames_meet_their_fates_as_often_as_they_should() {
-        let faults: Faults = "drop=0.1,delay=0.1,corrupt=0.1,duplicate=0.1".parse().unwrap();
+        let faults: Faults = "drop=0.1,delay=0.1,corrupt=0.1,duplicate=0.1"
+            .parse()
+            .unwrap();
         let mut luck = Luck::new(&faults, 3, 1);
-        let arrived = (0..10_000).filter(|_| luck.frame()[1] == Fate::Arrives).count();
+        let arrived = (0..10_000)
+            .filter(|_| luck.frame()[1] == Fate::Arrives)
+            .count();
         // 10,000 draws at 0.6: standard deviation 49; five of them.
         assert!(arrived.abs_diff(6_000) < 245, "{arrived}");
     }

@@ -47,9 +47,7 @@ impl FromStr for BoardSpec {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || {
-            format!(
-                "board `{text}`: expected host, qemu:NAME, serial:PORT[@BAUD] or tcp:HOST:PORT"
-            )
+            format!("board `{text}`: expected host, qemu:NAME, serial:PORT[@BAUD] or tcp:HOST:PORT")
         };
         match text.split_once(':') {
             None if text == "host" => Ok(Self::Host),
@@ -76,14 +74,29 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        for text in ["host", "qemu:m4f", "serial:/dev/ttyACM0@9600", "tcp:10.0.0.2:4000"] {
+        for text in [
+            "host",
+            "qemu:m4f",
+            "serial:/dev/ttyACM0@9600",
+            "tcp:10.0.0.2:4000",
+        ] {
             assert_eq!(text.parse::<BoardSpec>().unwrap().to_string(), text);
         }
         let port = "serial:COM3".parse::<BoardSpec>().unwrap();
         assert_eq!(port.to_string(), "serial:COM3@115200");
-        for text in ["", "hosts", "qemu:", "serial:", "tcp:9", "serial:/dev/x@fast"] {
+        for text in [
+            "",
+            "hosts",
+            "qemu:",
+            "serial:",
+            "tcp:9",
+            "serial:/dev/x@fast",
+        ] {
             let error = text.parse::<BoardSpec>().unwrap_err();
-            assert!(error.starts_with(&format!("board `{text}`: expected host")), "{error}");
+            assert!(
+                error.starts_with(&format!("board `{text}`: expected host")),
+                "{error}"
+            );
         }
     }
 }

@@ -122,7 +122,10 @@ impl<'s, S: Read + Write, const N: usize> Link<'s, S, N> {
             encode(&Frame { header, message }, &mut self.answer)
         });
         self.answer_len = len.unwrap_or(0);
-        write(self.stream, self.answer.get(..self.answer_len).unwrap_or_default())
+        write(
+            self.stream,
+            self.answer.get(..self.answer_len).unwrap_or_default(),
+        )
     }
 }
 

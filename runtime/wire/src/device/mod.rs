@@ -118,7 +118,9 @@ where
     let mut link: Link<'_, S, N> = Link::new(stream);
     let mut session = Session::new(target, room, meter.rate(), memory, values);
     loop {
-        let mut booted = slots.boot().unwrap_or_else(|never: Infallible| match never {});
+        let mut booted = slots
+            .boot()
+            .unwrap_or_else(|never: Infallible| match never {});
         loop {
             let exit = {
                 // Admitted a moment ago; flash that fails now is a slot without an image.

@@ -6,9 +6,9 @@ use chacha20::ChaCha8Rng;
 use consort_runtime::{Moment, Policy, SeedClock, SharedSeed};
 use embedded_io::{Read, Write};
 
+use super::Meter;
 use super::link::Link;
 use super::step::{Step, dice};
-use super::Meter;
 use crate::message::{HelloReply, Observe, Rate, Refused, Reply, Request};
 
 /// What is not for the session itself to do.
@@ -187,4 +187,3 @@ impl<'b> Session<'b> {
         })
     }
 }
-

@@ -49,7 +49,9 @@ impl Step {
         let image = policy.image();
         let observation_len = image.observation_len();
         let place = values.get_mut(..observation_len).ok_or(Refused::Shape)?;
-        let symbols = image.seeding().map_or(0, |seeding| usize::from(seeding.symbols));
+        let symbols = image
+            .seeding()
+            .map_or(0, |seeding| usize::from(seeding.symbols));
         let (own, tail) = place
             .split_at_mut_checked(observation_len.saturating_sub(symbols))
             .ok_or(Refused::Shape)?;
@@ -72,7 +74,11 @@ impl Step {
             .zip(words)
             .for_each(|(value, &word)| *value = f32::from_le_bytes(word));
         for (index, value) in tail.iter_mut().enumerate() {
-            *value = if symbol.map(usize::from) == Some(index) { 1.0 } else { 0.0 };
+            *value = if symbol.map(usize::from) == Some(index) {
+                1.0
+            } else {
+                0.0
+            };
         }
         Ok(Step {
             observation_len,
@@ -96,7 +102,11 @@ impl Step {
         let observation = values.get(..self.observation_len).unwrap_or_default();
         let (cost, outcome) = meter.measure(|| step(policy, observation, mask, dice, memory));
         let continuous = policy.image().head().is_continuous();
-        let vector_len = if continuous { policy.image().output_len() } else { 0 };
+        let vector_len = if continuous {
+            policy.image().output_len()
+        } else {
+            0
+        };
         let vector = values.get_mut(..vector_len).unwrap_or_default();
         let (number, fault) = match outcome {
             Ok((number, outputs)) => {
@@ -179,7 +189,9 @@ fn unpack(policy: &Policy<'_>, bits: &[u8]) -> Result<Option<Allowed>, Refused> 
     }
     let mut mask = Allowed::new();
     for action in 0..actions {
-        let allowed = bits.get(action / 8).is_some_and(|byte| byte >> (action % 8) & 1 == 1);
+        let allowed = bits
+            .get(action / 8)
+            .is_some_and(|byte| byte >> (action % 8) & 1 == 1);
         mask.push(allowed).map_err(|_| Refused::Shape)?;
     }
     Ok(Some(mask))

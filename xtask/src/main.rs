@@ -148,6 +148,7 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             check::boards(report, &toolchain)?;
             publish::check(report, false)?;
             emulated(report, &toolchain, &models(), &[])?;
+            bench::hil::check(report, &toolchain, &models())?;
         }
         Task::Lint => {
             let toolchain = prepare(report)?;

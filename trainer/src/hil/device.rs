@@ -108,8 +108,8 @@ pub(super) struct Device {
     session: u16,
     sequence: u32,
     luck: Luck,
-    /// A request that comes late.
-    late_request: Option<Vec<u8>>,
+    /// A request that comes late, and its number.
+    late_request: Option<(u32, Vec<u8>)>,
     /// Bodies of answers that come late, or twice.
     late_answers: VecDeque<Vec<u8>>,
     hello: Option<Hello>,
@@ -443,12 +443,15 @@ impl Device {
             self.injected();
         }
         self.log.push(frame.to_vec());
-        let late = self.late_request.take();
+        // Late is behind a request that was made after it: until then it is as good as lost.
+        let late = (self.late_request)
+            .take_if(|(sequence, _)| *sequence != self.sequence)
+            .map(|(_, frame)| frame);
         let sent = match fate {
             Fate::Arrives => self.link.send(frame),
             Fate::Dropped => Ok(()),
             Fate::Delayed => {
-                self.late_request = Some(frame.to_vec());
+                self.late_request = Some((self.sequence, frame.to_vec()));
                 Ok(())
             }
             Fate::Corrupted => {
@@ -457,7 +460,6 @@ impl Device {
             }
             Fate::Doubled => self.link.send(frame).and_then(|()| self.link.send(frame)),
         };
-        // Behind the one that was sent in its place.
         let sent = sent.and_then(|()| late.map_or(Ok(()), |late| self.link.send(&late)));
         sent.map_err(|error| self.io(error))?;
         Ok(matches!(fate, Fate::Arrives | Fate::Doubled))
@@ -561,7 +563,7 @@ impl Device {
     /// What was on its way is lost with the power.
     fn forget_bytes(&mut self) {
         self.unread.clear();
-        *(&mut self.receiver) = Receiver::new();
+        self.receiver = Receiver::new();
         self.late_request = None;
         self.late_answers.clear();
     }

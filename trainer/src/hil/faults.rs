@@ -9,7 +9,7 @@ use crate::rng::Stream;
 pub struct Faults {
     /// A frame is lost, either way.
     pub drop: f64,
-    /// A frame comes late: behind the one that was sent in its place.
+    /// A frame comes late: a request behind the next one, an answer behind the request that was sent again.
     pub delay: f64,
     /// Bits of a frame are flipped.
     pub corrupt: f64,

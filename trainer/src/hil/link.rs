@@ -74,7 +74,7 @@ impl Link for HostLink {
 pub(super) const FRAME: usize = 16 * 1024;
 
 /// Bytes of a slot of a device in this process.
-const SLOT: usize = 1024 * 1024;
+const SLOT: usize = 256 * 1024;
 
 /// Values of memory of a device in this process.
 const MEMORY: usize = 64 * 1024;

@@ -26,6 +26,8 @@ mod reference;
 mod report;
 mod show;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};

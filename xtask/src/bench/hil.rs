@@ -45,23 +45,52 @@ const FAULTS: [&str; 9] = [
 ];
 
 /// The team of the soak, and its boards: it remembers, four steps an episode.
-const SOAK: (&str, [&str; 2]) = ("dec-tiger-h4", ["qemu:m4f", "qemu:riscv32"]);
+const SOAK: (&str, [&str; 2]) = ("dec-tiger-h4", ["qemu:m4f", "qemu:m33"]);
 const SOAK_EPISODES: &str = "25000";
 
-/// Runs everything, writes docs/results/hil.md; the figures.
-pub(super) fn run(toolchain: &Toolchain, models: &Path, report: &mut Report) -> Result<Value> {
+/// The part that fits a test: every team on its first fleet, for some episodes, with faults of every kind.
+pub(crate) fn check(report: &mut Report, toolchain: &Toolchain, models: &Path) -> Result<()> {
+    prepare(report, toolchain)?;
+    for team in teams(models)? {
+        let boards = dealt(&team)?.swap_remove(0);
+        step(report, &team, &boards, &["--episodes", "5"])?;
+        let everything = FAULTS[FAULTS.len() - 1];
+        step(
+            report,
+            &team,
+            &boards,
+            &["--episodes", "5", "--fault", everything],
+        )?;
+    }
+    Ok(())
+}
+
+fn prepare(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
     firmware::build(report, toolchain, &board::named(&[]))?;
-    report.step("consort", || {
-        let mut build = process::cargo(root(), "build");
-        process::run(build.args(["--release", "--package", "consort-trainer"]))?;
-        Ok("built")
-    })?;
+    report
+        .step("consort", || {
+            let mut build = process::cargo(root(), "build");
+            process::run(build.args(["--release", "--package", "consort-trainer"]))?;
+            Ok("built")
+        })
+        .map(|_| ())
+}
+
+/// The folders of the teams in `models`, by name.
+fn teams(models: &Path) -> Result<Vec<PathBuf>> {
     let mut teams = Vec::new();
     for entry in fs::read_dir(models).with_context(|| models.display().to_string())? {
         teams.push(entry?.path());
     }
     teams.retain(|path| path.join("team.toml").is_file());
     teams.sort();
+    Ok(teams)
+}
+
+/// Runs everything, writes docs/results/hil.md; the figures.
+pub(super) fn run(toolchain: &Toolchain, models: &Path, report: &mut Report) -> Result<Value> {
+    prepare(report, toolchain)?;
+    let teams = teams(models)?;
     let (mut fleets, mut faults) = (Vec::new(), Vec::new());
     for team in &teams {
         for boards in dealt(team)? {

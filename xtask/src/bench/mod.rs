@@ -1,7 +1,7 @@
 //! Benches: figures to compare with, as a table and as JSON.
 
 mod comparators;
-mod hil;
+pub(crate) mod hil;
 mod size;
 mod trace;
 

@@ -150,6 +150,9 @@ fn page(args: &Args, task: &str, report: &Report) -> Page {
     let verdict = match (&report.divergence, &report.hung) {
         (Some(divergence), _) => differs(divergence, args.replay.is_some()),
         (None, Some(hung)) => format!("stopped: {hung}"),
+        (None, None) if args.replay.is_some() => {
+            "every action and every bit of state as recorded".to_owned()
+        }
         (None, None) => format!(
             "every action and every bit of state as on the host; {} frames sent, each agent shown its own {} observations and nothing else",
             count(report.frames),

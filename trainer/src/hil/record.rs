@@ -235,6 +235,8 @@ impl Recording {
                 Event::Begin(episode) => {
                     device.begin(*episode)?;
                     at[agent] = (episode.number, 0);
+                    // Every agent begins it; the first one counts. What it paid was not recorded.
+                    reporter.episodes += u64::from(agent == 0);
                 }
                 Event::Step(sight, did) => {
                     let expected = Outcome::from(did.clone());

@@ -128,7 +128,7 @@ impl Report {
 
 /// A report in the making.
 pub(super) struct Reporter {
-    episodes: u64,
+    pub(super) episodes: u64,
     pub(super) steps: u64,
     wrong: u64,
     sums: [f64; 2],

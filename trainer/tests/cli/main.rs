@@ -2,6 +2,7 @@
 
 mod answers;
 mod errors;
+mod hil;
 mod place;
 mod resume;
 mod team;

@@ -31,7 +31,7 @@ pub enum Request<'a> {
     },
     /// The image is whole: the device checks it, commits it, and acts from it.
     Commit {
-        /// [`hash`](crate::hash) of the image.
+        /// [`hash`](fn@crate::hash) of the image.
         hash: u64,
     },
     /// The image in use works: its trial is over.
@@ -107,7 +107,7 @@ pub struct HelloReply<'a> {
     pub memory: u32,
     /// What its ticks are.
     pub rate: Rate,
-    /// [`hash`](crate::hash) of the image in use; none where there is none.
+    /// [`hash`](fn@crate::hash) of the image in use; none where there is none.
     pub image: Option<u64>,
     /// Whether that image is still on trial.
     pub trial: bool,

@@ -6,9 +6,10 @@
 //! - `cargo xtask fuzz --seconds N`: libFuzzer, guided by coverage (`fuzz/coverage`, a workspace of its own);
 //! - the test of this crate: a short sweep from a seeded stream, the same every time.
 //!
-//! Both start from `fuzz/corpus/<target>` and from [`Target::seed`]. A new format, such as wire frames, is a module here with
+//! Both start from `fuzz/corpus/<target>` and from [`Target::seed`]. A new format is a module here with
 //! its line in [`TARGETS`], and a file of one line in `fuzz/coverage/src/bin`.
 
+pub mod frames;
 pub mod image;
 mod policies;
 pub mod step;
@@ -30,7 +31,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 3] = [image::TARGET, step::TARGET, update::TARGET];
+pub const TARGETS: [Target; 4] = [image::TARGET, step::TARGET, update::TARGET, frames::TARGET];
 
 /// A number below `bound`, which is not 0.
 pub(crate) fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {

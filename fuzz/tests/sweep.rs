@@ -54,9 +54,14 @@ fn update() {
 }
 
 #[test]
+fn frames() {
+    sweep(&TARGETS[3]);
+}
+
+#[test]
 fn every_target_is_swept() {
     assert_eq!(
         TARGETS.map(|target| target.name),
-        ["image", "step", "update"]
+        ["image", "step", "update", "frames"]
     );
 }

@@ -7,6 +7,8 @@ use crate::env::TaskError;
 use crate::env::decpomdp::solve::TooLarge;
 use crate::env::solve::SolveError;
 use crate::export::ExportError;
+use crate::flash::FlashError;
+use crate::hil::HilError;
 use crate::keys::KeyError;
 use crate::run_folder::FolderError;
 use crate::team::TeamError;
@@ -35,6 +37,12 @@ pub enum Error {
     /// A comparison's folder cannot be used.
     #[error(transparent)]
     Compare(#[from] CompareError),
+    /// An agent does not come onto a board.
+    #[error(transparent)]
+    Flash(#[from] FlashError),
+    /// A fleet cannot be tried.
+    #[error(transparent)]
+    Hil(#[from] HilError),
     /// A key cannot be read or made.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -76,7 +84,14 @@ impl Error {
             Self::Folder(_) => 2,
             Self::Export(error) if error.is_bad_input() => 2,
             Self::Key(error) if error.is_bad_input() => 2,
-            Self::Export(_) | Self::Key(_) | Self::Write(_) | Self::Learning(_) => 1,
+            Self::Hil(error) if error.is_bad_input() => 2,
+            Self::Flash(error) if error.is_bad_input() => 2,
+            Self::Hil(_)
+            | Self::Flash(_)
+            | Self::Export(_)
+            | Self::Key(_)
+            | Self::Write(_)
+            | Self::Learning(_) => 1,
         }
     }
 }

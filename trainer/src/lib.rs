@@ -9,6 +9,8 @@ pub mod env;
 pub mod error;
 pub mod eval;
 pub mod export;
+pub mod flash;
+pub mod hil;
 pub mod job;
 pub mod keys;
 pub mod net;

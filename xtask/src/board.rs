@@ -15,6 +15,19 @@ pub(crate) struct Board {
     pub(crate) ticks_per_instruction: f64,
 }
 
+impl Core {
+    /// What `consort hil` calls a board with this core, behind `qemu:`.
+    pub(crate) fn short_name(self) -> &'static str {
+        match self {
+            Core::CortexM0 => "m0",
+            Core::CortexM3 => "m3",
+            Core::CortexM4F => "m4f",
+            Core::CortexM33 => "m33",
+            Core::Rv32imac => "riscv32",
+        }
+    }
+}
+
 /// The cores there are boards of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Core {

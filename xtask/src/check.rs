@@ -127,7 +127,7 @@ pub(crate) fn host_tests(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Builds consort-runtime and consort-update for every target: in the firmware's workspace, so that `core`, where it is built from source, is
+/// Builds consort-runtime, consort-update and consort-wire for every target: in the firmware's workspace, so that `core`, where it is built from source, is
 /// built once a target.
 pub(crate) fn cross(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
     for target in TARGETS {
@@ -138,6 +138,8 @@ pub(crate) fn cross(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
                 "consort-runtime",
                 "--package",
                 "consort-update",
+                "--package",
+                "consort-wire",
             ]))?;
             Ok("built")
         })?;

@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::root;
 
 /// The binaries of `fuzz/coverage`, each with a corpus of its name.
-const TARGETS: [&str; 3] = ["image", "step", "update"];
+const TARGETS: [&str; 4] = ["image", "step", "update", "frames"];
 
 const CPP: &str = "c++";
 const CPP_PACKAGES: Need = Need {

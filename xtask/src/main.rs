@@ -10,6 +10,7 @@ mod c;
 mod calls;
 mod check;
 mod elf;
+mod firmware;
 mod fuzz;
 mod kernels;
 mod operations;
@@ -82,12 +83,18 @@ enum Task {
         #[arg(long, value_parser = board::names())]
         board: Vec<String>,
     },
-    /// Fuzz what takes bytes: the image parser, steps, updates
+    /// Build the emulated boards' firmware for `consort hil` into target/firmware
+    Firmware {
+        /// Only this board (may be given several times)
+        #[arg(long, value_parser = board::names())]
+        board: Vec<String>,
+    },
+    /// Fuzz what takes bytes: the image parser, steps, updates, frames
     Fuzz {
         /// For how long, in all
         #[arg(long, default_value_t = 180)]
         seconds: u64,
-        /// Only this target: image, step or update
+        /// Only this target: image, step, update or frames
         #[arg(long)]
         target: Option<String>,
     },
@@ -142,6 +149,7 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             check::boards(report, &toolchain)?;
             publish::check(report, false)?;
             emulated(report, &toolchain, &models(), &[])?;
+            bench::hil::check(report, &toolchain, &models())?;
         }
         Task::Lint => {
             let toolchain = prepare(report)?;
@@ -162,6 +170,10 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
         Task::Qemu { models, board } => {
             let toolchain = prepare(report)?;
             emulated(report, &toolchain, models, board)?;
+        }
+        Task::Firmware { board } => {
+            let toolchain = prepare(report)?;
+            firmware::build(report, &toolchain, &board::named(board))?;
         }
         Task::Fuzz { seconds, target } => fuzz::run(report, *seconds, target.as_deref())?,
         Task::Study { name, args } => {

@@ -8,10 +8,11 @@ use crate::process::{self, cargo, run};
 use crate::report::Report;
 use crate::root;
 
-const LIBRARIES: [&str; 4] = [
+const LIBRARIES: [&str; 5] = [
     "consort-kernels",
     "consort-runtime",
     "consort-update",
+    "consort-wire",
     "consort-trainer",
 ];
 

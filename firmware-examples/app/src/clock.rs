@@ -2,6 +2,9 @@
 
 use core::hint::black_box;
 
+/// Length of the calibration loop, in instructions. Twice as many must not wrap the counter: 24 bits at 6.4 ticks do not.
+pub(crate) const CALIBRATION: u32 = 1_000_000;
+
 /// A free-running counter.
 pub trait Clock {
     /// Width of the counter, 1 to 32: it wraps after `2^BITS` ticks.

@@ -4,11 +4,15 @@
 //! there and says in a sentence what came of it. A board brings a sink for text and a counter; see `boards/mps2-an386` for how
 //! little that is.
 //! The [line protocol](mod@replay#line-protocol) is read back by `cargo xtask qemu`, which compares every bit with the host.
+//!
+//! A board that is to play episodes with a host (`consort hil`) hands its stream of bytes to [`consort_wire::serve`], and its
+//! counter and its stack to [`Metered`].
 
 #![no_std]
 
 pub mod clock;
 pub mod embedded;
+pub mod meter;
 mod operations;
 mod play;
 pub mod replay;
@@ -18,6 +22,7 @@ pub mod stack;
 pub mod verify;
 
 pub use clock::{Clock, Spin};
+pub use meter::Metered;
 pub use operations::operations;
 pub use replay::{ReplayError, replay};
 pub use sequence::{Expected, Sequence, SequenceSeed};

@@ -23,12 +23,9 @@ use core::hint::black_box;
 use consort_runtime::{Image, ImageError, StepError};
 
 use crate::Sequence;
-use crate::clock::{Spin, calibrate};
+use crate::clock::{CALIBRATION, Spin, calibrate};
 use crate::play::{MOST_GROUPS, Played, play};
 use crate::stack::Stack;
-
-/// Length of the calibration loop, in instructions. Twice as many must not wrap the counter: 24 bits at 6.4 ticks do not.
-const CALIBRATION: u32 = 1_000_000;
 
 /// Why a replay ended before its last step.
 #[derive(Debug)]

@@ -1,11 +1,9 @@
 //! Everything that keeps an agent safe: guarded steps, the pace, and an update in two slots. For the binary that must
 //! link no way to panic, and small enough to read as an example.
 
-use consort_runtime::{Acted, Action, AlignedBytes, Fault, Guarded, Image, Pace};
-use consort_update::{NoCounter, Refusal, Slots, View};
-use embedded_storage::nor_flash::{
-    ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
-};
+use consort_runtime::{Acted, Action, Fault, Guarded, Image, Pace};
+use consort_update::{NoCounter, Refusal, Slots};
+use consort_wire::Ram;
 use rand_core::Rng;
 
 /// What the agent does when it does not know what to do.
@@ -51,7 +49,8 @@ fn update(image: &[u8]) -> Option<bool> {
         Err(error) => Err(error.into()),
     };
     let slot_len = (LEN / 2) as u32;
-    let mut slots = Slots::new(Ram(AlignedBytes([0; LEN])), 0, slot_len, admit, NoCounter).ok()?;
+    // On a board with flash this is its driver.
+    let mut slots = Slots::new(Ram::<LEN>::new(), 0, slot_len, admit, NoCounter).ok()?;
     slots.boot().ok()?;
     let mut update = slots.begin().ok()?;
     for chunk in image.chunks(100) {
@@ -66,67 +65,6 @@ fn update(image: &[u8]) -> Option<bool> {
 
 /// Bytes of the flash: 4 KB a slot.
 const LEN: usize = 8192;
-
-/// Memory that is written and erased as flash is. Of a board with flash this is its driver.
-struct Ram(AlignedBytes<LEN>);
-
-impl Ram {
-    fn place(&mut self, offset: u32, len: usize) -> Result<&mut [u8], NorFlashErrorKind> {
-        let rest = self.0.0.get_mut(offset as usize..);
-        rest.and_then(|rest| rest.get_mut(..len))
-            .ok_or(NorFlashErrorKind::OutOfBounds)
-    }
-}
-
-impl ErrorType for Ram {
-    type Error = NorFlashErrorKind;
-}
-
-impl ReadNorFlash for Ram {
-    const READ_SIZE: usize = 1;
-
-    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
-        check_read(self, offset, bytes.len())?;
-        let found = self.place(offset, bytes.len())?;
-        bytes
-            .iter_mut()
-            .zip(found)
-            .for_each(|(byte, &mut found)| *byte = found);
-        Ok(())
-    }
-
-    fn capacity(&self) -> usize {
-        LEN
-    }
-}
-
-impl NorFlash for Ram {
-    const WRITE_SIZE: usize = 4;
-    const ERASE_SIZE: usize = 1024;
-
-    fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
-        check_erase(self, from, to)?;
-        self.place(from, to.wrapping_sub(from) as usize)?.fill(0xff);
-        Ok(())
-    }
-
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
-        check_write(self, offset, bytes.len())?;
-        let place = self.place(offset, bytes.len())?;
-        // Writing clears bits; only erasing sets them.
-        place
-            .iter_mut()
-            .zip(bytes)
-            .for_each(|(place, &byte)| *place &= byte);
-        Ok(())
-    }
-}
-
-impl View for Ram {
-    fn view(&mut self, offset: u32, len: usize) -> Result<&[u8], NorFlashErrorKind> {
-        self.place(offset, len).map(|place| &*place)
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,8 @@ mod compare;
 mod cost;
 mod eval;
 mod export;
+mod flash;
+mod hil;
 mod inspect;
 mod keygen;
 mod methods;
@@ -36,6 +38,8 @@ enum Command {
     Compare(compare::Args),
     Eval(eval::Args),
     Export(export::Args),
+    Flash(flash::Args),
+    Hil(hil::Args),
     Inspect(inspect::Args),
     Keygen(keygen::Args),
     Sign(sign::Args),
@@ -55,11 +59,17 @@ struct Page {
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
+    let mut whole = true;
     let page = match cli.command {
         Command::Train(args) => train::run(&args, cli.json),
         Command::Compare(args) => compare::run(&args, cli.json),
         Command::Eval(args) => eval::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Flash(args) => flash::run(&args),
+        Command::Hil(args) => hil::run(&args).map(|(page, equal)| {
+            whole = equal;
+            page
+        }),
         Command::Inspect(args) => inspect::run(&args),
         Command::Keygen(args) => keygen::run(&args),
         Command::Sign(args) => sign::run(&args),
@@ -67,11 +77,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Tasks => Ok(tasks::run()),
         Command::Methods => Ok(methods::run()),
     };
-    match page {
+    let printed = match page {
         Ok(page) if cli.json => print(&format!("{}\n", page.json)),
         Ok(page) => print(&page.text),
-        Err(error) => fail(&error),
-    }
+        Err(error) => return fail(&error),
+    };
+    // What was asked for came out, and it says that something is wrong.
+    if whole { printed } else { ExitCode::FAILURE }
 }
 
 /// A whole number from `LEAST` to `MOST`, or what would be one.

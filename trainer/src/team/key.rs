@@ -50,6 +50,11 @@ impl TeamKey {
         hexadecimal(&Sha256::digest(self.0)[..4])
     }
 
+    /// What a device is given to draw by.
+    pub(crate) fn bytes(&self) -> [u8; 16] {
+        self.0
+    }
+
     /// What devices and environments draw by.
     pub fn seed(&self) -> SharedSeed {
         SharedSeed::new(self.0)

@@ -3,6 +3,7 @@
 mod answers;
 mod compare;
 mod errors;
+mod hil;
 mod place;
 mod precision;
 mod resume;

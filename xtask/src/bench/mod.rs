@@ -1,6 +1,7 @@
 //! Benches: figures to compare with, as a table and as JSON.
 
 mod comparators;
+pub(crate) mod hil;
 mod size;
 mod trace;
 
@@ -23,6 +24,8 @@ pub(crate) enum Bench {
     /// Instructions and modelled cycles per inference, code and memory of every committed agent and of the reference policies,
     /// emulated, beside RLtools, emlearn and MicroFlow
     Device,
+    /// Every committed team on mixed fleets of emulated boards, every fault, a soak
+    Hil,
 }
 
 /// The networks that other systems are compared on: the key in the bench's JSON, our policy and the board.
@@ -53,6 +56,10 @@ pub(crate) fn run(
     match bench {
         Bench::Device => {
             let figures = device(toolchain, models, report)?;
+            Ok(json.then(|| figures.to_string()))
+        }
+        Bench::Hil => {
+            let figures = hil::run(toolchain, models, report)?;
             Ok(json.then(|| figures.to_string()))
         }
     }

@@ -10,6 +10,15 @@ use nrf_pac::timer::vals::Bitmode;
 /// Values of memory lent to a policy: 4 KiB of its 16.
 pub const MEMORY: usize = 1024;
 
+/// The board's name to a host.
+pub const NAME: &str = "microbit";
+
+/// Bytes of each of the two slots that images are uploaded into: 2 KiB.
+pub const SLOT: usize = 2048;
+
+/// Bytes of the longest frame from or to a host.
+pub const FRAME: usize = 512;
+
 /// The chip's first timer, at 16 MHz.
 pub struct Timer(());
 

@@ -9,6 +9,15 @@ pub use riscv_rt::entry;
 /// Values of memory lent to a policy: 16 KiB.
 pub const MEMORY: usize = 4096;
 
+/// The board's name to a host.
+pub const NAME: &str = "virt-riscv32";
+
+/// Bytes of each of the two slots that images are uploaded into: 256 KiB.
+pub const SLOT: usize = 256 * 1024;
+
+/// Bytes of the longest frame from or to a host.
+pub const FRAME: usize = 4096;
+
 /// The core's counter of retired instructions, its lower half.
 pub struct Retired(());
 

@@ -1,0 +1,3 @@
+#![no_main]
+
+consort_fuzz_coverage::drive!("frames");

@@ -1,0 +1,30 @@
+//! Frames between a host and the device of one agent, and the device's side of them: `no_std`, no allocation.
+//!
+//! A team's decentralised execution is tried on its own devices: each has one link to the host, which plays the task's
+//! environment, and none to another. The host sends [requests](Request), an agent's own observation among them; the device
+//! [replies](Reply), with its action and a hash of its state among them. `docs/wire.md` is the specification: the bytes, what
+//! each message means, and how both sides get over frames that are lost, damaged, doubled or late.
+//!
+//! - [`encode`] and [`Receiver`]: frames over any stream of bytes, by `postcard`, CRC-32 and COBS.
+//! - [`serve`]: a device in one call, over `embedded-io`: [images](Request::Begin) into two slots, episodes, steps.
+//! - [`Ram`]: memory that stands in for flash.
+//!
+//! # Panics
+//!
+//! Nothing in this crate panics, whatever bytes come.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod device;
+mod frame;
+mod hash;
+mod message;
+mod ram;
+
+pub use device::{Board, Cost, Ended, Meter, ServeError, dice, safe, serve};
+pub use frame::{EncodeError, Frame, FrameError, Header, PROTOCOL, Receiver, decode, encode};
+pub use hash::{Hash, hash};
+pub use message::{
+    Act, Action, Fault, HelloReply, MAX_ACTIONS, Observe, Rate, Refused, Reply, Request, Unit,
+};
+pub use ram::Ram;

@@ -1,0 +1,620 @@
+//! One agent's device, seen from the host: a session over its link, whatever happens to frames and to the device.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use consort_wire::{
+    Act, Action, Frame, Header, HelloReply, Observe, PROTOCOL, Rate, Receiver, Refused, Reply,
+    Request, decode, encode, hash,
+};
+
+use super::HilError;
+use super::faults::{Fate, Luck};
+use super::link::{FRAME, Link};
+use super::reference::{Acted, Outcome};
+
+/// How often a request is sent before the device counts as hung.
+const ATTEMPTS: usize = 24;
+
+/// How often a device may have to be brought back within one step.
+const REJOINS: usize = 16;
+
+/// Bytes of an image that are sent at once, if the device's frames are as long.
+const CHUNK: usize = 1024;
+
+/// What surrounds an image's bytes in a frame, generously.
+const AROUND: usize = 32;
+
+/// A step as an agent was to see it: all that is needed to let it see it again.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Sight {
+    /// The observation without a symbol of a shared seed.
+    pub values: Vec<f32>,
+    /// The mask's bits; none where everything is allowed.
+    pub mask: Vec<u8>,
+    /// The symbol to use, where the device is not to draw it itself.
+    pub symbol: Option<u8>,
+}
+
+/// An episode, as a device is told of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Episode {
+    /// Which.
+    pub number: u64,
+    /// The most steps it can have.
+    pub ticks: u32,
+    /// By which seed the agent draws; none where it does not.
+    pub dice: Option<u64>,
+}
+
+/// What a device did at a step, and what it took.
+#[derive(Clone, Debug)]
+pub(super) struct Done {
+    pub(super) outcome: Outcome,
+    /// The symbol that was used.
+    pub(super) symbol: Option<u8>,
+    /// From the request that was answered to its answer.
+    pub(super) round_trip: Duration,
+    /// On the device, in its unit.
+    pub(super) cost: u64,
+    pub(super) stack: Option<u32>,
+}
+
+/// Faults, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) injected: u64,
+    pub(super) recovered: u64,
+    /// Requests that were sent again.
+    pub(super) repeated: u64,
+    /// How often the device was brought back into an episode.
+    pub(super) rejoined: u64,
+}
+
+/// A reply that outlives the frame it came in.
+#[derive(Debug)]
+enum Answer {
+    Hello(Hello),
+    Done,
+    Act(Outcome, Moment, Option<u8>, u32, Option<u32>),
+    State(Vec<f32>),
+    Refused(Refused),
+}
+
+type Moment = (u64, u32);
+
+/// What a device says it is.
+#[derive(Clone, Debug)]
+pub(super) struct Hello {
+    pub(super) target: String,
+    pub(super) rate: Rate,
+    frame: usize,
+    room: u32,
+    image: Option<u64>,
+    trial: bool,
+}
+
+/// A device.
+pub(super) struct Device {
+    agent: usize,
+    link: Box<dyn Link>,
+    /// The image that the agent acts from, and its hash.
+    image: Vec<u8>,
+    hash: u64,
+    key: Option<[u8; 16]>,
+    receiver: Receiver<FRAME>,
+    unread: VecDeque<u8>,
+    session: u16,
+    sequence: u32,
+    luck: Luck,
+    /// A request that comes late, and its number.
+    late_request: Option<(u32, Vec<u8>)>,
+    /// Bodies of answers that come late, or twice.
+    late_answers: VecDeque<Vec<u8>>,
+    hello: Option<Hello>,
+    /// Whether the device is in the session, and knows the episode.
+    joined: bool,
+    episode: Episode,
+    /// What the agent has seen of the episode, and what it did.
+    seen: Vec<(Sight, Option<Outcome>)>,
+    /// How much of it the device has seen since it joined.
+    shown: usize,
+    /// Faults that are not recovered from yet.
+    pending: u64,
+    pub(super) tally: Tally,
+    /// Every frame sent since it was looked at last.
+    pub(super) log: Vec<Vec<u8>>,
+}
+
+impl Device {
+    pub(super) fn new(
+        agent: usize,
+        link: Box<dyn Link>,
+        image: &[u8],
+        key: Option<[u8; 16]>,
+        luck: Luck,
+    ) -> Self {
+        Self {
+            agent,
+            link,
+            image: image.to_vec(),
+            hash: hash(image),
+            key,
+            receiver: Receiver::new(),
+            unread: VecDeque::new(),
+            // A device that has served an earlier run must not take this for it.
+            session: std::process::id() as u16,
+            sequence: 0,
+            luck,
+            late_request: None,
+            late_answers: VecDeque::new(),
+            hello: None,
+            joined: false,
+            episode: Episode::default(),
+            seen: Vec::new(),
+            shown: 0,
+            pending: 0,
+            tally: Tally::default(),
+            log: Vec::new(),
+        }
+    }
+
+    /// What the device has said it is.
+    pub(super) fn hello(&self) -> Option<&Hello> {
+        self.hello.as_ref()
+    }
+
+    /// Its luck, for what happens to sensors.
+    pub(super) fn luck(&mut self) -> &mut Luck {
+        &mut self.luck
+    }
+
+    /// Counts a fault that is injected elsewhere.
+    pub(super) fn injected(&mut self) {
+        self.tally.injected += 1;
+        self.pending += 1;
+    }
+
+    /// A fault of the episode's was got over.
+    pub(super) fn recovered(&mut self) {
+        self.tally.recovered += std::mem::take(&mut self.pending);
+    }
+
+    /// Begins an episode.
+    pub(super) fn begin(&mut self, episode: Episode) -> Result<(), HilError> {
+        self.episode = episode;
+        self.seen.clear();
+        self.shown = 0;
+        if self.joined {
+            match self.reset_episode()? {
+                Answer::Done => return Ok(()),
+                Answer::Refused(Refused::Session) => self.joined = false,
+                other => return Err(self.unexpected(&other)),
+            }
+        }
+        self.join_patiently()
+    }
+
+    /// Lets the agent take its next step.
+    pub(super) fn step(&mut self, sight: Sight) -> Result<Done, HilError> {
+        if self.luck.reset() {
+            self.injected();
+            self.link.restart().map_err(|error| self.io(error))?;
+            self.forget_bytes();
+        }
+        let desync = self.luck.desync();
+        self.seen.push((sight, None));
+        if let Some(by) = desync.filter(|_| self.joined) {
+            self.injected();
+            let tick = (self.seen.len() as u32 - 1).saturating_add(by);
+            match self.resync(tick)? {
+                Answer::Done => {}
+                Answer::Refused(Refused::Session) => self.joined = false,
+                other => return Err(self.unexpected(&other)),
+            }
+        }
+        let mut rejoins = 0;
+        loop {
+            if !self.joined {
+                rejoins += 1;
+                if rejoins > REJOINS {
+                    return Err(self.hung("it does not come back into the session"));
+                }
+                self.tally.rejoined += 1;
+                self.join_patiently()?;
+            }
+            let tick = self.shown;
+            let start = Instant::now();
+            match self.observe(tick)? {
+                Answer::Act(outcome, moment, symbol, ticks, stack) => {
+                    if moment != (self.episode.number, tick as u32) {
+                        return Err(self.hung("it answers for another step"));
+                    }
+                    self.shown += 1;
+                    let (_, before) = &mut self.seen[tick];
+                    match before {
+                        // Its own history, once more: it must act as it did.
+                        Some(before) if !before.same(&outcome) => {
+                            return Err(self.hung("it acts differently at what it has seen before"));
+                        }
+                        _ => *before = Some(outcome.clone()),
+                    }
+                    if self.shown < self.seen.len() {
+                        continue;
+                    }
+                    self.recovered();
+                    return Ok(Done {
+                        outcome,
+                        symbol,
+                        round_trip: start.elapsed(),
+                        cost: self.hello.as_ref().map_or(0, |hello| hello.rate.of(ticks)),
+                        stack,
+                    });
+                }
+                Answer::Refused(Refused::Session | Refused::NoImage | Refused::NoEpisode) => {
+                    self.joined = false;
+                }
+                Answer::Refused(Refused::Moment { .. }) => {
+                    rejoins += 1;
+                    if rejoins > REJOINS {
+                        return Err(self.hung("it does not find to the team's moment"));
+                    }
+                    match self.resync(tick as u32)? {
+                        Answer::Done => {}
+                        Answer::Refused(Refused::Session) => self.joined = false,
+                        other => return Err(self.unexpected(&other)),
+                    }
+                }
+                other => return Err(self.unexpected(&other)),
+            }
+        }
+    }
+
+    /// The device's state, for who wants to see where it differs.
+    pub(super) fn state(&mut self) -> Result<Vec<f32>, HilError> {
+        match self.exchange(&Request::State)? {
+            Answer::State(values) => Ok(values),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    fn join_patiently(&mut self) -> Result<(), HilError> {
+        for _ in 0..REJOINS {
+            if self.join()? {
+                return Ok(());
+            }
+        }
+        Err(self.hung("it does not come into the session"))
+    }
+
+    /// Brings the device into a session and to the beginning of the episode: false when it restarted meanwhile.
+    ///
+    /// What the agent has seen of the episode it is then shown again by [`step`](Self::step): its own observations, nothing
+    /// else, and so it comes to the state it had.
+    fn join(&mut self) -> Result<bool, HilError> {
+        self.joined = false;
+        self.shown = 0;
+        let mut hello = self.greet()?;
+        if hello.image != Some(self.hash) {
+            if hello.trial {
+                // What is in use must be settled before the other slot can be written.
+                self.granted(&Request::Confirm)?;
+            }
+            if !self.upload(&hello)? {
+                return Ok(false);
+            }
+            hello = self.greet()?;
+            if hello.image != Some(self.hash) {
+                return Err(self.hung("it does not act from the image that it was sent"));
+            }
+        }
+        if hello.trial && !self.granted(&Request::Confirm)? {
+            return Ok(false);
+        }
+        self.hello = Some(hello);
+        if let Some(key) = self.key
+            && !self.granted(&Request::Key { key })?
+        {
+            return Ok(false);
+        }
+        match self.reset_episode()? {
+            Answer::Done => self.joined = true,
+            Answer::Refused(Refused::Session) => {}
+            other => return Err(self.unexpected(&other)),
+        }
+        Ok(self.joined)
+    }
+
+    fn greet(&mut self) -> Result<Hello, HilError> {
+        self.session = self.session.wrapping_add(1);
+        self.sequence = 0;
+        match self.exchange(&Request::Hello)? {
+            Answer::Hello(hello) => Ok(hello),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    fn upload(&mut self, hello: &Hello) -> Result<bool, HilError> {
+        let image = self.image.clone();
+        let length = image.len() as u32;
+        if length > hello.room {
+            return Err(HilError::Fit {
+                agent: self.agent,
+                target: hello.target.clone(),
+                what: format!("the image has {length} bytes, a slot {}", hello.room),
+            });
+        }
+        if !self.granted(&Request::Begin { length })? {
+            return Ok(false);
+        }
+        let chunk = CHUNK.min(hello.frame.saturating_sub(AROUND)).max(16);
+        for (index, bytes) in image.chunks(chunk).enumerate() {
+            let offset = (index * chunk) as u32;
+            if !self.granted(&Request::Chunk { offset, bytes })? {
+                return Ok(false);
+            }
+        }
+        let hash = self.hash;
+        self.granted(&Request::Commit { hash })
+    }
+
+    /// Whether the device did it; not when it restarted meanwhile.
+    fn granted(&mut self, request: &Request<'_>) -> Result<bool, HilError> {
+        match self.exchange(request)? {
+            Answer::Done => Ok(true),
+            Answer::Refused(Refused::Session | Refused::NoUpload) => Ok(false),
+            Answer::Refused(Refused::Unsuitable) => Err(HilError::Fit {
+                agent: self.agent,
+                target: self
+                    .hello
+                    .as_ref()
+                    .map_or_else(String::new, |hello| hello.target.clone()),
+                what: Refused::Unsuitable.to_string(),
+            }),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    fn reset_episode(&mut self) -> Result<Answer, HilError> {
+        let Episode {
+            number,
+            ticks,
+            dice,
+        } = self.episode;
+        self.exchange(&Request::Reset {
+            episode: number,
+            ticks,
+            dice,
+        })
+    }
+
+    fn resync(&mut self, tick: u32) -> Result<Answer, HilError> {
+        let episode = self.episode.number;
+        self.exchange(&Request::Resync { episode, tick })
+    }
+
+    fn observe(&mut self, tick: usize) -> Result<Answer, HilError> {
+        let sight = self.seen[tick].0.clone();
+        self.exchange(&Request::Observe(Observe {
+            episode: self.episode.number,
+            tick: tick as u32,
+            symbol: sight.symbol,
+            mask: &sight.mask,
+            values: bytemuck::cast_slice(&sight.values),
+        }))
+    }
+
+    /// Sends a request until it is answered.
+    fn exchange(&mut self, message: &Request<'_>) -> Result<Answer, HilError> {
+        self.sequence += 1;
+        let header = Header {
+            version: PROTOCOL,
+            session: self.session,
+            sequence: self.sequence,
+        };
+        let mut place = vec![0; FRAME];
+        let frame = Frame {
+            header,
+            message: *message,
+        };
+        let len = encode(&frame, &mut place).map_err(|error| HilError::Fit {
+            agent: self.agent,
+            target: "this host".to_owned(),
+            what: error.to_string(),
+        })?;
+        place.truncate(len);
+        for attempt in 0..ATTEMPTS {
+            self.tally.repeated += u64::from(attempt > 0);
+            let [request, answer] = self.luck.frame();
+            if !self.transmit(&place, request)? {
+                continue;
+            }
+            if let Some(answer) = self.answer(answer)? {
+                return Ok(answer);
+            }
+        }
+        Err(self.hung("it does not answer"))
+    }
+
+    /// Sends a frame, as fate has it: whether an answer can be expected.
+    fn transmit(&mut self, frame: &[u8], fate: Fate) -> Result<bool, HilError> {
+        if fate != Fate::Arrives {
+            self.injected();
+        }
+        self.log.push(frame.to_vec());
+        // Late is behind a request that was made after it: until then it is as good as lost.
+        let late = (self.late_request)
+            .take_if(|(sequence, _)| *sequence != self.sequence)
+            .map(|(_, frame)| frame);
+        let sent = match fate {
+            Fate::Arrives => self.link.send(frame),
+            Fate::Dropped => Ok(()),
+            Fate::Delayed => {
+                self.late_request = Some((self.sequence, frame.to_vec()));
+                Ok(())
+            }
+            Fate::Corrupted => {
+                let damaged = self.luck.corrupt(frame);
+                self.link.send(&damaged)
+            }
+            Fate::Doubled => self.link.send(frame).and_then(|()| self.link.send(frame)),
+        };
+        let sent = sent.and_then(|()| late.map_or(Ok(()), |late| self.link.send(&late)));
+        sent.map_err(|error| self.io(error))?;
+        Ok(matches!(fate, Fate::Arrives | Fate::Doubled))
+    }
+
+    /// Waits for the answer to the last request, as fate has it; none where it does not come.
+    fn answer(&mut self, fate: Fate) -> Result<Option<Answer>, HilError> {
+        while let Some(body) = self.late_answers.pop_front() {
+            if let Some(answer) = self.read(&body) {
+                return Ok(Some(answer));
+            }
+        }
+        loop {
+            let Some(body) = self.body()? else {
+                return Ok(None);
+            };
+            let Some(answer) = self.read(&body) else {
+                continue;
+            };
+            if fate != Fate::Arrives {
+                self.injected();
+            }
+            return Ok(match fate {
+                Fate::Arrives => Some(answer),
+                Fate::Dropped => None,
+                Fate::Delayed => {
+                    self.late_answers.push_back(body);
+                    None
+                }
+                // Damaged bits are refused by the same receiver; that its checksum notices is asserted.
+                Fate::Corrupted => {
+                    self.damage(&body);
+                    None
+                }
+                Fate::Doubled => {
+                    self.late_answers.push_back(body);
+                    Some(answer)
+                }
+            });
+        }
+    }
+
+    /// Lets a damaged answer through the receiver, which must refuse it.
+    fn damage(&mut self, body: &[u8]) {
+        let Ok(frame) = decode::<Reply<'_>>(body) else {
+            return;
+        };
+        let mut place = vec![0; FRAME];
+        let Ok(len) = encode(&frame, &mut place) else {
+            return;
+        };
+        let damaged = self.luck.corrupt(&place[..len]);
+        let mut receiver = Box::new(Receiver::<FRAME>::new());
+        for byte in damaged.into_iter().chain([0]) {
+            let heard = receiver.push(byte);
+            assert!(
+                !matches!(heard, Some(Ok(_))),
+                "a damaged frame passed for a whole one"
+            );
+        }
+    }
+
+    /// The next body whose checksum fits; none when the device is silent for long.
+    fn body(&mut self) -> Result<Option<Vec<u8>>, HilError> {
+        loop {
+            while let Some(byte) = self.unread.pop_front() {
+                if let Some(Ok(body)) = self.receiver.push(byte) {
+                    return Ok(Some(body.to_vec()));
+                }
+            }
+            let mut place = [0; FRAME];
+            match self.link.receive(&mut place) {
+                Ok(len) => self.unread.extend(&place[..len]),
+                Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(None),
+                Err(error) => return Err(self.io(error)),
+            }
+        }
+    }
+
+    /// The answer in a body, if it is to the last request.
+    fn read(&self, body: &[u8]) -> Option<Answer> {
+        let frame = decode::<Reply<'_>>(body).ok()?;
+        let Header {
+            session, sequence, ..
+        } = frame.header;
+        if (session, sequence) != (self.session, self.sequence) {
+            return None;
+        }
+        Some(match frame.message {
+            Reply::Hello(hello) => Answer::Hello(own(&hello)),
+            Reply::Done => Answer::Done,
+            Reply::Act(act) => {
+                let moment = (act.episode, act.tick);
+                Answer::Act(outcome(&act), moment, act.symbol, act.ticks, act.stack)
+            }
+            Reply::State { values } => Answer::State(floats(values)),
+            Reply::Refused(refused) => Answer::Refused(refused),
+        })
+    }
+
+    /// What was on its way is lost with the power.
+    fn forget_bytes(&mut self) {
+        self.unread.clear();
+        self.receiver = Receiver::new();
+        self.late_request = None;
+        self.late_answers.clear();
+    }
+
+    fn unexpected(&self, answer: &Answer) -> HilError {
+        self.hung(&match answer {
+            Answer::Refused(refused) => format!("it refuses: {refused}"),
+            other => format!("it gives an answer to something else: {other:?}"),
+        })
+    }
+
+    fn hung(&self, what: &str) -> HilError {
+        HilError::Hung {
+            agent: self.agent,
+            episode: self.episode.number,
+            tick: self.seen.len().saturating_sub(1),
+            what: what.to_owned(),
+        }
+    }
+
+    fn io(&self, error: std::io::Error) -> HilError {
+        self.hung(&match error.kind() {
+            ErrorKind::Unsupported => "its power cannot be switched from here".to_owned(),
+            _ => error.to_string(),
+        })
+    }
+}
+
+fn own(hello: &HelloReply<'_>) -> Hello {
+    Hello {
+        target: hello.target.to_owned(),
+        rate: hello.rate,
+        frame: hello.frame as usize,
+        room: hello.room,
+        image: hello.image,
+        trial: hello.trial,
+    }
+}
+
+fn outcome(act: &Act<'_>) -> Outcome {
+    Outcome {
+        action: match act.action {
+            Action::Discrete(number) => Acted::Number(number),
+            Action::Continuous(bytes) => Acted::Vector(floats(bytes)),
+        },
+        hash: act.hash,
+        fault: act.fault,
+    }
+}
+
+pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
+    let (words, _) = bytes.as_chunks::<4>();
+    words.iter().map(|&word| f32::from_le_bytes(word)).collect()
+}

@@ -1,0 +1,400 @@
+//! The lock-step: the environment shows each agent its own part, all act, the environment goes on.
+
+use consort_runtime::Seeding;
+use consort_wire::{Observe, Request, decode};
+
+use super::device::{Device, Episode, Sight, floats};
+use super::faults::Luck;
+use super::record::{Event, Recorder};
+use super::reference::{Acted, Outcome, Reference};
+use super::report::{Divergence, Report, Reporter};
+use super::show::{Scene, Seat};
+use super::{Bench, HilError, open};
+use crate::env::{JointAction, TeamSpec};
+use crate::rng::Stream;
+use crate::team::Choice;
+
+/// Plays the bench's episodes.
+pub(super) fn run(mut bench: Bench<'_>) -> Result<Report, HilError> {
+    let team = bench.team;
+    let spec = team.task.spec();
+    let agents = spec.agents.len();
+    let mut links = std::mem::take(&mut bench.links);
+    if links.is_empty() {
+        if bench.boards.len() == 1 {
+            bench.boards = vec![bench.boards[0].clone(); agents];
+        }
+        if bench.boards.len() != agents {
+            return Err(HilError::Boards {
+                found: bench.boards.len(),
+                agents,
+            });
+        }
+        if bench.faults.reset > 0.0
+            && let Some(board) = bench.boards.iter().find(|board| !board.restarts())
+        {
+            return Err(HilError::NoRestart {
+                board: board.clone(),
+            });
+        }
+        for board in &bench.boards {
+            links.push(open(board, bench.firmware.as_deref())?);
+        }
+    } else if links.len() != agents {
+        return Err(HilError::Boards {
+            found: links.len(),
+            agents,
+        });
+    }
+    if let Some(kill) = bench.faults.kill.iter().find(|kill| kill.agent >= agents) {
+        return Err(HilError::Spec(format!(
+            "fault `kill={}@{}`: the team has {agents} agents, counted from 0",
+            kill.agent, kill.step
+        )));
+    }
+    let images = team.actors.images();
+    let key = team.key.map(|key| key.bytes());
+    let devices = links.into_iter().zip(images).enumerate();
+    let devices = devices.map(|(agent, (link, image))| {
+        let luck = Luck::new(&bench.faults, bench.seed, agent);
+        let key = key.filter(|_| image.view().seeding().is_some());
+        Device::new(agent, link, image.bytes(), key, luck)
+    });
+    let mut fleet = Fleet {
+        devices: devices.collect(),
+        references: images
+            .iter()
+            .map(|image| Reference::new(image.view()))
+            .collect(),
+        seedings: images.iter().map(|image| image.view().seeding()).collect(),
+        spec: &spec,
+        keyed: key.is_some(),
+        reporter: Reporter::new(agents, bench.deadline_us),
+        recorder: bench.record.then(|| Recorder::new(team, bench.seed)),
+        step: 0,
+    };
+    let mut hung = None;
+    let (mut actual, mut ideal) = (team.task.make_environment(), team.task.make_environment());
+    for number in 0..bench.episodes {
+        let episode = |agent: usize| Episode {
+            number,
+            ticks: u32::try_from(spec.horizon).unwrap_or(u32::MAX).max(1),
+            dice: (team.manifest.act == Choice::Sampled).then(|| dice(bench.seed, agent, number)),
+        };
+        let nature = || Stream::new(bench.seed, "hil episodes", number);
+        let host = alone(&mut *ideal, &mut fleet, &mut nature(), episode);
+        let played = fleet.episode(&mut *actual, &mut nature(), episode, &mut bench.view);
+        match played {
+            Ok(Some(sum)) => fleet.reporter.episode(sum, host),
+            Ok(None) => break,
+            // The fleet could not start: the input's fault.
+            Err(error) if error.is_bad_input() => return Err(error),
+            Err(error) => {
+                hung = Some(error.to_string());
+                break;
+            }
+        }
+    }
+    let Fleet {
+        devices,
+        reporter,
+        recorder,
+        ..
+    } = fleet;
+    Ok(reporter.finish(bench.boards, &devices, recorder, hung))
+}
+
+/// An agent's dice of an episode.
+fn dice(seed: u64, agent: usize, episode: u64) -> u64 {
+    use rand_core::Rng as _;
+    Stream::new(seed, "hil dice", agent as u64)
+        .fork(episode)
+        .next_u64()
+}
+
+/// The devices, and the host's idea of them.
+struct Fleet<'a> {
+    devices: Vec<Device>,
+    references: Vec<Reference<'a>>,
+    seedings: Vec<Option<Seeding>>,
+    spec: &'a TeamSpec,
+    /// Whether devices draw a shared seed's symbols themselves.
+    keyed: bool,
+    reporter: Reporter,
+    recorder: Option<Recorder>,
+    /// Steps of the whole run.
+    step: u64,
+}
+
+/// What one agent is shown at a step.
+struct Own<'o> {
+    observation: &'o [f32],
+    mask: Option<&'o [bool]>,
+}
+
+impl Own<'_> {
+    /// As it goes over the wire; the symbol with it, where the device cannot draw it.
+    fn sight(&self, seeding: Option<Seeding>, keyed: bool) -> (Sight, Option<u8>) {
+        let symbols = seeding.map_or(0, |seeding| usize::from(seeding.symbols));
+        let (own, tail) = self.observation.split_at(self.observation.len() - symbols);
+        let symbol = tail
+            .iter()
+            .position(|&value| value == 1.0)
+            .map(|index| index as u8);
+        let mut mask = vec![0; self.mask.map_or(0, |mask| mask.len().div_ceil(8))];
+        for (action, _) in self
+            .mask
+            .iter()
+            .flat_map(|mask| mask.iter().enumerate().filter(|(_, allowed)| **allowed))
+        {
+            mask[action / 8] |= 1 << (action % 8);
+        }
+        let sight = Sight {
+            values: own.to_vec(),
+            mask,
+            symbol: symbol.filter(|_| !keyed),
+        };
+        (sight, symbol)
+    }
+}
+
+/// Each agent's own part of a joint observation and a joint mask.
+fn own<'o>(spec: &TeamSpec, observations: &'o [f32], mask: &'o [bool]) -> Vec<Own<'o>> {
+    let (mut seen, mut may) = (observations, mask);
+    let part = |agent: &crate::env::AgentSpec| {
+        let (observation, others) = seen.split_at(agent.observation);
+        let (allowed, others_may) = may.split_at(agent.actions.size());
+        (seen, may) = (others, others_may);
+        Own {
+            observation,
+            mask: spec.masked.then_some(allowed),
+        }
+    };
+    spec.agents.iter().map(part).collect()
+}
+
+/// All agents' actions as one.
+struct Joint {
+    numbers: Vec<u32>,
+    vectors: Vec<f32>,
+    continuous: bool,
+}
+
+impl Joint {
+    fn new(spec: &TeamSpec, acted: &[Acted]) -> Self {
+        let (mut numbers, mut vectors) = (Vec::new(), Vec::new());
+        for action in acted {
+            match action {
+                Acted::Number(number) => numbers.push(*number),
+                Acted::Vector(vector) => vectors.extend(vector),
+            }
+        }
+        Self {
+            numbers,
+            vectors,
+            continuous: spec.is_continuous(),
+        }
+    }
+
+    fn action(&self) -> JointAction<'_> {
+        match self.continuous {
+            true => JointAction::Continuous(&self.vectors),
+            false => JointAction::Discrete(&self.numbers),
+        }
+    }
+}
+
+type World = dyn crate::env::Environment;
+
+/// The return of the episode when the host plays it alone and nothing fails.
+fn alone(
+    world: &mut World,
+    fleet: &mut Fleet<'_>,
+    nature: &mut Stream,
+    episode: impl Fn(usize) -> Episode,
+) -> f64 {
+    let spec = fleet.spec;
+    let mut observations = vec![0.0; spec.joint_observation()];
+    let mut mask = vec![true; spec.joint_actions()];
+    world.reset(nature, &mut observations);
+    for (agent, reference) in fleet.references.iter_mut().enumerate() {
+        reference.reset(episode(agent).dice);
+    }
+    let mut sum = 0.0;
+    loop {
+        if spec.masked {
+            world.mask(&mut mask);
+        }
+        let owns = own(spec, &observations, &mask).into_iter();
+        let acted: Vec<_> = (fleet.references.iter_mut().zip(owns))
+            .map(|(reference, own)| reference.step(own.observation, own.mask).action)
+            .collect();
+        let transition = world.step(Joint::new(spec, &acted).action(), nature, &mut observations);
+        sum += f64::from(transition.reward);
+        if transition.terminated || transition.truncated {
+            return sum;
+        }
+    }
+}
+
+impl Fleet<'_> {
+    /// Plays an episode on the devices: its return, or nothing where a device differed from the host.
+    fn episode(
+        &mut self,
+        world: &mut World,
+        nature: &mut Stream,
+        episode: impl Fn(usize) -> Episode,
+        view: &mut Option<&mut dyn super::View>,
+    ) -> Result<Option<f64>, HilError> {
+        let spec = self.spec;
+        let mut observations = vec![0.0; spec.joint_observation()];
+        let mut mask = vec![true; spec.joint_actions()];
+        world.reset(nature, &mut observations);
+        for agent in 0..self.devices.len() {
+            let own = episode(agent);
+            self.references[agent].reset(own.dice);
+            if !self.devices[agent].luck().dead(agent, self.step) {
+                self.devices[agent].begin(own)?;
+            }
+            if let Some(recorder) = &mut self.recorder {
+                recorder.push(agent, Event::Begin(own));
+            }
+        }
+        let number = episode(0).number;
+        // What each agent was to see, by step: what the frames are held against afterwards.
+        let mut shown: Vec<Vec<Sight>> = vec![Vec::new(); self.devices.len()];
+        let (mut sum, mut tick) = (0.0, 0);
+        loop {
+            if spec.masked {
+                world.mask(&mut mask);
+            }
+            let mut acted = Vec::new();
+            let mut seats = Vec::new();
+            for (agent, own) in own(spec, &observations, &mask).into_iter().enumerate() {
+                let mut faulty = own.observation.to_vec();
+                if self.devices[agent].luck().dead(agent, self.step) {
+                    let safe = self.references[agent].safe(own.mask);
+                    self.reporter.dead(agent);
+                    seats.push(Seat::dead(&faulty, &safe));
+                    acted.push(safe);
+                    continue;
+                }
+                let symbols =
+                    self.seedings[agent].map_or(0, |seeding| usize::from(seeding.symbols));
+                let values = faulty.len() - symbols;
+                if let Some(index) = self.devices[agent].luck().nan(values) {
+                    faulty[index] = f32::NAN;
+                    self.devices[agent].injected();
+                }
+                let own = Own {
+                    observation: &faulty,
+                    mask: own.mask,
+                };
+                let (sight, symbol) = own.sight(self.seedings[agent], self.keyed);
+                shown[agent].push(sight.clone());
+                let expected = self.references[agent].step(own.observation, own.mask);
+                let done = self.devices[agent].step(sight.clone())?;
+                if let Some(recorder) = &mut self.recorder {
+                    let sight = Sight { symbol, ..sight };
+                    recorder.push(agent, Event::Step(sight, (&done.outcome).into()));
+                }
+                self.reporter.step(agent, &done, &expected);
+                if !done.outcome.same(&expected) || done.symbol != symbol {
+                    let states = (
+                        self.devices[agent].state()?,
+                        self.references[agent].state().to_vec(),
+                    );
+                    self.reporter.divergence = Some(divergence(
+                        (agent, number, tick),
+                        (done.outcome, expected),
+                        states,
+                    ));
+                    return Ok(None);
+                }
+                seats.push(Seat::new(&faulty, &done));
+                acted.push(done.outcome.action);
+            }
+            let transition =
+                world.step(Joint::new(spec, &acted).action(), nature, &mut observations);
+            sum += f64::from(transition.reward);
+            if let Some(view) = view {
+                view.step(&Scene {
+                    episode: number,
+                    tick,
+                    reward: transition.reward,
+                    sum,
+                    seats: &seats,
+                });
+            }
+            tick += 1;
+            self.step += 1;
+            self.reporter.steps += 1;
+            if transition.terminated || transition.truncated {
+                break;
+            }
+        }
+        self.audit(number, &shown);
+        Ok(Some(sum))
+    }
+
+    /// Holds every frame that went out during the episode against what its agent was to see: it is that and nothing else.
+    fn audit(&mut self, episode: u64, shown: &[Vec<Sight>]) {
+        for (device, shown) in self.devices.iter_mut().zip(shown) {
+            for frame in std::mem::take(&mut device.log) {
+                let mut receiver =
+                    Box::new(consort_wire::Receiver::<{ super::link::FRAME }>::new());
+                let mut bodies = 0;
+                for byte in frame {
+                    let Some(body) = receiver.push(byte) else {
+                        continue;
+                    };
+                    bodies += 1;
+                    let frame = body
+                        .and_then(decode::<Request<'_>>)
+                        .expect("a frame of ours");
+                    self.reporter.frames += 1;
+                    if let Request::Observe(observe) = frame.message {
+                        assert!(
+                            is_own(&observe, episode, shown),
+                            "an agent was shown something else than its own observation"
+                        );
+                        self.reporter.observations += 1;
+                    }
+                }
+                assert_eq!(bodies, 1, "one frame was logged");
+            }
+        }
+    }
+}
+
+/// Whether a frame shows an agent what it was to see at that step.
+fn is_own(observe: &Observe<'_>, episode: u64, shown: &[Sight]) -> bool {
+    let bits = |values: &[f32]| {
+        values
+            .iter()
+            .map(|value| value.to_bits())
+            .collect::<Vec<_>>()
+    };
+    shown.get(observe.tick as usize).is_some_and(|sight| {
+        observe.episode == episode
+            && bits(&floats(observe.values)) == bits(&sight.values)
+            && observe.mask == sight.mask
+            && observe.symbol == sight.symbol
+    })
+}
+
+fn divergence(
+    (agent, episode, step): (usize, u64, usize),
+    (device, host): (Outcome, Outcome),
+    (device_state, host_state): (Vec<f32>, Vec<f32>),
+) -> Divergence {
+    Divergence {
+        agent,
+        episode,
+        step,
+        device,
+        host,
+        device_state,
+        host_state,
+    }
+}

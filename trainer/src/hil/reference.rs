@@ -1,0 +1,137 @@
+//! What an agent should do: its policy on the host, by `consort-runtime` alone.
+
+use chacha20::ChaCha8Rng;
+use consort_runtime::{Action, Image, Policy, StepError, head};
+use consort_wire::{Fault, Hash, dice, safe};
+
+/// What an agent does at a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Acted {
+    /// A number.
+    Number(u32),
+    /// A vector.
+    Vector(Vec<f32>),
+}
+
+impl Acted {
+    /// Whether the other is the same to the last bit.
+    pub fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Number(one), Self::Number(two)) => one == two,
+            (Self::Vector(one), Self::Vector(two)) => {
+                one.len() == two.len()
+                    && one.iter().zip(two).all(|(a, b)| a.to_bits() == b.to_bits())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// An action, and by what it is told whether it came about in the same way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The action.
+    pub action: Acted,
+    /// [`Hash`] of outputs and state.
+    pub hash: u64,
+    /// Why the action is the safe one.
+    pub fault: Option<Fault>,
+}
+
+impl Outcome {
+    /// Whether the other is the same to the last bit.
+    pub fn same(&self, other: &Self) -> bool {
+        self.action.same(&other.action) && (self.hash, self.fault) == (other.hash, other.fault)
+    }
+}
+
+/// One agent on the host.
+pub(super) struct Reference<'a> {
+    policy: Policy<'a>,
+    memory: Vec<f32>,
+    dice: Option<ChaCha8Rng>,
+}
+
+impl<'a> Reference<'a> {
+    pub(super) fn new(image: Image<'a>) -> Self {
+        Self {
+            memory: vec![0.0; image.memory_len()],
+            policy: Policy::new(image),
+            dice: None,
+        }
+    }
+
+    /// Begins an episode.
+    pub(super) fn reset(&mut self, seed: Option<u64>) {
+        let reset = self.policy.reset(&mut self.memory);
+        reset.expect("memory as long as the image asks for");
+        self.dice = seed.map(dice);
+    }
+
+    /// Its state.
+    pub(super) fn state(&self) -> &[f32] {
+        &self.memory[..self.policy.image().state_len()]
+    }
+
+    /// The next step.
+    pub(super) fn step(&mut self, observation: &[f32], mask: Option<&[bool]>) -> Outcome {
+        let mut hash = Hash::new();
+        let acted = self.act(observation, mask, &mut hash);
+        hash.values(self.state());
+        let hash = hash.finish();
+        let (action, fault) = match acted {
+            Ok(action) => (action, None),
+            Err(error) => (self.safe(mask), Some(Fault::from(error))),
+        };
+        Outcome {
+            action,
+            hash,
+            fault,
+        }
+    }
+
+    /// What it does when it cannot act.
+    pub(super) fn safe(&self, mask: Option<&[bool]>) -> Acted {
+        let image = self.policy.image();
+        match image.head().is_continuous() {
+            true => Acted::Vector(vec![0.0; image.output_len()]),
+            false => Acted::Number(safe(mask) as u32),
+        }
+    }
+
+    fn act(
+        &mut self,
+        observation: &[f32],
+        mask: Option<&[bool]>,
+        hash: &mut Hash,
+    ) -> Result<Acted, StepError> {
+        let Self {
+            policy,
+            memory,
+            dice,
+        } = self;
+        if policy.image().head().is_continuous() {
+            let action = match dice {
+                None => policy.step(observation, memory)?,
+                Some(dice) => policy.step_sampled(observation, memory, dice)?,
+            };
+            return match action {
+                Action::Continuous(vector) => {
+                    hash.values(vector);
+                    Ok(Acted::Vector(vector.to_vec()))
+                }
+                Action::Discrete(_) => Err(StepError::Continuous),
+            };
+        }
+        let logits = policy.logits(observation, memory)?;
+        hash.values(logits);
+        let action = match (dice, mask) {
+            (None, None) => Some(head::greedy(logits)),
+            (None, Some(mask)) => head::greedy_masked(logits, mask),
+            (Some(dice), None) => Some(head::sample(logits, dice)),
+            (Some(dice), Some(mask)) => head::sample_masked(logits, mask, dice),
+        };
+        let action = action.ok_or(StepError::EmptyMask)?;
+        Ok(Acted::Number(action as u32))
+    }
+}

@@ -1,0 +1,170 @@
+//! What a fleet does that is not as it should be.
+
+use std::io;
+use std::path::Path;
+
+use consort_wire::{Action, Frame, Receiver, Reply, decode, encode};
+
+use super::link::{FRAME, HostLink};
+use super::{Bench, HilError, Link};
+use crate::team::Team;
+
+fn team(name: &str) -> Team {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    Team::load(&models.join(name)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A link whose device lies: its `wrong`th action is another one, in a frame that is whole.
+struct Lying {
+    inner: HostLink,
+    wrong: usize,
+    acted: usize,
+    /// Whether only the state is another one.
+    state: bool,
+}
+
+impl Link for Lying {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.inner.send(bytes)
+    }
+
+    fn receive(&mut self, place: &mut [u8]) -> io::Result<usize> {
+        let len = self.inner.receive(place)?;
+        let mut receiver = Box::new(Receiver::<FRAME>::new());
+        for byte in place[..len].to_vec() {
+            let Some(Ok(body)) = receiver.push(byte) else {
+                continue;
+            };
+            let frame = decode::<Reply<'_>>(body).map_err(io::Error::other)?;
+            let Reply::Act(mut act) = frame.message else {
+                continue;
+            };
+            self.acted += 1;
+            if self.acted - 1 != self.wrong {
+                continue;
+            }
+            match act.action {
+                Action::Discrete(number) if !self.state => {
+                    act.action = Action::Discrete(1 - number.min(1));
+                }
+                _ => act.hash ^= 1,
+            }
+            let message = Reply::Act(act);
+            let header = frame.header;
+            return encode(&Frame { header, message }, place).map_err(io::Error::other);
+        }
+        Ok(len)
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.inner.restart()
+    }
+}
+
+fn lying(name: &str, wrong: usize, state: bool) -> super::Report {
+    let team = team(name);
+    let liar = Lying {
+        inner: HostLink::start(),
+        wrong,
+        acted: 0,
+        state,
+    };
+    let links: Vec<Box<dyn Link>> = vec![Box::new(HostLink::start()), Box::new(liar)];
+    match Bench::new(&team).links(links).episodes(10).run() {
+        Ok(report) => report,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn the_first_wrong_action_ends_the_run_and_is_shown() {
+    // Four steps an episode: its tenth action is in the third episode, at step 1.
+    let report = lying("dec-tiger-h4", 9, false);
+    assert!(!report.is_equal());
+    assert_eq!((report.divergences, report.wrong_unnoticed), (1, 1));
+    let Some(found) = report.divergence else {
+        panic!("a difference")
+    };
+    assert_eq!((found.agent, found.episode, found.step), (1, 2, 1));
+    assert!(!found.device.action.same(&found.host.action));
+    // The state was right; it is shown all the same.
+    assert!(!found.device_state.is_empty());
+    assert_eq!(found.device_state, found.host_state);
+}
+
+#[test]
+fn a_bit_of_state_is_enough() {
+    let report = lying("dec-tiger-h4", 4, true);
+    assert_eq!((report.divergences, report.wrong_unnoticed), (1, 0));
+}
+
+/// A device that was switched off.
+struct Silent;
+
+impl Link for Silent {
+    fn send(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn receive(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_silent_device_is_a_verdict() {
+    let team = team("assurance");
+    let links: Vec<Box<dyn Link>> = vec![Box::new(HostLink::start()), Box::new(Silent)];
+    let report = Bench::new(&team).links(links).run();
+    let Ok(report) = report else {
+        panic!("a report")
+    };
+    assert_eq!(
+        report.hung.as_deref(),
+        Some("agent 1, episode 0, step 0: it does not answer")
+    );
+    assert!(!report.is_equal());
+}
+
+#[test]
+fn what_cannot_be_had_is_named() {
+    let team = team("assurance");
+    let refused = |bench: Result<Bench<'_>, HilError>| {
+        let error = bench.and_then(Bench::run).map(|_| ());
+        error.expect_err("bad input").to_string()
+    };
+    let bench = || Bench::new(&team);
+    assert_eq!(
+        refused(bench().boards(["host", "host", "host"])),
+        "found 3 boards, expected one, or 2: one for each agent"
+    );
+    let nowhere = Path::new("/nonexistent");
+    let missing = refused(
+        bench()
+            .boards(["qemu:m4f"])
+            .map(|bench| bench.firmware(nowhere)),
+    );
+    assert!(
+        missing.contains("`cargo xtask firmware` builds"),
+        "{missing}"
+    );
+    let faults = |text: &str| text.parse().unwrap_or_else(|error| panic!("{error}"));
+    let dead = refused(Ok(bench().faults(faults("kill=2@0"))));
+    assert_eq!(
+        dead,
+        "fault `kill=2@0`: the team has 2 agents, counted from 0"
+    );
+    let port = refused(bench().boards(["serial:/nonexistent"]));
+    assert!(
+        port.starts_with("board `serial:/nonexistent@115200`: "),
+        "{port}"
+    );
+    let reset = bench()
+        .boards(["tcp:localhost:1"])
+        .map(|bench| bench.faults(faults("reset=0.1")));
+    assert!(refused(reset).starts_with("fault `reset`: the power of `tcp:localhost:1`"));
+}

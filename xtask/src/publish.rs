@@ -25,11 +25,12 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// Packages the libraries and does all but upload them, without a warning. All but the trainer are compiled from their packages;
 /// with `verify` the trainer is too, which compiles candle once more.
 pub(crate) fn check(report: &mut Report, verify: bool) -> Result<()> {
-    let [kernels, runtime, update, _] = LIBRARIES;
+    let [kernels, runtime, update, wire, _] = LIBRARIES;
     if !verify {
-        report.step(format!("publish {kernels}, {runtime}, {update}"), || {
-            dry_run(&[kernels, runtime, update], true)
-        })?;
+        report.step(
+            format!("publish {kernels}, {runtime}, {update}, {wire}"),
+            || dry_run(&[kernels, runtime, update, wire], true),
+        )?;
     }
     report
         .step("publish all", || dry_run(&LIBRARIES, verify))

@@ -15,7 +15,7 @@ use core::hint::black_box;
 use crate::clock::{Spin, calibrate, overhead, time};
 
 /// Length of the calibration loop, in instructions.
-const CALIBRATION: u32 = 1_000_000;
+
 /// Pairs of operands that have any bits, beside those of the edges.
 const RANDOM: u32 = 8_000;
 

@@ -10,6 +10,7 @@ use super::reference::{Acted, Outcome, Reference};
 use super::report::{Divergence, Report, Reporter};
 use super::show::{Scene, Seat};
 use super::{Bench, HilError, open};
+use crate::env::{ActionSpace, AgentSpec};
 use crate::env::{JointAction, TeamSpec};
 use crate::rng::Stream;
 use crate::team::Choice;
@@ -19,6 +20,10 @@ pub(super) fn run(mut bench: Bench<'_>) -> Result<Report, HilError> {
     let team = bench.team;
     let spec = team.task.spec();
     let agents = spec.agents.len();
+    let several = |agent: &AgentSpec| matches!(agent.actions, ActionSpace::Product(_));
+    if let Some(agent) = spec.agents.iter().position(several) {
+        return Err(HilError::SeveralAtOnce { agent });
+    }
     let mut links = std::mem::take(&mut bench.links);
     if links.is_empty() {
         if bench.boards.len() == 1 {

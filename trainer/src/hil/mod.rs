@@ -54,6 +54,15 @@ pub enum HilError {
         /// Agents of the team.
         agents: usize,
     },
+    /// A frame carries one number or one vector.
+    #[error(
+        "agent {agent} chooses several things at once (a multi-discrete head), expected one number or one vector: \
+         frames of this version carry no more"
+    )]
+    SeveralAtOnce {
+        /// The first such agent.
+        agent: usize,
+    },
     /// A board's name cannot be read.
     #[error("{0}")]
     Spec(String),

@@ -120,7 +120,7 @@ impl<'a> Reference<'a> {
                     hash.values(vector);
                     Ok(Acted::Vector(vector.to_vec()))
                 }
-                Action::Discrete(_) => Err(StepError::Continuous),
+                _ => Err(StepError::Kind),
             };
         }
         let logits = policy.logits(observation, memory)?;

@@ -172,7 +172,7 @@ fn step<'m>(
             };
             match action {
                 consort_runtime::Action::Continuous(vector) => Ok((None, vector)),
-                consort_runtime::Action::Discrete(_) => Err(StepError::Continuous),
+                _ => Err(StepError::Kind),
             }
         }
     }

@@ -8,7 +8,6 @@ use consort_wire::{
     Board, Cost, Ended, Frame, Header, Meter, Observe, PROTOCOL, Ram, Rate, Receiver, Reply,
     Request, Unit, decode, encode, hash, serve,
 };
-use rand_core::Rng;
 
 use crate::{Target, awkward, below, one_of, scramble};
 

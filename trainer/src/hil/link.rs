@@ -198,11 +198,11 @@ impl SerialLink {
 
 impl Link for SerialLink {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        (&self.0).write_all(bytes)
+        self.0.write_all(bytes)
     }
 
     fn receive(&mut self, place: &mut [u8]) -> io::Result<usize> {
-        some((&self.0).read(place))
+        some(self.0.read(place))
     }
 
     fn restart(&mut self) -> io::Result<()> {

@@ -31,7 +31,8 @@ impl Link for Lying {
     fn receive(&mut self, place: &mut [u8]) -> io::Result<usize> {
         let len = self.inner.receive(place)?;
         let mut receiver = Box::new(Receiver::<FRAME>::new());
-        for byte in place[..len].to_vec() {
+        let heard = place[..len].to_vec();
+        for byte in heard {
             let Some(Ok(body)) = receiver.push(byte) else {
                 continue;
             };

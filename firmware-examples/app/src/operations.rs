@@ -12,9 +12,7 @@
 use core::fmt::{self, Write};
 use core::hint::black_box;
 
-use crate::clock::{Spin, calibrate, overhead, time};
-
-/// Length of the calibration loop, in instructions.
+use crate::clock::{CALIBRATION, Spin, calibrate, overhead, time};
 
 /// Pairs of operands that have any bits, beside those of the edges.
 const RANDOM: u32 = 8_000;

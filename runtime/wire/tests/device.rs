@@ -236,8 +236,10 @@ fn a_request_that_comes_again_is_answered_and_not_done_again() {
     script.reset().observe(0, &observation(IMAGE));
     let sequence = script.sequence;
     // The same frame twice more, an older one, and the next step: were step 0 taken again, step 1 would be refused.
-    let mut again = Script::default();
-    again.sequence = sequence - 1;
+    let mut again = Script {
+        sequence: sequence - 1,
+        ..Script::default()
+    };
     again.observe(0, &observation(IMAGE));
     script
         .bytes

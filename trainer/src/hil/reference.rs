@@ -32,7 +32,7 @@ impl Acted {
 pub struct Outcome {
     /// The action.
     pub action: Acted,
-    /// [`struct@Hash`] of outputs and state.
+    /// [`Hash`](struct@Hash) of outputs and state.
     pub hash: u64,
     /// Why the action is the safe one.
     pub fault: Option<Fault>,

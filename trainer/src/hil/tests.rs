@@ -7,7 +7,9 @@ use consort_wire::{Action, Frame, Receiver, Reply, decode, encode};
 
 use super::link::{FRAME, HostLink};
 use super::{Bench, HilError, Link};
-use crate::team::Team;
+use crate::env::ActionSpace;
+use crate::net::HeadWeights;
+use crate::team::{Choice, Team, episodes};
 
 fn team(name: &str) -> Team {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
@@ -168,4 +170,47 @@ fn what_cannot_be_had_is_named() {
         .boards(["tcp:localhost:1"])
         .map(|bench| bench.faults(faults("reset=0.1")));
     assert!(refused(reset).starts_with("fault `reset`: the power of `tcp:localhost:1`"));
+}
+
+/// Teams of every kind of action, greedy and drawing, under faults that repeat and restart.
+#[test]
+fn every_kind_of_action_is_taken_on_the_device_as_on_the_host() {
+    let gaussian = || HeadWeights::Gaussian {
+        log_std: vec![-1.0, 0.0],
+    };
+    for (actions, masked) in [
+        (ActionSpace::Discrete(2), false),
+        (ActionSpace::Discrete(3), true),
+        (ActionSpace::Continuous(2), false),
+    ] {
+        for act in [Choice::Greedy, Choice::Sampled] {
+            let mut team = team("assurance");
+            team.task = episodes::task(actions, masked);
+            let (weights, biases) = ([0.0, 1.0, 0.0], [0.0, -0.1, -0.004]);
+            let head = if actions.is_continuous() {
+                gaussian()
+            } else {
+                HeadWeights::Categorical
+            };
+            let size = actions.size();
+            team.actors = episodes::actors(&weights[..size], &biases[..size], head);
+            team.manifest.act = act;
+            let faults = "drop=0.05,corrupt=0.05,reset=0.1,desync=0.1".parse();
+            let faults = faults.unwrap_or_else(|error| panic!("{error}"));
+            let report = Bench::new(&team).episodes(20).faults(faults).record().run();
+            let Ok(report) = report else {
+                panic!("a report")
+            };
+            assert!(report.is_equal(), "{actions:?} {act}: {report:?}");
+            assert!(report.faults_injected > 0 && report.steps == 60);
+            assert_eq!(report.return_mean, report.return_host);
+            let replayed = report
+                .recording
+                .map(|run| run.replay(&[super::BoardSpec::Host], None));
+            let Some(Ok(replayed)) = replayed else {
+                panic!("a replay")
+            };
+            assert!(replayed.is_equal(), "{replayed:?}");
+        }
+    }
 }

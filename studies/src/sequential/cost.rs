@@ -252,12 +252,12 @@ mod tests {
         // Every agent adds the same: its own layers and a column of the joint ones.
         let step = three.joint_parameters - two.joint_parameters;
         assert_eq!(four.joint_parameters - three.joint_parameters, step);
-        // 20 environments (2,048 / 100), 100 steps, nothing cut off.
-        assert_eq!((two.steps_an_update, two.updates), (2_000, 1));
+        // 32 environments, 100 steps, nothing cut off.
+        assert_eq!((two.steps_an_update, two.updates), (3_200, 1));
         assert!(two.microseconds_a_step > 0.0 && two.marginal_parameters > 0);
         // Its last layer alone has a row for each of 10³ joint actions.
         let enumerated = measured(Head::Enumerated, 3);
-        assert!(enumerated.joint_parameters > 32 * 1_000);
+        assert!(enumerated.joint_parameters > 64 * 1_000);
     }
 
     #[test]

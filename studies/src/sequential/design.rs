@@ -259,6 +259,10 @@ mod tests {
         };
         for method in METHODS {
             let (mut config, _) = method.config(row, 7, None).unwrap();
+            // A run keeps the settings of its own arms alone.
+            (config.ippo, config.mappo) = (default.ippo.clone(), default.mappo.clone());
+            (config.coma, config.magpo) = (default.coma.clone(), default.magpo.clone());
+            config.mackrl = default.mackrl.clone();
             let arms =
                 std::mem::replace(&mut config.portfolio.arms, default.portfolio.arms.clone());
             assert_eq!(config, default, "{}", method.name);

@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// A finished run's folder or a team's (not with --replay)
     #[arg(required_unless_present = "replay", conflicts_with = "replay")]
     team: Option<PathBuf>,
-    /// An agent's board, in agent order (one stands for all): host, qemu:m4f, `serial:PORT[@BAUD]`, tcp:HOST:PORT
+    /// An agent's board, in agent order (one stands for all): host, qemu:m4f, serial:PORT@BAUD, tcp:HOST:PORT
     #[arg(long = "board", default_value = "host", num_args = 1..)]
     boards: Vec<BoardSpec>,
     /// Episodes to play

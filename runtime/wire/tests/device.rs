@@ -266,6 +266,29 @@ fn a_request_that_comes_again_is_answered_and_not_done_again() {
     );
 }
 
+/// Late, of the session before: it is refused, and what was answered last is still there to be asked for again.
+#[test]
+fn a_late_frame_of_another_session_does_not_take_the_place_of_the_last_answer() {
+    let mut script = Script::upload(IMAGE);
+    script.reset().observe(0, &observation(IMAGE));
+    let sequence = script.sequence;
+    script.bytes.extend(frame(6, 9, Request::State));
+    let mut again = Script {
+        sequence: sequence - 1,
+        ..Script::default()
+    };
+    again.observe(0, &observation(IMAGE));
+    script.bytes.extend(again.bytes);
+    let mut seen = Vec::new();
+    script.last(3, |index, sequence, reply| {
+        seen.push((index, sequence, matches!(reply, Reply::Act(_))));
+    });
+    assert_eq!(
+        seen,
+        [(0, sequence, true), (1, 9, false), (2, sequence, true)]
+    );
+}
+
 #[test]
 fn a_wrong_moment_is_refused_until_it_is_set_right() {
     let mut script = Script::upload(IMAGE);

@@ -8,6 +8,9 @@ use crate::message::{Refused, Reply, Request};
 /// Bytes that are read at once.
 const READ: usize = 64;
 
+/// Room for a refusal: a header of at most 9 bytes, 2 of the message, 4 of the checksum, and what COBS adds.
+const REFUSAL: usize = 32;
+
 /// A stream, the frame that came last, and the last reply.
 pub(super) struct Link<'s, S, const N: usize> {
     stream: &'s mut S,
@@ -56,8 +59,7 @@ impl<'s, S: Read + Write, const N: usize> Link<'s, S, N> {
             match last {
                 None if hello => {}
                 None => {
-                    // Not kept as the last answer: the host's next request begins a session.
-                    self.send(header, &Reply::Refused(Refused::Session))?;
+                    self.refuse(header)?;
                     continue;
                 }
                 Some(last) if header.sequence == last.sequence => {
@@ -109,6 +111,19 @@ impl<'s, S: Read + Write, const N: usize> Link<'s, S, N> {
             Some(header) => self.send(header, reply),
             None => Ok(()),
         }
+    }
+
+    /// Says that there is no such session. Not kept as the last answer: a frame that comes late, of a session before, must
+    /// not take the place of what the host may yet ask for again.
+    fn refuse(&mut self, header: Header) -> Result<(), S::Error> {
+        let header = Header {
+            version: PROTOCOL,
+            ..header
+        };
+        let message = Reply::Refused(Refused::Session);
+        let mut place = [0; REFUSAL];
+        let len = encode(&Frame { header, message }, &mut place).unwrap_or(0);
+        write(self.stream, place.get(..len).unwrap_or_default())
     }
 
     fn send(&mut self, header: Header, message: &Reply<'_>) -> Result<(), S::Error> {

@@ -129,7 +129,9 @@ fn goldens_hold_on_the_host() {
 fn a_flipped_byte_anywhere_is_refused() {
     for team in teams() {
         for image in team.actors.images() {
-            for position in 0..image.bytes().len() {
+            // Every byte of a small image; of a large one, whose every check reads it whole, as many spread over it.
+            let (len, most) = (image.bytes().len(), 8 * 1024);
+            for position in (0..len).step_by(len.div_ceil(most)) {
                 for mask in [1, 2, 4, 8, 16, 32, 64, 128, 255] {
                     let mut bytes = image.bytes().to_vec();
                     bytes[position] ^= mask;

@@ -10,6 +10,7 @@
 //! on the number of threads. Nor does it depend on being interrupted: a job's whole state can be
 //! kept in a [`Store`] and taken up again.
 
+use std::cmp::Ordering;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::algo::{ArmKind, Metrics};
-use crate::config::{Budget, Config};
+use crate::config::{ArmName, Budget, Config};
 use crate::env::{Task, TaskKind};
 use crate::eval::Values;
 use crate::job::{Job, Lane, Progress};
@@ -243,7 +244,8 @@ impl Training<'_> {
             arms.iter().enumerate().flat_map(of).collect()
         };
         if budget.race.is_some() {
-            let winner = winner(&arms);
+            let acting: Vec<f64> = arms.iter().map(Progress::acting).collect();
+            let winner = winner(&acting, &self.config.arm_names());
             let lane = Lane { run, arm: winner };
             let job = jobs.iter().find(|job| job.lanes() == [lane]);
             let job = job.expect("arms that race are trained each by itself");
@@ -310,13 +312,18 @@ impl Training<'_> {
     }
 }
 
-/// The arm whose acting policy has come furthest; of equals, the first.
-fn winner(arms: &[Progress]) -> usize {
-    let better = |best: usize, arm: usize| match arms[arm].acting() > arms[best].acting() {
-        true => arm,
-        false => best,
+/// The arm whose acting policy earns most; of equals, the first that need not be annealed: a joint
+/// policy that has found no more than a product has not earned its ramp. `acting`: an arm each.
+fn winner(acting: &[f64], names: &[ArmName]) -> usize {
+    let better = |best: usize, arm: usize| {
+        let simpler = names[best].has_joint() && !names[arm].has_joint();
+        match acting[arm].total_cmp(&acting[best]) {
+            Ordering::Greater => arm,
+            Ordering::Equal if simpler => arm,
+            _ => best,
+        }
     };
-    (1..arms.len()).fold(0, better)
+    (1..acting.len()).fold(0, better)
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub(crate) struct Row {
     pub(crate) seeds: usize,
     /// Fresh episodes that value a team which cannot be valued on a model.
     pub(crate) episodes: usize,
+    /// Environment steps of every method's runs, where the default is too few for anyone.
+    pub(crate) steps: Option<u64>,
 }
 
 const fn exact(task: &'static str) -> Row {
@@ -45,6 +47,7 @@ const fn exact(task: &'static str) -> Row {
         goal: Goal::Optimum,
         seeds: 10,
         episodes: 20_000,
+        steps: None,
     }
 }
 
@@ -55,6 +58,7 @@ const fn repeated(task: &'static str) -> Row {
         goal: Goal::Optimum,
         seeds: 10,
         episodes: 2_000,
+        steps: None,
     }
 }
 
@@ -65,6 +69,16 @@ const fn large(task: &'static str, goal: Goal) -> Row {
         goal,
         seeds: 2,
         episodes: 1_000,
+        steps: None,
+    }
+}
+
+/// As many steps as those had whose returns are the goals.
+const fn long(task: &'static str, goal: Goal) -> Row {
+    Row {
+        seeds: 1,
+        steps: Some(20_000_000),
+        ..large(task, goal)
     }
 }
 
@@ -72,7 +86,7 @@ const fn large(task: &'static str, goal: Goal) -> Row {
 const fn warehouse(task: &'static str, goal: Goal) -> Row {
     Row {
         episodes: 100,
-        ..large(task, goal)
+        ..long(task, goal)
     }
 }
 
@@ -109,8 +123,8 @@ pub(crate) static ROWS: [Row; 37] = [
         ..large("coordsum-3x10", Goal::AtLeast(153.1))
     },
     large("lbf-8x8-2p-2f-coop", Goal::AtLeast(0.99)),
-    large("lbf-15x15-4p-3f", Goal::AtLeast(0.99)),
-    large("lbf-15x15-3p-5f", Goal::AtLeast(0.9)),
+    long("lbf-15x15-4p-3f", Goal::AtLeast(0.99)),
+    long("lbf-15x15-3p-5f", Goal::AtLeast(0.9)),
     warehouse("rware-tiny-2ag", Goal::AtLeast(19.0)),
     warehouse("rware-tiny-4ag", Goal::AtLeast(40.0)),
     large("mpe-spread", Goal::Unset),
@@ -206,7 +220,7 @@ impl Method {
     }
 
     /// The configuration of one of its runs on `row`, as the command would resolve it, and the
-    /// task. `steps`: in the place of the default's.
+    /// task. `steps`: in the place of the row's or the default's.
     pub(crate) fn config(
         &self,
         row: &Row,
@@ -216,7 +230,7 @@ impl Method {
         let mut layers = Layers::new();
         layers.task(row.task)?;
         layers.value("seed", i64::try_from(seed)?)?;
-        if let Some(steps) = steps {
+        if let Some(steps) = steps.or(row.steps) {
             layers.value("steps", i64::try_from(steps)?)?;
         }
         let kind = Task::find(row.task)?.kind();

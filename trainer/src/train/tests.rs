@@ -165,6 +165,20 @@ fn every_step_counts_and_none_is_taken_beyond_the_budget() {
 }
 
 #[test]
+fn of_arms_that_earn_alike_one_without_a_joint_policy_goes_on() {
+    let names = [
+        ArmName::Annealed,
+        ArmName::ExploreMild,
+        ArmName::ExploreStrong,
+    ];
+    assert_eq!(winner(&[0.2, 0.1, 0.1], &names), 0);
+    assert_eq!(winner(&[0.0, 0.0, 0.0], &names), 1);
+    assert_eq!(winner(&[0.0, 0.0, 0.1], &names), 2);
+    assert_eq!(winner(&[0.1, 0.1, 0.2], &names), 2);
+    assert_eq!(winner(&[f64::NEG_INFINITY; 3], &names), 1);
+}
+
+#[test]
 fn one_shot_arms_race_too() {
     let mut config = Config {
         steps: 20_000,

@@ -32,7 +32,6 @@ use crate::algo::{ArmKind, UpdateConfig};
 use crate::env::decpomdp::file::from_text;
 use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
 use crate::net::NetworkConfig;
-use crate::net::joint::{JointConfig, TrunkChoice};
 use crate::schedule::AnnealSchedule;
 use crate::team::Choice;
 
@@ -228,8 +227,9 @@ impl Config {
         }
     }
 
-    /// Episodes that end when they are over, of agents alike: one network for all of a kind, on whose
-    /// trunk the joint policy stands. It has no memory, as elsewhere in the field, so agents that are
+    /// Episodes that end when they are over, of agents alike: one network for all of a kind, and a joint
+    /// policy with a trunk of its own: on theirs it learns faster, but what fits them to it moves the
+    /// trunk as well, and once it has settled that is all that does. They have no memory, as elsewhere in the field, so agents that are
     /// in each other's way must be free to draw lots.
     fn time_limit() -> Self {
         let factored = FactoredArms::with_learning_rate(0.001);
@@ -242,10 +242,6 @@ impl Config {
                 memory: 0,
                 share: true,
                 output_spread: 0.0,
-                joint: JointConfig {
-                    trunk: TrunkChoice::Shared,
-                    ..JointConfig::default()
-                },
                 ..NetworkConfig::default()
             },
             update: UpdateConfig {
@@ -259,12 +255,10 @@ impl Config {
                 schedule: AnnealSchedule {
                     lambda_end: 1.0,
                     total_correlation: 1.0,
-                    // Together the bonus of explore-mild: less, and the joint policy settles for good on
-                    // what it found early.
-                    temperature_start: 0.0,
-                    temperature_floor: 0.03,
+                    temperature_start: 0.03,
+                    temperature_floor: 0.01,
                     temperature_per_gap: 0.01,
-                    temperature_limit: 0.04,
+                    temperature_limit: 0.03,
                     ..AnnealSchedule::default()
                 },
             },

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::adopted::Adoption;
 use super::cells::{Run, Valued};
 use super::cost::Cost;
-use super::design::{ANNEALED, Goal, Method, Row, tolerance};
+use super::design::{ANNEALED, Goal, Group, Method, Row, tolerance};
 use consort_trainer::report::statistics::{Count, Interval, bootstrap, interquartile_mean};
 
 /// Everything the study has found: what `--json` prints and the page shows.
@@ -141,7 +141,9 @@ impl RowFindings {
             let mut found = self.comparisons.iter();
             found.find(|comparison| comparison.rival == rival.name)
         };
+        let runs_here = |method: &&&Method| method.large || self.row.group != Group::Large;
         let rivals = (methods.iter()).filter(|method| method.is_rival() && !method.optional);
+        let rivals = rivals.filter(runs_here);
         rivals
             .map(|rival| of(&rival).map(|comparison| comparison.level))
             .try_fold(true, |all, level| Some(all && level?))

@@ -32,7 +32,7 @@ use crate::command::{bar, commit, today, workspace};
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Runs of the method on a task; large tasks have no more than their own number [default: 10
-    /// on Dec-POMDPs and repeated games, 3 on coordsum, 1 on rware and lbf-15x15, 2 on the rest]
+    /// on Dec-POMDPs and repeated games, 3 on coordsum, 1 on rware, 2 on the rest]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: Option<u64>,
     /// The same of its rivals [default: as many]
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// `consort train`]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
     steps: Option<u64>,
-    /// The same on large tasks [default: 20 million on rware and lbf-15x15, on the rest those of `consort train`]
+    /// The same on large tasks [default: 20 million on rware, on the rest those of `consort train`]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
     steps_large: Option<u64>,
     /// Train on these tasks only; the page has whatever lies finished

@@ -62,6 +62,7 @@ fn missing(findings: &Findings) -> String {
                 continue;
             }
             let cells = row.cells.iter().map(|cell| match have(cell) {
+                _ if cell.wanted == 0 => "–".to_owned(),
                 have if have >= cell.wanted => "all".to_owned(),
                 have => format!("{have} of {}", cell.wanted),
             });

@@ -2,8 +2,9 @@
 //!
 //! A study of days outlives changes of the code beside the one it measures. Cells of tasks that such a
 //! change does not touch may be taken over, on a condition that is checked: every cell that both
-//! sources have made is equal in every number but the seconds, and there is at least one such cell of
-//! three tasks. The page says what was taken.
+//! sources have made is equal in every number but the seconds, and there is such a cell of at least
+//! three tasks; of one, where large tasks are taken over, whose cells are made by other settings and
+//! take minutes each. The page says what was taken.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,8 +16,10 @@ use serde::Serialize;
 use super::cells::{Cells, Run, Wanted};
 use super::design::Group;
 
-/// Tasks on which both sources have to have made a cell.
-const ENOUGH: usize = 3;
+/// Tasks of a kind on which both sources have to have made a cell before others are taken.
+fn enough(large: bool) -> usize {
+    if large { 1 } else { 3 }
+}
 
 /// What was taken, for the page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -27,16 +30,21 @@ pub(crate) struct Adoption {
     pub(crate) compared: usize,
 }
 
-/// Takes over the cells in `folders`; large tasks are left out.
+/// Takes over the cells in `folders`.
 pub(crate) fn adopt(cells: &mut Cells, folders: &[PathBuf]) -> Result<Adoption> {
-    let plan: Vec<Wanted> = (cells.plan(|row| row.group != Group::Large)).to_vec();
+    let plan: Vec<Wanted> = cells.plan(|_| true);
     let (mut adoption, mut adopted) = (Adoption::default(), Vec::<Run>::new());
     for folder in folders {
-        let (mut tasks, mut fresh) = (BTreeSet::new(), 0);
+        // Of the others, and of large tasks.
+        let (mut tasks, mut fresh) = ([BTreeSet::new(), BTreeSet::new()], [0; 2]);
         for (path, run) in read(folder)? {
             let Some(&wanted) = plan.iter().find(|&&wanted| run.is_of(wanted)) else {
                 continue;
             };
+            if run.steps != cells.config(wanted)?.0.steps {
+                continue;
+            }
+            let large = wanted.row.group == Group::Large;
             let other = cells.find_own(wanted)?;
             let known = adopted.iter().find(|run| run.is_of(wanted)).cloned();
             match other.or(known) {
@@ -51,23 +59,26 @@ pub(crate) fn adopt(cells: &mut Cells, folders: &[PathBuf]) -> Result<Adoption> 
                          otherwise, and none of its cells can be taken",
                         path.display()
                     );
-                    tasks.insert(own.task);
+                    tasks[usize::from(large)].insert(own.task);
                     adoption.compared += 1;
                 }
                 None => {
                     adopted.push(run);
-                    fresh += 1;
+                    fresh[usize::from(large)] += 1;
                 }
             }
         }
-        ensure!(
-            fresh == 0 || tasks.len() >= ENOUGH,
-            "--adopt {}: found cells of {} tasks to compare its sources by, expected {ENOUGH}: train \
-             some of the same cells first",
-            folder.display(),
-            tasks.len(),
-        );
-        adoption.taken += fresh;
+        for large in [false, true] {
+            let (compared, expected) = (tasks[usize::from(large)].len(), enough(large));
+            ensure!(
+                fresh[usize::from(large)] == 0 || compared >= expected,
+                "--adopt {}: found cells of {compared} {}tasks to compare its sources by, expected \
+                 {expected}: train some of the same cells first",
+                folder.display(),
+                if large { "large " } else { "" },
+            );
+        }
+        adoption.taken += fresh[0] + fresh[1];
     }
     cells.adopted = adopted;
     Ok(adoption)
@@ -118,6 +129,7 @@ mod tests {
         let (own, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut cells = Cells {
             steps: Some(400_000),
+            steps_large: Some(400_000),
             ..cells(own.path())
         };
         let run = |task, seed, value| Run {
@@ -150,6 +162,17 @@ mod tests {
         let found = cells.find(wanted("recycling-h2", 1)).unwrap().unwrap();
         assert_eq!(found.value, 7.0);
         assert_eq!(cells.find(wanted("recycling-h2", 0)).unwrap(), None);
+
+        // Large tasks are trained otherwise: none says anything of another kind.
+        leave(others.path(), &run("mpe-spread", 0, -40.0));
+        let message = format!("{:#}", adopt(&mut cells, &folders).unwrap_err());
+        assert!(message.contains("found cells of 0 large tasks"), "{message}");
+        let longer = Run {
+            steps: 900_000,
+            ..run("mpe-spread", 0, -40.0)
+        };
+        leave(others.path(), &longer);
+        assert_eq!(adopt(&mut cells, &folders).unwrap(), expected);
 
         leave(others.path(), &run("two-step", 0, 1.5));
         let message = format!("{:#}", adopt(&mut cells, &folders).unwrap_err());

@@ -140,7 +140,7 @@ mod tests {
         ];
         let firmware = Firmware {
             sections: BTreeMap::new(),
-            symbols: symbols.map(|name| (name.to_owned(), 0)).to_vec(),
+            symbols: symbols.map(|name| (name.to_owned(), 0, 0)).to_vec(),
         };
         assert_eq!(firmware.panics().collect::<Vec<_>>(), symbols[..2]);
     }

@@ -173,9 +173,10 @@ impl Admit for Admission {
             ..
         } = self.0;
         let image = match verify {
-            // SAFETY: the caller's promise.
             Some(verify) => {
-                Image::new_verified(bytes, &mut unsafe { asking(verify, verify_context) })?
+                // SAFETY: the caller's promise.
+                let mut verifier = unsafe { asking(verify, verify_context) };
+                Image::new_verified(bytes, &mut verifier)?
             }
             None => Image::new_checked(bytes)?,
         };

@@ -10,6 +10,9 @@
  *   draw <t> <bits>...             an action drawn: the bits of its number, or of one a group, or the vector's
  *   safe <status> <action>         a step that must fail, and the safe action that is left
  *   refused <status> <status>      an image that must be refused, and a step with it
+ *   updated <status> <revision> <trials> <status> <action>
+ *                                  two slots of flash: a boot that finds nothing; after an update the revision in use and the boots left
+ *                                  to its trial; the confirmation; and whether what was booted acts as the image does
  *   done <steps>                   last, and only after all that
  *   error <what>                   last instead
  */
@@ -167,8 +170,68 @@ static consort_status_t share(size_t t, float *observation) {
 }
 #endif
 
+/* Flash in memory: what a board's driver does. Every part is as long as an image and more, to keep this short. */
+#define ERASED ((sizeof agent_image + 4095) / 4096 * 4096)
+static uint8_t flash[4 * ERASED] __attribute__((aligned(16)));
+
+static const void *flash_view(void *context, uint32_t offset, uint32_t len) {
+    (void)context;
+    return offset <= sizeof flash && len <= sizeof flash - offset ? &flash[offset] : NULL;
+}
+
+static bool flash_write(void *context, uint32_t offset, const void *bytes, uint32_t len) {
+    (void)context;
+    for (uint32_t i = 0; i < len; i++) {
+        flash[offset + i] &= ((const uint8_t *)bytes)[i]; /* writing clears bits, erasing sets them */
+    }
+    return true;
+}
+
+static bool flash_erase(void *context, uint32_t offset, uint32_t len) {
+    (void)context;
+    memset(&flash[offset], 0xff, len);
+    return true;
+}
+
+/* This agent's images, with memory enough for them. */
+static bool suits(void *context, const consort_info_t *info) {
+    return info->agent == *(const uint16_t *)context && info->memory_len <= AGENT_MEMORY;
+}
+
+/* An update: received in parts of 100 bytes, tried by the next boot, which here needs no reset, and confirmed. */
+static consort_status_t update(uint16_t agent, consort_status_t *first, consort_boot_t *boot) {
+    static consort_slots_t slots;
+    const consort_flash_t driver = {NULL, flash_view, flash_write, flash_erase, 0, 2 * ERASED, ERASED};
+    consort_admission_t admission = {0};
+    consort_status_t status;
+#if AGENT_SIGNED
+    admission.verify = consort_verify_ed25519;
+    admission.verify_context = agent_public_key;
+#endif
+    admission.context = &agent;
+    admission.suits = suits;
+    status = consort_slots_init(&slots, &driver, &admission);
+    *first = consort_slots_boot(&slots, boot);
+    if (status == CONSORT_OK) {
+        status = consort_update_begin(&slots);
+    }
+    for (size_t i = 0; i < sizeof agent_image && status == CONSORT_OK; i += 100) {
+        const size_t left = sizeof agent_image - i;
+        status = consort_update_write(&slots, &agent_image[i], left < 100 ? left : 100);
+    }
+    if (status == CONSORT_OK) {
+        status = consort_update_commit(&slots);
+    }
+    if (status == CONSORT_OK) {
+        status = consort_slots_boot(&slots, boot);
+    }
+    return status == CONSORT_OK ? consort_slots_confirm(&slots) : status;
+}
+
 int main(void) {
     consort_info_t info;
+    consort_boot_t boot = {0};
+    consort_status_t first;
     consort_status_t status;
     uint32_t seed = 1;
     bool kept;
@@ -245,6 +308,20 @@ int main(void) {
     print_number((uint32_t)consort_policy_init(&refused, damaged, sizeof damaged));
     board_print(" ");
     print_number((uint32_t)consort_reset(&refused, acting, AGENT_MEMORY));
+
+    /* An update arrives. */
+    status = update(info.agent, &first, &boot);
+    board_print("\nupdated ");
+    print_number((uint32_t)first);
+    board_print(" ");
+    print_number(boot.revision);
+    board_print(" ");
+    print_number(boot.trials_left);
+    board_print(" ");
+    print_number((uint32_t)status);
+    status = consort_policy_init(&refused, boot.image, boot.image_len);
+    kept = status == CONSORT_OK && memcmp(boot.image, agent_image, sizeof agent_image) == 0;
+    board_print(kept ? " acts" : " fails");
     board_print("\ndone ");
     print_number(AGENT_STEPS);
     board_print("\n");

@@ -1,9 +1,12 @@
 //! The committed teams: they load, they earn what their cards say, their goldens hold, and no
 //! damaged byte of an image gets by.
 
+use std::path::Path;
+
 use consort_runtime::Image;
 use consort_tests::committed_teams;
 use consort_trainer::config::Layers;
+use consort_trainer::export::{Changes, export_again};
 use consort_trainer::team::{AlignedImage, Choice, Decision, Team};
 use serde_json::Value;
 
@@ -56,6 +59,43 @@ fn committed_teams_come_from_a_clean_commit() {
             "{}: {commit}",
             team.manifest.task
         );
+    }
+}
+
+/// A team is what its settings and weights hash to, and what leaves from them again is the same to the byte.
+#[test]
+fn committed_teams_are_exported_again_to_the_same_images() {
+    let folder = tempfile::tempdir().unwrap();
+    for team in teams() {
+        // Some judge themselves by minutes of episodes, and the integer one by episodes that a later trainer draws otherwise.
+        let long = team.task.game().is_none() && team.task.spec().horizon > 25;
+        if long || team.manifest.quantisation.is_some() {
+            continue;
+        }
+        let name = team.folder.file_name().unwrap();
+        let [out, timed] = ["same", "timed"].map(|kind| folder.path().join(kind).join(name));
+        let again = export_again(&team.folder, &out, Changes::default()).unwrap();
+        assert_eq!(again.manifest, team.manifest);
+        for file in std::fs::read_dir(&team.folder).unwrap() {
+            let file = file.unwrap().file_name();
+            let read = |folder: &Path| std::fs::read(folder.join(&file)).unwrap();
+            assert_eq!(read(&out), read(&team.folder), "{name:?}: {file:?}");
+        }
+        // Nothing but the period, and what follows from it.
+        let period = Changes {
+            period_us: Some(20_000),
+            ..Changes::default()
+        };
+        let other = export_again(&team.folder, &timed, period).unwrap();
+        assert_eq!(other.manifest.team, team.manifest.team);
+        for (image, own) in std::iter::zip(other.actors.images(), team.actors.images()) {
+            assert_eq!(image.view().period_us(), 20_000);
+            assert_ne!(image.view().crc(), own.view().crc());
+        }
+        // It stays with the team from then on.
+        let third = folder.path().join("third").join(name);
+        let third = export_again(&timed, &third, Changes::default()).unwrap();
+        assert_eq!(third.actors.period_us(), 20_000);
     }
 }
 

@@ -6,28 +6,33 @@
 
 mod card;
 mod golden;
+mod images;
 mod sign;
 mod weights;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use consort_runtime::{DenseRepr, EmitError, FORMAT_VERSION, GruRepr, Head, ImageRepr};
-use consort_runtime::{LayerRepr, Seeding, StepError, TeamId};
+use consort_runtime::{EmitError, FORMAT_VERSION, StepError, TeamId};
 use sha2::{Digest, Sha256};
 
 use crate::atomic::{PendingFolder, WriteError};
-use crate::config::{ArmName, Config, ConfigError, Layers};
-use crate::env::{ActionSpace, Task};
-use crate::net::{HeadWeights, LayerWeights, NetworkWeights};
+use crate::config::{ArmName, Config, Method};
+use crate::env::{ActionSpace, Game, Task};
+use crate::net::NetworkWeights;
 use crate::quantise::{CALIBRATION_STEPS, Comparison, IntegerNetwork, QuantiseError, compare};
 use crate::team::{
     Actors, AgentEntry, AlignedImage, CONFIG, Choice, FORMAT, KEY, MANIFEST, Manifest, Returns,
     SharedSeedEntry, Team, TeamError, TeamKey, Versions, WEIGHTS, read,
 };
 
+pub use images::{actors, actors_for};
 pub use sign::sign;
 pub use weights::{WeightsError, activation_word};
+
+use images::Stamp;
+#[cfg(test)]
+pub(crate) use images::layer;
 
 /// Most steps of the episodes by which images are judged where they have no exact value, were all
 /// as long as can be; most of those episodes, and fewest whatever their length.
@@ -80,8 +85,11 @@ pub enum ExportError {
     #[error(transparent)]
     Team(#[from] TeamError),
     /// The run's configuration is damaged.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    #[error("{}: found bytes that are not UTF-8, expected TOML", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
     /// The run's weights are damaged.
     #[error("{}: {source}", path.display())]
     Weights {
@@ -101,7 +109,7 @@ impl ExportError {
         match self {
             Self::Taken { .. }
             | Self::Team(_)
-            | Self::Config(_)
+            | Self::NotText { .. }
             | Self::Weights { .. }
             | Self::NoSharedSeed
             | Self::Quantise { .. } => true,
@@ -147,51 +155,85 @@ pub fn export(
     networks: &[NetworkWeights],
     facts: Facts,
 ) -> Result<Team, ExportError> {
-    let key = task.seeding().map(|_| TeamKey::of_run(config.seed));
-    write(
-        destination,
-        config,
-        task,
-        networks,
+    let origin = Origin {
+        settings: config.to_toml(),
+        task: config.task.clone(),
+        method: config.method,
+        seed: config.seed,
+        command: config.command(),
+        act: config.act,
+        horizon: config.horizon,
+        model: config.model.clone(),
+        game: config.game.clone(),
+        commit: option_env!("CONSORT_COMMIT").map(str::to_owned),
         facts,
-        Precision::F32,
-        key,
-    )
+    };
+    let form = Form {
+        precision: Precision::F32,
+        period_us: task.spec().period_us,
+        key: task.seeding().map(|_| TeamKey::of_run(config.seed)),
+    };
+    write(destination, &origin, task, networks, form)
 }
 
-#[allow(clippy::too_many_arguments, reason = "what a team is made of")]
+/// Where a team comes from: what an export only repeats.
+struct Origin {
+    /// The text of its `config.toml`.
+    settings: String,
+    task: String,
+    method: Method,
+    seed: u64,
+    command: String,
+    act: Choice,
+    horizon: Option<usize>,
+    model: Option<String>,
+    game: Option<Game>,
+    commit: Option<String>,
+    facts: Facts,
+}
+
+/// What its images are made to be.
+#[derive(Clone, Copy)]
+struct Form {
+    precision: Precision,
+    period_us: u32,
+    key: Option<TeamKey>,
+}
+
 fn write(
     destination: &Path,
-    config: &Config,
+    origin: &Origin,
     task: &Task,
     networks: &[NetworkWeights],
-    facts: Facts,
-    precision: Precision,
-    key: Option<TeamKey>,
+    form: Form,
 ) -> Result<Team, ExportError> {
+    let key = form.key;
     // What is judged and recorded is what devices with this key see.
     let task = &match key {
         Some(key) => task.clone().with_team_key(key.seed()),
         None => task.clone(),
     };
     let weights = weights::serialise(networks);
-    let settings = config.to_toml();
-    let id = team_id(settings.as_bytes(), &weights);
-    let exact = Actors::new(emit(id, networks, task.seeding())?);
-    let (actors, quantisation) = match precision {
+    let stamp = Stamp {
+        team: team_id(origin.settings.as_bytes(), &weights),
+        period_us: form.period_us,
+        seeding: task.seeding(),
+    };
+    let exact = Actors::new(images::emit(stamp, networks)?);
+    let (actors, quantisation) = match form.precision {
         Precision::F32 => (exact, None),
         Precision::I8 => {
-            let (rounded, comparison) = round(id, &exact, networks, task, config)?;
+            let (rounded, comparison) = round(stamp, &exact, networks, task, origin)?;
             (rounded, Some(comparison))
         }
     };
     let manifest = Manifest {
         quantisation,
-        ..manifest(config, task, id, &actors, facts, key)?
+        ..manifest(origin, task, stamp.team, &actors, key)?
     };
 
     let mut folder = PendingFolder::new(destination).map_err(taken)?;
-    folder.write(CONFIG, settings.as_bytes())?;
+    folder.write(CONFIG, origin.settings.as_bytes())?;
     let goldens = golden::record(&manifest, task, &actors, key)?;
     for (agent, (image, golden)) in std::iter::zip(actors.images(), goldens).enumerate() {
         let name = golden_name(agent);
@@ -220,6 +262,37 @@ fn write(
     })
 }
 
+/// Agents of `exact`'s networks in whole numbers, calibrated on that team's own episodes, and what rounding
+/// changed.
+fn round(
+    stamp: Stamp,
+    exact: &Actors,
+    networks: &[NetworkWeights],
+    task: &Task,
+    origin: &Origin,
+) -> Result<(Actors, Comparison), ExportError> {
+    let (seed, act) = (origin.seed, origin.act);
+    let drawn = exact.traces(task, CALIBRATION_STEPS, seed, Choice::Sampled)?;
+    let greedy = exact.traces(task, CALIBRATION_STEPS, seed, Choice::Greedy)?;
+    let mut images = Vec::new();
+    for (agent, network) in networks.iter().enumerate() {
+        let seen = [drawn[agent].as_slice(), &greedy[agent]].concat();
+        let integer = IntegerNetwork::new(network, &seen)
+            .map_err(|source| ExportError::Quantise { agent, source })?;
+        images.push(images::emit_integer(
+            stamp,
+            [agent, networks.len()],
+            &integer,
+        )?);
+    }
+    let rounded = Actors::new(images);
+    // Other episodes than those that calibrated.
+    let unseen = exact.traces(task, CALIBRATION_STEPS, seed + 1, act)?;
+    let episodes = judging_episodes(task.spec().horizon);
+    let comparison = compare(exact, &rounded, task, act, &unseen, episodes, seed)?;
+    Ok((rounded, comparison))
+}
+
 /// The file name of an agent's golden sequence.
 fn golden_name(agent: usize) -> String {
     format!("agent-{agent}.golden.json")
@@ -233,69 +306,45 @@ fn taken(error: WriteError) -> ExportError {
     }
 }
 
-/// Agents of `exact`'s networks in whole numbers, calibrated on that team's own episodes, and what rounding
-/// changed.
-fn round(
-    id: TeamId,
-    exact: &Actors,
-    networks: &[NetworkWeights],
-    task: &Task,
-    config: &Config,
-) -> Result<(Actors, Comparison), ExportError> {
-    let seed = config.seed;
-    let drawn = exact.traces(task, CALIBRATION_STEPS, seed, Choice::Sampled)?;
-    let greedy = exact.traces(task, CALIBRATION_STEPS, seed, Choice::Greedy)?;
-    let mut images = Vec::new();
-    for (agent, network) in networks.iter().enumerate() {
-        let seen = [drawn[agent].as_slice(), &greedy[agent]].concat();
-        let integer = IntegerNetwork::new(network, &seen)
-            .map_err(|source| ExportError::Quantise { agent, source })?;
-        let (head, outputs) = integer.head();
-        let place = Place {
-            team: id,
-            agent,
-            agents: networks.len(),
-            seeding: task.seeding(),
-        };
-        images.push(image(place, head, outputs, &integer.layers())?);
-    }
-    let rounded = Actors::new(images);
-    // Other episodes than those that calibrated.
-    let unseen = exact.traces(task, CALIBRATION_STEPS, seed + 1, config.act)?;
-    let episodes = judging_episodes(task.spec().horizon);
-    let comparison = compare(exact, &rounded, task, config.act, &unseen, episodes, seed)?;
-    Ok((rounded, comparison))
+/// What is to change when a team is exported again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Changes {
+    /// The images' numbers.
+    pub precision: Option<Precision>,
+    /// The time between two steps that the images state, in µs; 0: the task is not periodic.
+    pub period_us: Option<u32>,
+    /// Whether its shared seed gets a key that nobody can foresee.
+    pub new_key: bool,
 }
 
-/// Writes the team at `source`, a finished run or a team, to `destination`, from its weights, as images of
-/// this precision, or of the one they have; with a key of its shared seed that nobody can foresee, where `new_key` asks for one.
+/// Writes the team at `source`, a finished run or a team, to `destination`, from its weights: the same team, and where nothing changes
+/// the same images. Its settings are copied and not read, so that they may be those of another version.
 pub fn export_again(
     source: &Path,
     destination: &Path,
-    precision: Option<Precision>,
-    new_key: bool,
+    changes: Changes,
 ) -> Result<Team, ExportError> {
     let Team {
         folder,
         manifest,
+        task,
+        actors,
         key,
-        ..
     } = Team::load(source)?;
-    let key = match (key, new_key) {
-        (None, true) => return Err(ExportError::NoSharedSeed),
-        (Some(_), true) => Some(TeamKey::fresh().map_err(ExportError::Key)?),
-        (key, false) => key,
+    let form = Form {
+        precision: changes.precision.unwrap_or(match manifest.quantisation {
+            Some(_) => Precision::I8,
+            None => Precision::F32,
+        }),
+        period_us: (changes.period_us).unwrap_or_else(|| actors.period_us()),
+        key: match (key, changes.new_key) {
+            (None, true) => return Err(ExportError::NoSharedSeed),
+            (Some(_), true) => Some(TeamKey::fresh().map_err(ExportError::Key)?),
+            (key, false) => key,
+        },
     };
-    let precision = precision.unwrap_or(match manifest.quantisation {
-        Some(_) => Precision::I8,
-        None => Precision::F32,
-    });
-    let path = folder.join(CONFIG);
-    let text = read(&path)?;
-    let mut layers = Layers::new();
-    layers.file(&path)?;
-    let (config, task) = layers.resolve()?;
-
+    let settings = folder.join(CONFIG);
+    let text = read(&settings)?;
     let path = folder.join(WEIGHTS);
     let weights = read(&path)?;
     let found = team_id(&text, &weights).to_string();
@@ -308,6 +357,7 @@ pub fn export_again(
         }
         .into());
     }
+    let text = String::from_utf8(text).map_err(|_| ExportError::NotText { path: settings })?;
     let networks = weights::parse(&weights, &task.spec())
         .map_err(|source| ExportError::Weights { path, source })?;
     let Returns {
@@ -316,22 +366,26 @@ pub fn export_again(
         greedy,
         ..
     } = manifest.returns;
-    let facts = Facts {
-        arm: manifest.arm,
-        arm_index: manifest.arm_index,
-        env_steps: manifest.env_steps,
-        joint,
-        product: Some([product, greedy]),
+    let origin = Origin {
+        settings: text,
+        task: manifest.task,
+        method: manifest.method,
+        seed: manifest.seed,
+        command: manifest.command,
+        act: manifest.act,
+        horizon: manifest.horizon,
+        model: manifest.model,
+        game: manifest.game,
+        commit: manifest.commit,
+        facts: Facts {
+            arm: manifest.arm,
+            arm_index: manifest.arm_index,
+            env_steps: manifest.env_steps,
+            joint,
+            product: Some([product, greedy]),
+        },
     };
-    write(
-        destination,
-        &config,
-        &task,
-        &networks,
-        facts,
-        precision,
-        key,
-    )
+    write(destination, &origin, &task, &networks, form)
 }
 
 /// The identifier of a team: see the [module](self).
@@ -345,116 +399,22 @@ fn team_id(config: &[u8], weights: &[u8]) -> TeamId {
     TeamId(id)
 }
 
-/// Agents that act from images of `networks`, not yet part of any team.
-pub fn actors(networks: &[NetworkWeights]) -> Result<Actors, ExportError> {
-    actors_for(networks, None)
-}
-
-/// The same for a team with a shared seed, if it has one.
-pub fn actors_for(
-    networks: &[NetworkWeights],
-    seeding: Option<Seeding>,
-) -> Result<Actors, ExportError> {
-    Ok(Actors::new(emit(TeamId([0; 16]), networks, seeding)?))
-}
-
-/// One image an agent.
-fn emit(
-    team: TeamId,
-    networks: &[NetworkWeights],
-    seeding: Option<Seeding>,
-) -> Result<Vec<AlignedImage>, ExportError> {
-    let agents = networks.len();
-    let one = |(agent, network): (usize, &NetworkWeights)| {
-        let layers: Vec<LayerRepr<'_>> = network.layers.iter().map(layer).collect();
-        let place = Place {
-            team,
-            agent,
-            agents,
-            seeding,
-        };
-        image(place, &network.head, network.outputs(), &layers)
-    };
-    networks.iter().enumerate().map(one).collect()
-}
-
-/// Whose image it is.
-#[derive(Clone, Copy)]
-struct Place {
-    team: TeamId,
-    agent: usize,
-    agents: usize,
-    seeding: Option<Seeding>,
-}
-
-fn image(
-    place: Place,
-    head: &HeadWeights,
-    outputs: usize,
-    layers: &[LayerRepr<'_>],
-) -> Result<AlignedImage, ExportError> {
-    let Place {
-        team,
-        agent,
-        agents,
-        seeding,
-    } = place;
-    let wrong = |source| ExportError::Emit { agent, source };
-    let repr = ImageRepr {
-        team,
-        agent: agent as u16,
-        agents: agents as u16,
-        revision: 1,
-        period_us: 0,
-        seeding,
-        head: match head {
-            HeadWeights::Categorical => Head::Categorical { actions: outputs },
-            HeadWeights::Gaussian { log_std } => Head::Gaussian { log_std },
-            HeadWeights::MultiDiscrete { sizes } => Head::MultiDiscrete { sizes },
-        },
-        layers,
-    };
-    let mut bytes = vec![0; repr.emitted_len().map_err(wrong)?];
-    repr.emit(&mut bytes).map_err(wrong)?;
-    Ok(AlignedImage::new(&bytes).expect("an emitted image passes its own checks"))
-}
-
-pub(crate) fn layer(layer: &LayerWeights) -> LayerRepr<'_> {
-    match layer {
-        LayerWeights::Dense(layer, activation) => LayerRepr::Dense(DenseRepr {
-            inputs: layer.inputs,
-            outputs: layer.outputs,
-            activation: *activation,
-            weights: &layer.weights,
-            biases: &layer.biases,
-        }),
-        LayerWeights::Gru(layer) => LayerRepr::Gru(GruRepr {
-            inputs: layer.inputs,
-            hidden: layer.hidden,
-            input: &layer.input,
-            recurrent: &layer.recurrent,
-            input_bias: &layer.input_bias,
-            recurrent_bias_n: &layer.recurrent_bias_n,
-        }),
-    }
-}
-
 fn manifest(
-    config: &Config,
+    origin: &Origin,
     task: &Task,
     id: TeamId,
     actors: &Actors,
-    facts: Facts,
     key: Option<TeamKey>,
 ) -> Result<Manifest, StepError> {
+    let facts = origin.facts;
     let episodes = judging_episodes(task.spec().horizon);
     let value = |choice| match actors.exact_value(task, choice)? {
         Some(exact) => Ok((exact, None)),
-        None => (actors.play(task, episodes, config.seed, choice))
+        None => (actors.play(task, episodes, origin.seed, choice))
             .map(|returns| (returns.mean, returns.interval())),
     };
-    let (exported, exported_interval) = value(config.act)?;
-    let [product, greedy] = match (facts.product, config.act) {
+    let (exported, exported_interval) = value(origin.act)?;
+    let [product, greedy] = match (facts.product, origin.act) {
         (Some(product), _) => product,
         (None, Choice::Greedy) => [value(Choice::Sampled)?.0, exported],
         (None, Choice::Sampled) => [exported, value(Choice::Greedy)?.0],
@@ -475,18 +435,18 @@ fn manifest(
     Ok(Manifest {
         format: FORMAT,
         team: id.to_string(),
-        task: config.task.clone(),
-        method: config.method,
-        seed: config.seed,
+        task: origin.task.clone(),
+        method: origin.method,
+        seed: origin.seed,
         env_steps: facts.env_steps,
         arm: facts.arm,
         arm_index: facts.arm_index,
-        command: config.command(),
-        act: config.act,
+        command: origin.command.clone(),
+        act: origin.act,
         optimum: task.optimum(),
-        horizon: config.horizon,
-        model: config.model.clone(),
-        commit: option_env!("CONSORT_COMMIT").map(str::to_owned),
+        horizon: origin.horizon,
+        model: origin.model.clone(),
+        commit: origin.commit.clone(),
         returns: Returns {
             joint: facts.joint,
             product,
@@ -499,12 +459,12 @@ fn manifest(
             consort: env!("CARGO_PKG_VERSION").to_owned(),
             image_format: FORMAT_VERSION,
         },
-        shared_seed: key.map(|key| SharedSeedEntry {
-            symbols: config.shared_seed.symbols,
-            per: config.shared_seed.per,
+        shared_seed: (key.zip(task.seeding())).map(|(key, seeding)| SharedSeedEntry {
+            symbols: seeding.symbols.into(),
+            per: seeding.per.into(),
             fingerprint: key.fingerprint(),
         }),
         agents: actors.images().iter().enumerate().map(entry).collect(),
-        game: config.game.clone(),
+        game: origin.game.clone(),
     })
 }

@@ -232,6 +232,8 @@ fn parse(text: &str, agent: &Agent) -> Result<Replay> {
     // ERR_OBSERVATION_VALUE; ERR_IMAGE_CHECKSUM and ERR_HANDLE.
     exactly("safe 33 kept", lines.next())?;
     exactly("refused 19 5", lines.next())?;
+    // ERR_NO_IMAGE; the second of three trials is left, and the third; OK.
+    exactly(&format!("updated 65 {REVISION} 2 0 acts"), lines.next())?;
     exactly(&format!("done {count}"), lines.next())?;
     ensure!(lines.next().is_none(), "lines after `done`");
     Ok(Replay { steps, draws })

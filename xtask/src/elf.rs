@@ -9,8 +9,8 @@ use object::{File, Object, ObjectSection, ObjectSymbol};
 /// What matters of one ELF file.
 pub(crate) struct Firmware {
     sections: BTreeMap<String, u64>,
-    /// Names and addresses.
-    symbols: Vec<(String, u64)>,
+    /// Names, addresses and lengths.
+    symbols: Vec<(String, u64, u64)>,
 }
 
 impl Firmware {
@@ -26,7 +26,7 @@ impl Firmware {
             .map(|section| Ok((section.name()?.to_owned(), section.size())));
         let symbols = file
             .symbols()
-            .map(|symbol| Ok((symbol.name()?.to_owned(), symbol.address())));
+            .map(|symbol| Ok((symbol.name()?.to_owned(), symbol.address(), symbol.size())));
         Ok(Firmware {
             sections: sections.collect::<Result<_, object::Error>>()?,
             symbols: symbols.collect::<Result<_, object::Error>>()?,
@@ -48,20 +48,38 @@ impl Firmware {
         // Both of rustc's manglings write a path's element as its length and its name.
         self.symbols
             .iter()
-            .map(|(name, _)| name.as_str())
+            .map(|(name, ..)| name.as_str())
             .filter(|name| name.contains("4core9panicking"))
     }
 
     /// Where the first function lies whose symbol is as `wanted`; without the bit that says Thumb.
     pub(crate) fn address(&self, wanted: impl Fn(&str) -> bool) -> Option<u64> {
-        let found = self.symbols.iter().find(|(name, _)| wanted(name));
-        found.map(|(_, address)| address & !1)
+        let found = self.symbols.iter().find(|(name, ..)| wanted(name));
+        found.map(|(_, address, _)| address & !1)
+    }
+
+    /// Bytes of the compiler's routines that copy and clear memory: a firmware has them as soon as it copies a structure.
+    pub(crate) fn memory_routines(&self) -> u64 {
+        // Some have several names.
+        let routines: BTreeMap<u64, u64> = (self.symbols.iter())
+            .filter(|(name, ..)| is_memory_routine(name))
+            .map(|&(_, address, len)| (address & !1, len))
+            .collect();
+        routines.values().sum()
     }
 
     /// A section the linker left out has no bytes.
     fn section(&self, name: &str) -> u64 {
         self.sections.get(name).copied().unwrap_or(0)
     }
+}
+
+fn is_memory_routine(name: &str) -> bool {
+    let name = name.strip_prefix("__aeabi_").unwrap_or(name);
+    let name = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    // Both of rustc's manglings write a path's element as its length and its name.
+    ["memcpy", "memmove", "memset", "memclr", "memcmp"].contains(&name)
+        || name.contains("17compiler_builtins3mem")
 }
 
 #[cfg(test)]
@@ -122,8 +140,24 @@ mod tests {
         ];
         let firmware = Firmware {
             sections: BTreeMap::new(),
-            symbols: symbols.map(|name| (name.to_owned(), 0)).to_vec(),
+            symbols: symbols.map(|name| (name.to_owned(), 0, 0)).to_vec(),
         };
         assert_eq!(firmware.panics().collect::<Vec<_>>(), symbols[..2]);
+    }
+
+    #[test]
+    fn memory_routines_are_known_by_every_name() {
+        for name in [
+            "memcpy",
+            "__aeabi_memcpy4",
+            "__aeabi_memclr8",
+            "_ZN17compiler_builtins3mem6memcpy17h0123456789abcdefE",
+            "_RNvNtCs0_17compiler_builtins3mem6memcpy",
+        ] {
+            assert!(is_memory_routine(name), "{name}");
+        }
+        for name in ["act", "memcpy_of_mine", "_ZN15consort_runtime6policy"] {
+            assert!(!is_memory_routine(name), "{name}");
+        }
     }
 }

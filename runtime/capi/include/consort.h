@@ -59,6 +59,16 @@ typedef int32_t consort_status_t;
 #define CONSORT_ERR_CLOCK_LOST 49        /* the clock was never told where the team is */
 #define CONSORT_ERR_CLOCK_EXPIRED 50     /* it was told too long ago: its lease is over */
 #define CONSORT_ERR_CLOCK_STALE 51       /* the moment is one that was used already, or before it */
+#define CONSORT_ERR_LAYOUT 64            /* slots too short, or not in multiples of what is erased at once */
+#define CONSORT_ERR_NO_IMAGE 65          /* no slot holds an image that may act */
+#define CONSORT_ERR_NOT_BOOTED 66        /* the slots were not booted, or nothing was */
+#define CONSORT_ERR_UNCONFIRMED 67       /* the image in use is on trial: the other one is what remains if it fails */
+#define CONSORT_ERR_NO_UPDATE 68         /* no update is under way, or it failed */
+#define CONSORT_ERR_SLOT_FULL 69         /* the image is longer than a slot */
+#define CONSORT_ERR_UNSUITABLE 70        /* the image is another device's */
+#define CONSORT_ERR_ROLLBACK 71          /* the image is older than one that was confirmed */
+#define CONSORT_ERR_FLASH 72             /* the flash failed or is worn out */
+#define CONSORT_ERR_COUNTER 73           /* the revision counter failed */
 
 /* What a status means, in English; never null, valid for ever. */
 const char *consort_status_string(consort_status_t status);
@@ -212,6 +222,87 @@ consort_status_t consort_clock_step(consort_clock_t *clock, consort_moment_t *mo
 consort_status_t consort_clock_begin_episode(consort_clock_t *clock);
 /* The moment that a clock in common says, `elapsed_us` after the first. */
 consort_status_t consort_moment_at(uint32_t period_us, uint32_t ticks, uint64_t elapsed_us, consort_moment_t *moment);
+
+/*
+ * Two slots of flash for images (`docs/update.md`): an update goes into the slot that is not in use, and whatever moment the power fails
+ * at, the next boot finds the old image or the new one, whole. A new image is on trial: confirm it once it has shown that it works, or
+ * after three boots the other slot is used again.
+ *
+ *   at boot    consort_slots_init, consort_slots_boot, consort_policy_init with what it gives, act; if all is well, consort_slots_confirm
+ *   to update  consort_update_begin, consort_update_write part by part, consort_update_commit, reset
+ *
+ * One task at a time may use the slots. Where the flash stalls the processor while it is written or erased, the machine should be at rest.
+ */
+
+/*
+ * Flash, and where in it the slots lie. Offsets are in bytes and are `base` or above. Each function is given `context`.
+ *   view    the `len` bytes from `offset` on, or null where that fails: an address, where the flash is mapped into memory; else they are
+ *           read into memory of yours. They must lie at a multiple of 4, better 16, where `offset` does, and stay until the next call.
+ *   write   writes `len` bytes, a multiple of 32, as `offset` is: none was written to since it was erased; whether that succeeded.
+ *   erase   erases `len` bytes from `offset` on, both multiples of `erase_size`, to 0xff; whether that succeeded.
+ */
+typedef struct consort_flash {
+    void *context;
+    const void *(*view)(void *context, uint32_t offset, uint32_t len);
+    bool (*write)(void *context, uint32_t offset, const void *bytes, uint32_t len);
+    bool (*erase)(void *context, uint32_t offset, uint32_t len);
+    uint32_t base;       /* where the first slot begins, a multiple of erase_size; the second is right behind it */
+    uint32_t slot_len;   /* of each, a multiple of erase_size, at least two: its last part is for records, the rest for an image */
+    uint32_t erase_size; /* what is erased at once: at least 224 */
+} consort_flash_t;
+
+/*
+ * Which images may act on this device. Asked before an update is committed and again at every boot. What is null is not asked for.
+ *   verify          as for consort_policy_init_verified; null: images need not be signed.
+ *   suits           whether an image, undamaged and verified, is this device's: its agent, a memory that it has room for.
+ *   least, advance  a counter that never goes down, which whoever can write to the slots cannot turn back: the least revision that may
+ *                   act. It is advanced to an image's when that is confirmed. Both or neither; whether they succeeded.
+ */
+typedef struct consort_admission {
+    consort_verify_t verify;
+    void *verify_context;
+    void *context; /* of the functions below */
+    bool (*suits)(void *context, const consort_info_t *info);
+    bool (*least)(void *context, uint32_t *revision);
+    bool (*advance)(void *context, uint32_t revision);
+} consort_admission_t;
+
+#define CONSORT_SLOTS_WORDS 96
+typedef struct consort_slots {
+    uintptr_t opaque[CONSORT_SLOTS_WORDS];
+} consort_slots_t;
+
+/* Reads and writes nothing. Both structures are copied; their functions are called as long as the slots are used. `admission` may be null. */
+consort_status_t consort_slots_init(consort_slots_t *slots, const consort_flash_t *flash,
+                                    const consort_admission_t *admission);
+
+/* The image in use. */
+typedef struct consort_boot {
+    const void *image;       /* where it lies, as `view` says: for consort_policy_init or consort_policy_init_verified */
+    size_t image_len;        /* in bytes */
+    uint32_t revision;
+    uint32_t slot;           /* 0 or 1 */
+    uint32_t confirmed;      /* 1 where it is settled, 0 where it is on trial */
+    uint32_t trials_left;    /* boots that are left to a trial, this one not counted */
+    uint32_t counter_behind; /* 1 where it is settled but the counter could not be advanced; the next boot tries again */
+} consort_boot_t;
+
+/*
+ * Chooses the image to use, checks every byte of it, and marks that its trial has begun if it is not confirmed. Once, at boot.
+ * CONSORT_ERR_NO_IMAGE before the first update, and where no slot holds an image that may act: take the image that the firmware was built
+ * with, or be safe. An update can begin all the same.
+ */
+consort_status_t consort_slots_boot(consort_slots_t *slots, consort_boot_t *boot);
+
+/* Settles the image in use. After CONSORT_ERR_COUNTER it is settled, but the counter is behind. */
+consort_status_t consort_slots_confirm(consort_slots_t *slots);
+
+/* Begins an update: erases the slot that is not in use. One that was under way is given up. */
+consort_status_t consort_update_begin(consort_slots_t *slots);
+/* Writes the image's next bytes, as many as there are. After an error the update is over: begin again. */
+consort_status_t consort_update_write(consort_slots_t *slots, const void *bytes, size_t len);
+/* Checks the image where it now lies and commits it: the next boot tries it. After an error nothing is committed and the update is over. */
+consort_status_t consort_update_commit(consort_slots_t *slots);
 
 #ifdef __cplusplus
 }

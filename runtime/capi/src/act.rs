@@ -6,104 +6,14 @@
     reason = "C has no slices: a pointer and a length each"
 )]
 
-use core::convert::Infallible;
 use core::ffi::c_void;
 use core::ptr;
 
-use consort_runtime::{Action, Policy, StepError};
-use rand_core::TryRng;
+use consort_runtime::{Action, Head};
 
-use crate::policy::{ConsortPolicy, policy_apart};
-use crate::raw;
-use crate::status::{self, ERR_KIND, ERR_NULL, ERR_OUTPUT_LENGTH, Status};
-
-/// `consort_random_t`: the next 32 random bits.
-pub type Random = unsafe extern "C" fn(context: *mut c_void) -> u32;
-
-/// A generator of the caller's.
-pub(crate) struct Generator {
-    pub(crate) next: Random,
-    pub(crate) context: *mut c_void,
-}
-
-impl TryRng for Generator {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        // SAFETY: whoever calls a function with a generator promises that it may be called with its context.
-        Ok(unsafe { (self.next)(self.context) })
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let low = u64::from(self.try_next_u32()?);
-        Ok(u64::from(self.try_next_u32()?) << 32 | low)
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        for byte in bytes {
-            *byte = (self.try_next_u32()? >> 24) as u8;
-        }
-        Ok(())
-    }
-}
-
-/// What a step works on.
-pub(crate) struct Step {
-    pub(crate) policy: &'static Policy<'static>,
-    pub(crate) observation: &'static [f32],
-    pub(crate) memory: &'static mut [f32],
-}
-
-impl Step {
-    /// # Safety
-    ///
-    /// `policy` is null or was given to an `init` function; `observation` is null or points to `observation_len` values,
-    /// `memory` to `memory_len`; nothing else uses the memory during the call, which is how long the result is used.
-    pub(crate) unsafe fn new(
-        policy: *const ConsortPolicy,
-        observation: *const f32,
-        observation_len: usize,
-        memory: *mut f32,
-        memory_len: usize,
-    ) -> Result<Self, Status> {
-        raw::disjoint(
-            (observation, observation_len),
-            (memory.cast_const(), memory_len),
-        )?;
-        // SAFETY: the caller's promise.
-        let policy = unsafe { ConsortPolicy::get_beside(policy, (memory, memory_len))? };
-        // SAFETY: the caller's promise, and no two of them overlap.
-        unsafe {
-            Ok(Step {
-                policy,
-                observation: raw::values(observation, observation_len)?,
-                memory: raw::values_mut(memory, memory_len)?,
-            })
-        }
-    }
-
-    /// A mask for this step.
-    ///
-    /// # Safety
-    ///
-    /// `mask` is null or points to `mask_len` bytes.
-    pub(crate) unsafe fn mask(
-        &self,
-        mask: *const u8,
-        mask_len: usize,
-    ) -> Result<&'static [bool], Status> {
-        raw::disjoint((mask, mask_len), (self.memory.as_ptr(), self.memory.len()))?;
-        // SAFETY: the caller's promise.
-        unsafe { raw::mask(mask, mask_len) }
-    }
-
-    /// Refuses a place for the result that is none, or that lies in the policy or its image. It may be part of the memory,
-    /// or of the observation: both have been read by then.
-    pub(crate) fn check_result<T>(&self, place: (*mut T, usize)) -> Result<(), Status> {
-        raw::check(place.0, place.1)?;
-        policy_apart(self.policy, place)
-    }
-}
+use crate::policy::ConsortPolicy;
+use crate::status::{self, ERR_KIND, ERR_OUTPUT_LENGTH, Status};
+use crate::step::{Draw, Random, Step, Way};
 
 /// Begins an episode: the state becomes 0.
 ///
@@ -137,12 +47,9 @@ pub unsafe extern "C" fn consort_act_greedy(
     action: *mut u32,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let step = unsafe { Step::new(policy, observation, observation_len, memory, memory_len) };
-    // SAFETY: the caller's promise.
     unsafe {
-        number(action, step, |step| {
-            Ok(step.policy.act_greedy(step.observation, step.memory))
-        })
+        let step = Step::new(policy, observation, observation_len, memory, memory_len);
+        number(action, step, Way::default())
     }
 }
 
@@ -163,14 +70,16 @@ pub unsafe extern "C" fn consort_act_sampled(
     action: *mut u32,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let step = unsafe { Step::new(policy, observation, observation_len, memory, memory_len) };
-    // SAFETY: the caller's promise.
     unsafe {
-        number(action, step, |step| {
-            let next = random.ok_or(ERR_NULL)?;
-            let mut generator = Generator { next, context };
-            Ok((step.policy).act_sampled(step.observation, step.memory, &mut generator))
-        })
+        let step = Step::new(policy, observation, observation_len, memory, memory_len);
+        number(
+            action,
+            step,
+            Way {
+                draw: Some(Draw(random, context)),
+                ..Way::default()
+            },
+        )
     }
 }
 
@@ -191,13 +100,16 @@ pub unsafe extern "C" fn consort_act_greedy_masked(
     action: *mut u32,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let step = unsafe { Step::new(policy, observation, observation_len, memory, memory_len) };
-    // SAFETY: the caller's promise.
     unsafe {
-        number(action, step, |step| {
-            let mask = step.mask(mask, mask_len)?;
-            Ok((step.policy).act_greedy_masked(step.observation, mask, step.memory))
-        })
+        let step = Step::new(policy, observation, observation_len, memory, memory_len);
+        number(
+            action,
+            step,
+            Way {
+                mask: Some((mask, mask_len)),
+                ..Way::default()
+            },
+        )
     }
 }
 
@@ -220,20 +132,16 @@ pub unsafe extern "C" fn consort_act_sampled_masked(
     action: *mut u32,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let step = unsafe { Step::new(policy, observation, observation_len, memory, memory_len) };
-    // SAFETY: the caller's promise.
     unsafe {
-        number(action, step, |step| {
-            let mask = step.mask(mask, mask_len)?;
-            let next = random.ok_or(ERR_NULL)?;
-            let mut generator = Generator { next, context };
-            Ok((step.policy).act_sampled_masked(
-                step.observation,
-                mask,
-                step.memory,
-                &mut generator,
-            ))
-        })
+        let step = Step::new(policy, observation, observation_len, memory, memory_len);
+        number(
+            action,
+            step,
+            Way {
+                mask: Some((mask, mask_len)),
+                draw: Some(Draw(random, context)),
+            },
+        )
     }
 }
 
@@ -253,11 +161,13 @@ pub unsafe extern "C" fn consort_step(
     action_len: usize,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let step = unsafe { Step::new(policy, observation, observation_len, memory, memory_len) };
-    // SAFETY: the caller's promise.
     unsafe {
+        let step = Step::new(policy, observation, observation_len, memory, memory_len);
         vector(action, action_len, step, true, |step| {
-            Ok(step.policy.step(step.observation, step.memory).map(entries))
+            match step.act(Way::default())? {
+                Action::Continuous(action) => Ok(action),
+                Action::Discrete(_) | Action::MultiDiscrete(_) => Err(ERR_KIND),
+            }
         })
     }
 }
@@ -280,15 +190,16 @@ pub unsafe extern "C" fn consort_step_sampled(
     action_len: usize,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let step = unsafe { Step::new(policy, observation, observation_len, memory, memory_len) };
-    // SAFETY: the caller's promise.
     unsafe {
+        let step = Step::new(policy, observation, observation_len, memory, memory_len);
         vector(action, action_len, step, true, |step| {
-            let next = random.ok_or(ERR_NULL)?;
-            let mut generator = Generator { next, context };
-            Ok((step.policy)
-                .step_sampled(step.observation, step.memory, &mut generator)
-                .map(entries))
+            match step.act(Way {
+                draw: Some(Draw(random, context)),
+                ..Way::default()
+            })? {
+                Action::Continuous(action) => Ok(action),
+                Action::Discrete(_) | Action::MultiDiscrete(_) => Err(ERR_KIND),
+            }
         })
     }
 }
@@ -309,39 +220,31 @@ pub unsafe extern "C" fn consort_outputs(
     outputs_len: usize,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let step = unsafe { Step::new(policy, observation, observation_len, memory, memory_len) };
-    // SAFETY: the caller's promise.
     unsafe {
+        let step = Step::new(policy, observation, observation_len, memory, memory_len);
         vector(outputs, outputs_len, step, false, |step| {
-            Ok((step.policy)
-                .outputs(step.observation, step.memory)
-                .map(|outputs| &*outputs))
+            let outputs = step.policy.outputs(step.observation, step.memory);
+            Ok(&*outputs.map_err(status::of_step)?)
         })
     }
 }
 
-/// A vector's values. Numbers have none; [`vector`] has refused its policy before the step.
-fn entries(action: Action<'_>) -> &[f32] {
-    match action {
-        Action::Continuous(action) => action,
-        Action::Discrete(_) | Action::MultiDiscrete(_) => &[],
-    }
-}
-
-/// Writes the number that `act` gives to `action`.
+/// Writes the number that a step gives to `action`.
 ///
 /// # Safety
 ///
-/// `action` is null or may be written.
-unsafe fn number(
-    action: *mut u32,
-    step: Result<Step, Status>,
-    act: impl FnOnce(Step) -> Result<Result<usize, StepError>, Status>,
-) -> Status {
+/// `action` is null or may be written; `way` as for [`Step::act`].
+unsafe fn number(action: *mut u32, step: Result<Step, Status>, way: Way) -> Status {
     let acted = step.and_then(|step| {
         // Before the step, so that an error leaves the state as it was.
         step.check_result((action, 1))?;
-        let chosen = act(step)?.map_err(status::of_step)?;
+        let Head::Categorical { .. } = step.policy.image().head() else {
+            return Err(ERR_KIND);
+        };
+        // SAFETY: the caller's promise.
+        let Action::Discrete(chosen) = (unsafe { step.act(way)? }) else {
+            return Err(ERR_KIND);
+        };
         // SAFETY: not null and aligned, as was just checked; the step is over, so even memory may be overwritten.
         unsafe { action.write(chosen as u32) };
         Ok(())
@@ -349,17 +252,17 @@ unsafe fn number(
     status::of(acted)
 }
 
-/// Writes the values that `act` gives to `action`.
+/// Writes the values that `act` gives to `place`.
 ///
 /// # Safety
 ///
-/// `action` is null or points to `action_len` values that may be written.
+/// `place` is null or points to `len` values that may be written.
 unsafe fn vector(
-    action: *mut f32,
-    action_len: usize,
+    place: *mut f32,
+    len: usize,
     step: Result<Step, Status>,
     must_be_continuous: bool,
-    act: impl FnOnce(Step) -> Result<Result<&'static [f32], StepError>, Status>,
+    act: impl FnOnce(Step) -> Result<&'static [f32], Status>,
 ) -> Status {
     let acted = step.and_then(|step| {
         // Before the step, so that an error leaves the state as it was.
@@ -367,14 +270,13 @@ unsafe fn vector(
         if must_be_continuous && !image.head().is_continuous() {
             return Err(ERR_KIND);
         }
-        if action_len != image.output_len() {
+        if len != image.output_len() {
             return Err(ERR_OUTPUT_LENGTH);
         }
-        step.check_result((action, action_len))?;
-        let values = act(step)?.map_err(status::of_step)?;
-        let len = values.len().min(action_len);
+        step.check_result((place, len))?;
+        let values = act(step)?;
         // SAFETY: both are valid for so many values; `copy` allows that the place is part of the memory.
-        unsafe { ptr::copy(values.as_ptr(), action, len) };
+        unsafe { ptr::copy(values.as_ptr(), place, values.len().min(len)) };
         Ok(())
     });
     status::of(acted)

@@ -8,12 +8,12 @@
 use core::ffi::c_void;
 use core::ptr;
 
-use consort_runtime::{Action, Head, StepError};
+use consort_runtime::{Action, Head};
 
-use crate::act::{Generator, Random, Step};
 use crate::policy::ConsortPolicy;
 use crate::raw;
-use crate::status::{self, ERR_KIND, ERR_NULL, ERR_OUTPUT_LENGTH, Status};
+use crate::status::{self, ERR_KIND, ERR_OUTPUT_LENGTH, Status};
+use crate::step::{Draw, Random, Step, Way};
 
 /// Writes how many actions each group has to `sizes`, as many values as `groups` of `consort_info_t`.
 ///
@@ -77,12 +77,9 @@ pub unsafe extern "C" fn consort_choose(
     actions_len: usize,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let step = unsafe { Step::new(policy, observation, observation_len, memory, memory_len) };
-    // SAFETY: the caller's promise.
     unsafe {
-        numbers(actions, actions_len, step, |step| {
-            Ok(step.policy.step(step.observation, step.memory))
-        })
+        let step = Step::new(policy, observation, observation_len, memory, memory_len);
+        numbers(actions, actions_len, step, Way::default())
     }
 }
 
@@ -104,14 +101,17 @@ pub unsafe extern "C" fn consort_choose_sampled(
     actions_len: usize,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let step = unsafe { Step::new(policy, observation, observation_len, memory, memory_len) };
-    // SAFETY: the caller's promise.
     unsafe {
-        numbers(actions, actions_len, step, |step| {
-            let next = random.ok_or(ERR_NULL)?;
-            let mut generator = Generator { next, context };
-            Ok((step.policy).step_sampled(step.observation, step.memory, &mut generator))
-        })
+        let step = Step::new(policy, observation, observation_len, memory, memory_len);
+        numbers(
+            actions,
+            actions_len,
+            step,
+            Way {
+                draw: Some(Draw(random, context)),
+                ..Way::default()
+            },
+        )
     }
 }
 
@@ -133,13 +133,17 @@ pub unsafe extern "C" fn consort_choose_masked(
     actions_len: usize,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let step = unsafe { Step::new(policy, observation, observation_len, memory, memory_len) };
-    // SAFETY: the caller's promise.
     unsafe {
-        numbers(actions, actions_len, step, |step| {
-            let mask = step.mask(mask, mask_len)?;
-            Ok((step.policy).step_masked(step.observation, mask, step.memory))
-        })
+        let step = Step::new(policy, observation, observation_len, memory, memory_len);
+        numbers(
+            actions,
+            actions_len,
+            step,
+            Way {
+                mask: Some((mask, mask_len)),
+                ..Way::default()
+            },
+        )
     }
 }
 
@@ -163,33 +167,30 @@ pub unsafe extern "C" fn consort_choose_sampled_masked(
     actions_len: usize,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let step = unsafe { Step::new(policy, observation, observation_len, memory, memory_len) };
-    // SAFETY: the caller's promise.
     unsafe {
-        numbers(actions, actions_len, step, |step| {
-            let mask = step.mask(mask, mask_len)?;
-            let next = random.ok_or(ERR_NULL)?;
-            let mut generator = Generator { next, context };
-            Ok((step.policy).step_sampled_masked(
-                step.observation,
-                mask,
-                step.memory,
-                &mut generator,
-            ))
-        })
+        let step = Step::new(policy, observation, observation_len, memory, memory_len);
+        numbers(
+            actions,
+            actions_len,
+            step,
+            Way {
+                mask: Some((mask, mask_len)),
+                draw: Some(Draw(random, context)),
+            },
+        )
     }
 }
 
-/// Writes the numbers that `act` gives to `actions`.
+/// Writes the numbers that a step gives to `actions`.
 ///
 /// # Safety
 ///
-/// `actions` is null or points to `actions_len` values that may be written.
+/// `actions` is null or points to `actions_len` values that may be written; `way` as for [`Step::act`].
 unsafe fn numbers(
     actions: *mut u32,
     actions_len: usize,
     step: Result<Step, Status>,
-    act: impl FnOnce(Step) -> Result<Result<Action<'static>, StepError>, Status>,
+    way: Way,
 ) -> Status {
     let acted = step.and_then(|step| {
         // Before the step, so that an error leaves the state as it was.
@@ -201,7 +202,8 @@ unsafe fn numbers(
             return Err(ERR_OUTPUT_LENGTH);
         }
         step.check_result((actions, actions_len))?;
-        match act(step)?.map_err(status::of_step)? {
+        // SAFETY: the caller's promise.
+        match unsafe { step.act(way)? } {
             // SAFETY: not null and aligned, as was just checked; the step is over, so even memory may be overwritten.
             Action::Discrete(chosen) => unsafe { actions.write(chosen as u32) },
             Action::MultiDiscrete(chosen) => {

@@ -19,7 +19,10 @@ mod pace;
 mod policy;
 mod raw;
 mod seed;
+mod slots;
 mod status;
+mod step;
+mod storage;
 mod verify;
 
 pub use act::*;
@@ -27,7 +30,10 @@ pub use choose::*;
 pub use pace::*;
 pub use policy::*;
 pub use seed::*;
+pub use slots::*;
 pub use status::*;
+pub use step::Random;
+pub use storage::*;
 pub use verify::*;
 
 /// Never called: see the [crate].

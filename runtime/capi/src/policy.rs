@@ -131,6 +131,31 @@ pub struct ConsortInfo {
     pub has_signature: u32,
 }
 
+impl ConsortInfo {
+    pub(crate) fn of(image: &Image<'_>) -> Self {
+        let seeding = image.seeding();
+        ConsortInfo {
+            team: image.team().0,
+            agent: image.agent(),
+            agents: image.agents(),
+            revision: image.revision(),
+            period_us: image.period_us(),
+            observation_len: image.observation_len() as u32,
+            output_len: image.output_len() as u32,
+            memory_len: image.memory_len() as u32,
+            state_len: image.state_len() as u32,
+            continuous: u32::from(image.head().is_continuous()),
+            groups: groups(image.head()) as u32,
+            symbols: seeding.map_or(0, |seeding| u32::from(seeding.symbols)),
+            symbol_per: seeding.map_or(0, |seeding| match seeding.per {
+                Per::Step => 1,
+                Per::Episode => 2,
+            }),
+            has_signature: u32::from(image.signature().is_some()),
+        }
+    }
+}
+
 /// Checks an image and initialises `policy` with it; after an error the policy is refused everywhere.
 ///
 /// # Safety
@@ -200,28 +225,7 @@ pub unsafe extern "C" fn consort_policy_info(
     // SAFETY: the caller's promise.
     let written = unsafe { ConsortPolicy::get_beside(policy, (info, 1)) }.and_then(|policy| {
         // SAFETY: the caller's promise; any bits are valid numbers.
-        let info = unsafe { raw::value_mut(info)? };
-        let image = policy.image();
-        let seeding = image.seeding();
-        *info = ConsortInfo {
-            team: image.team().0,
-            agent: image.agent(),
-            agents: image.agents(),
-            revision: image.revision(),
-            period_us: image.period_us(),
-            observation_len: image.observation_len() as u32,
-            output_len: image.output_len() as u32,
-            memory_len: image.memory_len() as u32,
-            state_len: image.state_len() as u32,
-            continuous: u32::from(image.head().is_continuous()),
-            groups: groups(image.head()) as u32,
-            symbols: seeding.map_or(0, |seeding| u32::from(seeding.symbols)),
-            symbol_per: seeding.map_or(0, |seeding| match seeding.per {
-                Per::Step => 1,
-                Per::Episode => 2,
-            }),
-            has_signature: u32::from(image.signature().is_some()),
-        };
+        *unsafe { raw::value_mut(info)? } = ConsortInfo::of(policy.image());
         Ok(())
     });
     status::of(written)

@@ -8,13 +8,13 @@ use consort_runtime::{
     Cadence, Drift, Moment, Policy, SeedClock, SeedClockError, SharedSeed, Symbol,
 };
 
-use crate::act::{Generator, Random};
 use crate::policy::{ConsortPolicy, policy_apart};
 use crate::raw;
 use crate::status::{
     self, ERR_CLOCK_EXPIRED, ERR_CLOCK_LOST, ERR_CLOCK_STALE, ERR_HANDLE, ERR_NULL, ERR_NUMBER,
     ERR_SEED, Status,
 };
+use crate::step::{Generator, Random};
 
 /// `CONSORT_KEY_LEN`: bytes of a team's key.
 pub const KEY_LEN: usize = 16;

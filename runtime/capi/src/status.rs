@@ -54,6 +54,16 @@ statuses! {
     ERR_CLOCK_LOST = 49, "the clock was never told where the team is";
     ERR_CLOCK_EXPIRED = 50, "the clock was told where the team is too long ago: its lease is over";
     ERR_CLOCK_STALE = 51, "the moment is one that was used already, or before it";
+    ERR_LAYOUT = 64, "the slots cannot lie there: they are too short, or they or their length are no multiple of what is erased at once";
+    ERR_NO_IMAGE = 65, "no slot holds an image that may act";
+    ERR_NOT_BOOTED = 66, "the slots were not booted, or nothing was";
+    ERR_UNCONFIRMED = 67, "the image in use is on trial: the other one is what remains if it fails";
+    ERR_NO_UPDATE = 68, "no update is under way, or it failed";
+    ERR_SLOT_FULL = 69, "the image is longer than a slot";
+    ERR_UNSUITABLE = 70, "the image is another device's";
+    ERR_ROLLBACK = 71, "the image is older than one that was confirmed";
+    ERR_FLASH = 72, "the flash failed or is worn out";
+    ERR_COUNTER = 73, "the revision counter failed";
 }
 
 /// What a status means, in English, for ever valid; of any other number that it is unknown.

@@ -28,23 +28,28 @@ pub unsafe extern "C" fn consort_policy_init_verified(
     verify: Option<Verify>,
     context: *mut c_void,
 ) -> Status {
-    let mut ask = |message: &[u8], signature: &[u8; SIGNATURE_LEN]| match verify {
-        // SAFETY: the caller's promise; both pointers are valid for the lengths that the header documents.
-        Some(verify) => unsafe {
-            verify(context, message.as_ptr(), message.len(), signature.as_ptr())
-        },
-        None => false,
-    };
     // SAFETY: the caller's promise, which is ours.
-    let status = unsafe {
+    unsafe {
         init(policy, image, image_len, |bytes| {
-            Image::new_verified(bytes, &mut ask).map_err(status::of_verified)
+            // Not before: without a way to verify, the policy is to be refused all the same.
+            let verify = verify.ok_or(ERR_NULL)?;
+            Image::new_verified(bytes, &mut asking(verify, context)).map_err(status::of_verified)
         })
-    };
-    // Not before: without a way to verify, the policy is to be refused all the same.
-    match (verify, status) {
-        (None, status::ERR_IMAGE_SIGNATURE) => ERR_NULL,
-        _ => status,
+    }
+}
+
+/// A verifier that asks the caller's function.
+///
+/// # Safety
+///
+/// `verify` may be called with `context` for as long as the verifier is used, and reads no more than it is given.
+pub(crate) unsafe fn asking(
+    verify: Verify,
+    context: *mut c_void,
+) -> impl FnMut(&[u8], &[u8; SIGNATURE_LEN]) -> bool {
+    move |message: &[u8], signature: &[u8; SIGNATURE_LEN]| {
+        // SAFETY: the caller's promise; both pointers are valid for the lengths that the header documents.
+        unsafe { verify(context, message.as_ptr(), message.len(), signature.as_ptr()) }
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use consort_c::{
-    CLOCK_WORDS, ConsortClock, ConsortInfo, ConsortMoment, ConsortPace, ConsortPolicy, KEY_LEN,
-    POLICY_WORDS, STATUSES,
+    CLOCK_WORDS, ConsortAdmission, ConsortBoot, ConsortClock, ConsortFlash, ConsortInfo,
+    ConsortMoment, ConsortPace, ConsortPolicy, ConsortSlots, KEY_LEN, POLICY_WORDS, SLOTS_WORDS,
+    STATUSES,
 };
 
 /// One assertion a fact that the header and the library must agree on.
@@ -22,10 +23,6 @@ fn assertions() -> String {
         (
             "ALIGNOF(consort_policy_t)".to_owned(),
             align_of::<ConsortPolicy>(),
-        ),
-        (
-            "sizeof(consort_info_t)".to_owned(),
-            size_of::<ConsortInfo>(),
         ),
         (
             "sizeof(consort_pace_t)".to_owned(),
@@ -50,13 +47,36 @@ fn assertions() -> String {
             "offsetof(consort_moment_t, tick)".to_owned(),
             offset_of!(ConsortMoment, tick),
         ),
+        ("CONSORT_SLOTS_WORDS".to_owned(), SLOTS_WORDS),
+        (
+            "sizeof(consort_slots_t)".to_owned(),
+            size_of::<ConsortSlots>(),
+        ),
+        (
+            "ALIGNOF(consort_slots_t)".to_owned(),
+            align_of::<ConsortSlots>(),
+        ),
     ];
     macro_rules! offsets {
-        ($($field:ident),+) => {
-            $(facts.push((format!("offsetof(consort_info_t, {})", stringify!($field)), offset_of!(ConsortInfo, $field)));)+
+        ($type:ty as $name:literal: $($field:ident),+) => {
+            facts.push((format!("sizeof({})", $name), size_of::<$type>()));
+            $(facts.push((format!("offsetof({}, {})", $name, stringify!($field)), offset_of!($type, $field)));)+
         };
     }
+    offsets!(ConsortFlash as "consort_flash_t": context, view, write, erase, base, slot_len, erase_size);
+    offsets!(ConsortAdmission as "consort_admission_t": verify, verify_context, context, suits, least, advance);
     offsets!(
+        ConsortBoot as "consort_boot_t":
+        image,
+        image_len,
+        revision,
+        slot,
+        confirmed,
+        trials_left,
+        counter_behind
+    );
+    offsets!(
+        ConsortInfo as "consort_info_t":
         team,
         agent,
         agents,
@@ -152,7 +172,7 @@ fn nothing_is_declared_that_there_is_not() {
     assert_eq!(named, known);
 
     let sources: String = [
-        "act", "choose", "pace", "policy", "seed", "status", "verify",
+        "act", "choose", "pace", "policy", "seed", "slots", "status", "verify",
     ]
     .map(|module| read(&format!("src/{module}.rs")))
     .concat();

@@ -67,13 +67,17 @@ pub enum LayoutError {
         /// What is written at once, in bytes.
         write_size: usize,
     },
-    /// A slot's records do not fit what is erased at once.
-    #[error("flash that is erased by {found} bytes: must be at least {least}")]
+    /// A slot's records do not fit what is erased at once, or that is no multiple of what the flash can erase.
+    #[error(
+        "flash that is erased by {found} bytes: must be at least {least}, and a multiple of {unit}"
+    )]
     Erase {
         /// What is erased at once, in bytes.
         found: usize,
         /// The records' length, in bytes.
         least: u32,
+        /// What the flash can erase, in bytes.
+        unit: usize,
     },
 }
 

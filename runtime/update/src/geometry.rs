@@ -15,10 +15,12 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
+    /// Slots of flash that is erased by `erase_size` bytes, a multiple of what it can erase.
     pub(crate) fn new<F: NorFlash>(
         flash: &F,
         base: u32,
         slot_len: u32,
+        erase_size: usize,
     ) -> Result<Self, LayoutError> {
         let (read_size, write_size) = (F::READ_SIZE, F::WRITE_SIZE);
         let unit = |size: usize| size != 0 && RECORD_LEN.is_multiple_of(size);
@@ -28,19 +30,22 @@ impl Geometry {
                 write_size,
             });
         }
-        let small = LayoutError::Erase {
-            found: F::ERASE_SIZE,
+        let wrong = LayoutError::Erase {
+            found: erase_size,
             least: TRAILER_LEN,
+            unit: F::ERASE_SIZE,
         };
-        let erase_size = u32::try_from(F::ERASE_SIZE).map_err(|_| small)?;
-        if erase_size < TRAILER_LEN {
-            return Err(small);
+        let found = erase_size;
+        let erase_size = u32::try_from(found).map_err(|_| wrong)?;
+        // A unit of 0 divides nothing but 0.
+        if erase_size < TRAILER_LEN || !found.is_multiple_of(F::ERASE_SIZE) {
+            return Err(wrong);
         }
         if !base.is_multiple_of(erase_size) || !slot_len.is_multiple_of(erase_size) {
             return Err(LayoutError::Unaligned {
                 base,
                 slot_len,
-                erase_size: F::ERASE_SIZE,
+                erase_size: found,
             });
         }
         let least = 2 * u64::from(erase_size);

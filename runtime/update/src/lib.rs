@@ -77,6 +77,22 @@ impl<F: View> View for &mut F {
     }
 }
 
+/// Who may act on this device. Every function of an image's bytes is one.
+pub trait Admit {
+    /// Looks at an image's bytes, where they lie, and gives its revision.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] where it may not act here.
+    fn admit(&mut self, image: &[u8]) -> Result<u32, Refusal>;
+}
+
+impl<F: FnMut(&[u8]) -> Result<u32, Refusal>> Admit for F {
+    fn admit(&mut self, image: &[u8]) -> Result<u32, Refusal> {
+        self(image)
+    }
+}
+
 /// A number that never goes down: the least revision that may act on this device.
 ///
 /// Fuses, a secure element, or anything that whoever can write to the slots cannot turn back. It is advanced to an image's

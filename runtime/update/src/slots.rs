@@ -1,10 +1,10 @@
 //! Which image is used: the newest that is whole, admitted, and confirmed or still on trial.
 
-use crate::error::{ConfirmError, LayoutError, Refusal, UpdateError};
+use crate::error::{ConfirmError, LayoutError, UpdateError};
 use crate::geometry::Geometry;
 use crate::trailer::{self, Entry, TRIALS, Trailer};
-use crate::update::Update;
-use crate::{RevisionCounter, View};
+use crate::update::{Progress, Update};
+use crate::{Admit, RevisionCounter, View};
 
 /// One of the two slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +69,14 @@ pub struct Slots<F, A, C> {
     pub(crate) counter: C,
     /// What [`boot`](Self::boot) found; none before it.
     pub(crate) booted: Option<Option<(Boot, Entry)>>,
+    /// An update that was [paused](Update::pause).
+    pub(crate) paused: Option<Progress>,
 }
 
 impl<F, A, C> Slots<F, A, C>
 where
     F: View,
-    A: FnMut(&[u8]) -> Result<u32, Refusal>,
+    A: Admit,
     C: RevisionCounter,
 {
     /// Two slots of `slot_len` bytes each, the first at `base`, the second right behind it. Of each, the last part that is
@@ -90,13 +92,36 @@ where
         admit: A,
         counter: C,
     ) -> Result<Self, LayoutError> {
+        Self::erased_by(F::ERASE_SIZE, flash, base, slot_len, admit, counter)
+    }
+
+    /// Like [`new`](Self::new) on flash whose parts differ in length, or have one that is not known when the firmware is compiled:
+    /// from `base` on it is erased by `erase_size` bytes, a multiple of what `F` says.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn erased_by(
+        erase_size: usize,
+        flash: F,
+        base: u32,
+        slot_len: u32,
+        admit: A,
+        counter: C,
+    ) -> Result<Self, LayoutError> {
         Ok(Slots {
-            geometry: Geometry::new(&flash, base, slot_len)?,
+            geometry: Geometry::new(&flash, base, slot_len, erase_size)?,
             flash,
             admit,
             counter,
             booted: None,
+            paused: None,
         })
+    }
+
+    /// Bytes of a slot for an image.
+    pub fn room(&self) -> u32 {
+        self.geometry.room()
     }
 
     /// Chooses the image to use, checks every byte of it, and marks it as tried if it is not confirmed; none where no slot
@@ -106,7 +131,7 @@ where
     ///
     /// When the counter cannot be read: then nothing may act. Flash that cannot be read is a slot that is not used.
     pub fn boot(&mut self) -> Result<Option<Boot>, C::Error> {
-        self.booted = None;
+        (self.booted, self.paused) = (None, None);
         let least = self.counter.least()?;
         let read = |slot| {
             Trailer::read(&mut self.flash, self.geometry.trailer(slot))
@@ -142,7 +167,7 @@ where
         let offset = self.geometry.image(slot);
         let bytes = self.flash.view(offset, usize::try_from(len).ok()?).ok()?;
         // No other whole image can lie there: an update erases records before it writes.
-        if (self.admit)(bytes) != Ok(revision) {
+        if self.admit.admit(bytes) != Ok(revision) {
             return None;
         }
         let mut boot = Boot {
@@ -208,6 +233,7 @@ where
     /// An [`UpdateError`] when nothing was booted yet, when the image in use is on trial, or when the flash fails.
     #[allow(clippy::type_complexity, reason = "the update borrows everything")]
     pub fn begin(&mut self) -> Result<Update<'_, F, A, C>, UpdateError<F::Error, C::Error>> {
+        self.paused = None;
         let (slot, in_use) = match &self.booted {
             None => return Err(UpdateError::NotBooted),
             Some(None) => (Slot::A, 0),
@@ -222,6 +248,13 @@ where
             .filter_map(|slot| Trailer::read(&mut self.flash, self.geometry.trailer(slot)))
             .fold(0, |most, trailer| most.max(trailer.entry.sequence));
         Update::begin(self, slot, sequence.saturating_add(1), in_use)
+    }
+
+    /// Goes on with the update that was [paused](Update::pause); none where there is none, or where a boot or another update has
+    /// come since.
+    pub fn resume(&mut self) -> Option<Update<'_, F, A, C>> {
+        let progress = self.paused.take()?;
+        Some(Update::resume(self, progress))
     }
 
     /// The flash, for whatever else lies in it. Whoever writes to the slots by it breaks them.

@@ -1,14 +1,21 @@
 //! Writing an image into the slot that is not in use.
 
-use crate::error::{Refusal, UpdateError};
+use crate::error::UpdateError;
 use crate::slots::{Slot, Slots};
 use crate::trailer::{self, Entry, RECORD_LEN};
-use crate::{RevisionCounter, View};
+use crate::{Admit, RevisionCounter, View};
 
 /// An update under way. Dropped, or cut short by a loss of power, it leaves what is in use as it is.
 #[derive(Debug)]
+#[must_use = "an update that is dropped was not made"]
 pub struct Update<'s, F, A, C> {
     slots: &'s mut Slots<F, A, C>,
+    progress: Progress,
+}
+
+/// How far an update has come.
+#[derive(Debug)]
+pub(crate) struct Progress {
     slot: Slot,
     sequence: u32,
     /// Of the image in use: an update may not be older.
@@ -21,7 +28,7 @@ pub struct Update<'s, F, A, C> {
 impl<'s, F, A, C> Update<'s, F, A, C>
 where
     F: View,
-    A: FnMut(&[u8]) -> Result<u32, Refusal>,
+    A: Admit,
     C: RevisionCounter,
 {
     /// Erases the slot. The image before its records: while there are records there is no whole image, so a slot half
@@ -45,14 +52,23 @@ where
                 slots.flash.erase(from, to).map_err(UpdateError::Flash)?;
             }
         }
-        Ok(Update {
-            slots,
+        let progress = Progress {
             slot,
             sequence,
             in_use,
             waiting: [0xff; RECORD_LEN],
             len: 0,
-        })
+        };
+        Ok(Update { slots, progress })
+    }
+
+    pub(crate) fn resume(slots: &'s mut Slots<F, A, C>, progress: Progress) -> Self {
+        Update { slots, progress }
+    }
+
+    /// Gives the slots back between two parts of the image: [`Slots::resume`] goes on.
+    pub fn pause(self) {
+        self.slots.paused = Some(self.progress);
     }
 
     /// Writes the image's next bytes, as many as there are.
@@ -64,19 +80,20 @@ where
         let room = self.slots.geometry.room();
         let more = u32::try_from(bytes.len()).ok();
         if more
-            .and_then(|more| self.len.checked_add(more))
+            .and_then(|more| self.progress.len.checked_add(more))
             .is_none_or(|len| len > room)
         {
             return Err(UpdateError::TooLong { room });
         }
         for &byte in bytes {
-            let place = self.len as usize % RECORD_LEN;
-            self.waiting
+            let place = self.progress.len as usize % RECORD_LEN;
+            self.progress
+                .waiting
                 .iter_mut()
                 .skip(place)
                 .take(1)
                 .for_each(|slot| *slot = byte);
-            self.len = self.len.saturating_add(1);
+            self.progress.len = self.progress.len.saturating_add(1);
             if place + 1 == RECORD_LEN {
                 self.flush()?;
             }
@@ -86,10 +103,14 @@ where
 
     /// Writes what waits, which ends at `len`.
     fn flush(&mut self) -> Result<(), UpdateError<F::Error, C::Error>> {
-        let start = self.len.saturating_sub(1) / RECORD_LEN as u32 * RECORD_LEN as u32;
-        let place = self.slots.geometry.image(self.slot).saturating_add(start);
-        let written = self.slots.flash.write(place, &self.waiting);
-        self.waiting = [0xff; RECORD_LEN];
+        let start = self.progress.len.saturating_sub(1) / RECORD_LEN as u32 * RECORD_LEN as u32;
+        let place = self
+            .slots
+            .geometry
+            .image(self.progress.slot)
+            .saturating_add(start);
+        let written = self.slots.flash.write(place, &self.progress.waiting);
+        self.progress.waiting = [0xff; RECORD_LEN];
         written.map_err(UpdateError::Flash)
     }
 
@@ -101,30 +122,30 @@ where
     /// When the image is refused or older than one that was confirmed, or the flash or the counter fails; nothing is then
     /// committed.
     pub fn commit(mut self) -> Result<(), UpdateError<F::Error, C::Error>> {
-        if !self.len.is_multiple_of(RECORD_LEN as u32) {
+        if !self.progress.len.is_multiple_of(RECORD_LEN as u32) {
             self.flush()?;
         }
         let slots = self.slots;
-        let offset = slots.geometry.image(self.slot);
+        let offset = slots.geometry.image(self.progress.slot);
         let bytes = slots
             .flash
-            .view(offset, self.len as usize)
+            .view(offset, self.progress.len as usize)
             .map_err(UpdateError::Flash)?;
-        let found = (slots.admit)(bytes)?;
+        let found = slots.admit.admit(bytes)?;
         let least = slots
             .counter
             .least()
             .map_err(UpdateError::Counter)?
-            .max(self.in_use);
+            .max(self.progress.in_use);
         if found < least {
             return Err(UpdateError::Rollback { found, least });
         }
         let entry = Entry {
-            sequence: self.sequence,
-            len: self.len,
+            sequence: self.progress.sequence,
+            len: self.progress.len,
             revision: found,
         };
-        let offset = slots.geometry.trailer(self.slot);
+        let offset = slots.geometry.trailer(self.progress.slot);
         match trailer::commit(&mut slots.flash, offset, entry).map_err(UpdateError::Flash)? {
             true => Ok(()),
             false => Err(UpdateError::ReadBack { offset }),

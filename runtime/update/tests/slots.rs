@@ -344,8 +344,29 @@ fn flash_that_cannot_hold_slots_is_refused() {
     let erase = LayoutError::Erase {
         found: 128,
         least: 224,
+        unit: 128,
     };
     assert_eq!(error::<1, 4, 128>(0, 8192), Some(erase));
+    let erased_by = |erase_size, base, slot_len| {
+        Slots::erased_by(
+            erase_size,
+            Sizes::<1, 4, 128>,
+            base,
+            slot_len,
+            admit,
+            NoCounter,
+        )
+        .map(|slots| slots.room())
+    };
+    assert_eq!(erased_by(256, 256, 1024), Ok(768));
+    for found in [128, 320] {
+        let unit = LayoutError::Erase {
+            found,
+            least: 224,
+            unit: 128,
+        };
+        assert_eq!(erased_by(found, 0, 1280), Err(unit));
+    }
 
     // A driver that fails at everything boots nothing, and says so when written to.
     let mut slots = Slots::new(Sizes::<1, 4, 4096>, 0, 8192, admit, NoCounter).unwrap();
@@ -355,4 +376,32 @@ fn flash_that_cannot_hold_slots_is_refused() {
         Some(UpdateError::Flash(Failure::Misuse))
     );
     assert_eq!(NoCounter.least(), Ok(0));
+}
+
+#[test]
+fn an_update_may_be_paused_until_a_boot_or_another_one() {
+    let mut counter = Counter::default();
+    let mut slots = device(&mut counter);
+    slots.boot().unwrap();
+    assert!(slots.resume().is_none());
+    slots.begin().unwrap().pause();
+    let new = image(7);
+    // By 13 bytes, which are no whole unit of writing.
+    for part in new.chunks(13) {
+        let mut update = slots.resume().unwrap();
+        update.write(part).unwrap();
+        update.pause();
+    }
+    slots.resume().unwrap().commit().unwrap();
+    assert!(slots.resume().is_none());
+    assert_eq!(slots.boot().unwrap().unwrap().revision, 7);
+    slots.confirm().unwrap();
+
+    slots.begin().unwrap().pause();
+    assert!(slots.boot().unwrap().is_some());
+    assert!(slots.resume().is_none());
+    slots.begin().unwrap().pause();
+    // Begun again, and dropped.
+    drop(slots.begin().unwrap());
+    assert!(slots.resume().is_none());
 }

@@ -28,27 +28,27 @@ struct Model {
 const MODELS: [Model; 5] = [
     Model {
         core: "Cortex-M0",
-        instructions: [0.0, 7245.62, 184.6, 2041.9],
+        instructions: [0.0, 7132.4, 184.8, 2041.72],
         cycles: Some([1.547, 0.0, 0.0]),
     },
     Model {
         core: "Cortex-M3",
-        instructions: [0.0, 3344.84, 116.0, 1211.02],
-        cycles: Some([1.467, 0.0, 0.0]),
+        instructions: [0.0, 3288.83, 116.14, 1211.25],
+        cycles: Some([1.451, 0.0, 0.0]),
     },
     Model {
         core: "Cortex-M4F",
-        instructions: [296.82, 330.75, 1.07, 22.27],
-        cycles: Some([1.762, 2.264, 4.001]),
+        instructions: [310.31, 336.25, 1.05, 23.12],
+        cycles: Some([1.86, 2.193, 0.0]),
     },
     Model {
         core: "Cortex-M33",
-        instructions: [296.41, 328.81, 1.07, 22.26],
+        instructions: [314.04, 335.44, 1.05, 23.11],
         cycles: None,
     },
     Model {
         core: "RV32IMAC",
-        instructions: [0.0, 3686.59, 105.08, 1058.68],
+        instructions: [0.0, 3666.55, 105.38, 1060.72],
         cycles: None,
     },
 ];

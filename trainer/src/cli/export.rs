@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use consort_trainer::error::Error;
-use consort_trainer::export::{self, export_again};
+use consort_trainer::export::{self, Changes, export_again};
 use consort_trainer::quantise::Comparison;
 use consort_trainer::report::{count, number};
 use consort_trainer::team::Choice;
@@ -24,6 +24,10 @@ pub(super) struct Args {
     /// team has them]
     #[arg(long, value_enum)]
     precision: Option<Precision>,
+    /// The time between two steps, in microseconds, that the images state: 0 for a task that is not
+    /// periodic [default: as the team has it]
+    #[arg(long, value_name = "N")]
+    period_us: Option<u32>,
     /// Give the team's shared seed a key that nobody can foresee, for deployment
     #[arg(long)]
     new_key: bool,
@@ -40,7 +44,12 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
         Precision::F32 => export::Precision::F32,
         Precision::I8 => export::Precision::I8,
     });
-    let team = export_again(&args.team, &args.out, precision, args.new_key)?;
+    let changes = Changes {
+        precision,
+        period_us: args.period_us,
+        new_key: args.new_key,
+    };
+    let team = export_again(&args.team, &args.out, changes)?;
     let manifest = &team.manifest;
     Ok(Page {
         text: format!(
@@ -58,6 +67,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             "team": args.out,
             "team_id": manifest.team,
             "return_exported": manifest.returns.exported,
+            "period_us": team.actors.period_us(),
             "precision": if manifest.quantisation.is_some() { "i8" } else { "f32" },
             "quantisation": manifest.quantisation.map(object),
         }),
@@ -88,7 +98,18 @@ fn text(comparison: Comparison, act: Choice) -> String {
         comparison
             .lost()
             .map_or_else(|| "nothing to lose".to_owned(), percent),
-    )
+    ) + advice(comparison)
+}
+
+/// What to do about a loss that matters: more than rounding of a good team costs, and more than chance.
+fn advice(comparison: Comparison) -> &'static str {
+    match comparison.loses() {
+        true => {
+            "That is more than 1 % and more than chance. The f32 images are as they were: \
+             keep those, or train again with another seed or with more hidden units, and round that team.\n"
+        }
+        false => "",
+    }
 }
 
 fn object(comparison: Comparison) -> Value {

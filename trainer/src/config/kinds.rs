@@ -17,6 +17,29 @@ const SHAPES: [(&str, &[&str]); 4] = [
     ("linear", &["start", "hold", "until"]),
 ];
 
+/// Settings that earlier versions wrote and that are gone: a table, a key of it, and the value at which it did nothing.
+const RETIRED: [(&str, &str, f64); 1] = [("portfolio", "polish", 0.0)];
+
+/// `layer` without settings that are gone, so that runs and teams of earlier versions can be read where these did nothing.
+pub(super) fn without_retired(mut layer: Table) -> Result<Table, ConfigError> {
+    for (table, key, nothing) in RETIRED {
+        let Some(Value::Table(table_of)) = layer.get_mut(table) else {
+            continue;
+        };
+        match table_of.remove(key) {
+            Some(Value::Float(value)) if value != nothing => {
+                return Err(ConfigError::Range {
+                    at: format!("{table}.{key}"),
+                    found: value.to_string(),
+                    expected: format!("{nothing}, as there is no such setting any more"),
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(layer)
+}
+
 /// Checks that every key of `layer` is known and has a value of its kind.
 pub(super) fn check_layer(layer: &Table, known: &Table) -> Result<(), ConfigError> {
     check_keys("", layer, known)

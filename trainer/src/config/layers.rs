@@ -222,6 +222,7 @@ impl Layers {
     /// Checks a layer's keys and kinds, and lays it. With another task goes the game that a lower
     /// layer embeds, or the model with its horizon.
     fn lay(&mut self, layer: Table) -> Result<(), ConfigError> {
+        let layer = kinds::without_retired(layer)?;
         kinds::check_layer(&layer, &defaults(TaskKind::OneShot, Method::Annealed))?;
         if ["task", "game", "model"]
             .iter()
@@ -306,6 +307,20 @@ mod tests {
             (vec![8], 3.0)
         );
         assert_eq!(config.batch, Config::default().batch);
+    }
+
+    #[test]
+    fn a_setting_that_is_gone_may_stand_where_it_did_nothing() {
+        let mut layers = Layers::new();
+        let with = |polish: &str| format!("task = 'climbing'\n[portfolio]\npolish = {polish}");
+        layers.text("file", &with("0.0")).unwrap();
+        let (config, _) = layers.clone().resolve().unwrap();
+        assert!(!config.to_toml().contains("polish"));
+        let error = layers.text("file", &with("0.5")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "portfolio.polish: found 0.5, expected 0, as there is no such setting any more"
+        );
     }
 
     #[test]

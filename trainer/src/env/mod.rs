@@ -61,6 +61,9 @@ pub struct TeamSpec {
     /// Length of what a group of agents can be told of its common knowledge
     /// ([`Environment::common_knowledge`]; 0: the environment knows of none).
     pub common: usize,
+    /// The time between two steps, in µs: what images state as the rate to be run at (0: the task is not
+    /// periodic).
+    pub period_us: u32,
 }
 
 impl AgentSpec {
@@ -74,7 +77,7 @@ impl AgentSpec {
 }
 
 impl TeamSpec {
-    /// A team whose environment shows no state and forbids no action.
+    /// A team whose environment shows no state, forbids no action and knows of no time.
     pub fn new(agents: Vec<AgentSpec>, horizon: usize) -> Self {
         Self {
             agents,
@@ -82,6 +85,7 @@ impl TeamSpec {
             state: 0,
             masked: false,
             common: 0,
+            period_us: 0,
         }
     }
 

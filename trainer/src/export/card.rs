@@ -93,11 +93,11 @@ pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String
             number(Some(comparison.return_f32)),
         ));
     }
-    card + &on_a_device(manifest, task)
+    card + &on_a_device(manifest, task, actors.period_us())
 }
 
 /// How a device acts as the team was judged: greedily or by drawing.
-fn on_a_device(manifest: &Manifest, task: &Task) -> String {
+fn on_a_device(manifest: &Manifest, task: &Task, period_us: u32) -> String {
     let (drawn, masked) = (manifest.act == Choice::Sampled, task.spec().masked);
     let mut text = String::from("\n## On a device\n\n");
     text += match manifest.act {
@@ -112,6 +112,12 @@ fn on_a_device(manifest: &Manifest, task: &Task) -> String {
         .iter()
         .filter_map(|entry| entry.memory)
         .max();
+    if period_us > 0 {
+        text += &format!(
+            "\nA step every {} µs, as in training: at another rate the same actions are wrong.\n",
+            count(u64::from(period_us))
+        );
+    }
     text += "\n```rust\nlet policy = Policy::new(Image::new_checked(IMAGE)?);\n";
     text += &format!(
         "let mut memory = [0.0; {}]; // policy.image().memory_len() or more\n",
@@ -122,6 +128,9 @@ fn on_a_device(manifest: &Manifest, task: &Task) -> String {
     }
     if task.seeding().is_some() {
         text += "seed.draw(seeding, clock.step()?).write(&mut observation)?; // the shared seed's symbol\n";
+    }
+    if period_us > 0 {
+        text += "pace.tick(now_us)?; // Pace::of(policy.image(), 100): an error where steps come at another rate than in training\n";
     }
     let step = match (drawn, masked) {
         (false, false) => "step(&observation, &mut memory)",

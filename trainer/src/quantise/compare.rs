@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::env::Task;
 use crate::team::{Actors, Choice, Decision, Seen};
 
+/// The part of its return that a team may lose by being rounded without a word.
+pub const TOLERATED: f64 = 0.01;
+
 /// What rounding changed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +40,14 @@ impl Comparison {
     pub fn lost(&self) -> Option<f64> {
         let scale = self.return_f32.abs();
         (scale > 0.0).then(|| (self.return_f32 - self.return_i8) / scale)
+    }
+
+    /// Whether rounding costs more than [`TOLERATED`] of the return, and more than the intervals of both means.
+    pub fn loses(&self) -> bool {
+        let chance =
+            self.return_f32_interval.unwrap_or(0.0) + self.return_i8_interval.unwrap_or(0.0);
+        self.lost().is_some_and(|lost| lost > TOLERATED)
+            && self.return_f32 - self.return_i8 > chance
     }
 }
 
@@ -121,4 +132,32 @@ pub fn compare(
         return_i8,
         return_i8_interval,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_counts_where_it_is_more_than_one_per_cent_and_more_than_chance() {
+        let compared = |return_f32, return_i8, interval| Comparison {
+            steps: 1,
+            agreement: None,
+            error_mean: 0.0,
+            error_max: 0.0,
+            return_f32,
+            return_f32_interval: interval,
+            return_i8,
+            return_i8_interval: interval,
+        };
+        assert!(compared(10.0, 9.89, None).loses());
+        assert!(!compared(10.0, 9.91, None).loses());
+        // Less is lost of a negative return, too, when it falls.
+        assert!(compared(-10.0, -10.2, None).loses());
+        assert!(!compared(-10.0, -9.0, None).loses());
+        // 2 % by means that are each uncertain by 2 %.
+        assert!(!compared(10.0, 9.8, Some(0.2)).loses());
+        assert!(compared(10.0, 9.5, Some(0.2)).loses());
+        assert!(!compared(0.0, -1.0, None).loses(), "nothing to lose");
+    }
 }

@@ -14,7 +14,7 @@ use consort_runtime::{
     Activation, InputScale, IntegerDenseRepr, IntegerGruRepr, LayerRepr, QuantiseRepr,
 };
 
-pub use compare::{Comparison, compare};
+pub use compare::{Comparison, TOLERATED, compare};
 
 use crate::net::{DenseWeights, GruWeights, HeadWeights, LayerWeights, NetworkWeights};
 use crate::team::Seen;

@@ -76,6 +76,13 @@ impl Actors {
         &self.images
     }
 
+    /// The time between two steps that their images state, in µs; 0 where the task is not periodic.
+    pub fn period_us(&self) -> u32 {
+        self.images
+            .first()
+            .map_or(0, |image| image.view().period_us())
+    }
+
     /// Agent `agent`, ready to act.
     pub fn actor(&self, agent: usize) -> Actor<'_> {
         Actor::new(&self.images[agent])

@@ -53,6 +53,37 @@ fn whole_numbers_are_exported_compared_and_stay_what_they_are() {
 }
 
 #[test]
+fn images_state_the_period_of_their_task_or_the_one_that_is_asked_for() {
+    let place = Place::new();
+    let train = sequential("mpe-speaker-listener", "4000", "run");
+    place.json(&[&train[..], &["--method", "factored"]].concat());
+    let period = |team: &str| {
+        let inspected = place.json(&["inspect", team]);
+        inspected["agents"][1]["period_us"].as_u64().unwrap()
+    };
+    assert_eq!(period("run"), 100_000);
+    let card = |team: &str| fs::read_to_string(place.path(team).join("README.md")).unwrap();
+    assert!(
+        card("run/team").contains("A step every 100,000 µs"),
+        "{}",
+        card("run/team")
+    );
+    let exported = place.json(&["export", "run", "--out", "fast", "--period-us", "20000"]);
+    assert_eq!(exported["period_us"], 20_000);
+    assert_eq!(period("fast"), 20_000);
+    // It is the team's from then on, until it is said to have none.
+    place.json(&["export", "fast", "--out", "again"]);
+    assert_same_files(&place.path("fast"), &place.path("again"));
+    place.json(&["export", "fast", "--out", "none", "--period-us", "0"]);
+    assert_eq!(period("none"), 0);
+    assert!(!card("none").contains("A step every"));
+    place.json(&["export", "none", "--out", "back", "--period-us", "100000"]);
+    assert_same_files(&place.path("run/team"), &place.path("back"));
+    let message = place.error(2, &["export", "run", "--out", "x", "--period-us=-1"]);
+    assert!(message.contains("--period-us"), "{message}");
+}
+
+#[test]
 fn a_key_is_new_and_its_owners_alone() {
     let place = Place::new();
     let train = [

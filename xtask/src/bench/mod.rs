@@ -95,6 +95,10 @@ fn device(toolchain: &Toolchain, models: &Path, report: &mut Report) -> Result<V
     }
     object.insert("text_bytes".into(), json!(smallest.text));
     object.insert("text_bytes_with_kernels".into(), json!(with_kernels.text));
+    object.insert(
+        "text_bytes_to_copy_and_clear".into(),
+        json!(smallest.memory_routines),
+    );
     object.insert("ram_bytes".into(), json!(memory));
     let others: Vec<_> = counts
         .iter()

@@ -13,14 +13,16 @@ use crate::toolchain::Toolchain;
 pub(crate) struct Size {
     pub(crate) text: u64,
     pub(crate) rodata: u64,
+    /// Of the code, the compiler's routines that copy and clear memory.
+    pub(crate) memory_routines: u64,
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} B of code, {} B of constants beyond start-up",
-            self.text, self.rodata
+            "{} B of code, {} B of them the compiler's to copy and clear memory; {} B of constants beyond start-up",
+            self.text, self.memory_routines, self.rodata
         )
     }
 }
@@ -44,5 +46,6 @@ pub(crate) fn smallest(toolchain: &Toolchain, kernels: bool) -> Result<Size> {
     Ok(Size {
         text: dense.text() - nothing.text(),
         rodata: dense.rodata() - nothing.rodata(),
+        memory_routines: dense.memory_routines() - nothing.memory_routines(),
     })
 }

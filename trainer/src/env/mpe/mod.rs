@@ -10,7 +10,7 @@ mod scenario;
 mod world;
 
 pub use scenario::Scenario;
-pub use world::{Vector, World};
+pub use world::{PERIOD_US, Vector, World};
 
 use super::family::Family;
 use super::{
@@ -129,6 +129,7 @@ impl ParticleEnvironment {
             scenario,
             spec: TeamSpec {
                 state: scenario.state(),
+                period_us: PERIOD_US,
                 ..TeamSpec::new(agents.collect(), CYCLES as usize)
             },
             world: scenario.empty(),

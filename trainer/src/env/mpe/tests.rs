@@ -51,6 +51,8 @@ fn spaces_are_the_originals() {
                 .spec()
                 .clone();
             assert_eq!((spec.horizon, spec.agents.len()), (25, agents.len()));
+            // A tenth of a second a step.
+            assert_eq!(spec.period_us, 100_000);
             for (agent, &[observation, discrete, box_]) in spec.agents.iter().zip(agents) {
                 assert_eq!(agent.observation, observation);
                 assert!(continuous || agent.actions.size() == discrete);

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// Seconds a step.
 const STEP: f64 = 0.1;
+/// The same in µs.
+pub const PERIOD_US: u32 = 100_000;
 /// What is left of a velocity after a step: 1 − the damping of 0.25.
 const KEPT: f64 = 0.75;
 /// Newtons a metre of penetration.

@@ -142,6 +142,7 @@ mod tests {
             "_ZN15consort_runtime5image5Image11new_checked17h0123456789abcdefE",
         ];
         let firmware = Firmware {
+            loaded: Vec::new(),
             sections: BTreeMap::new(),
             symbols: symbols.map(|name| (name.to_owned(), 0)).to_vec(),
         };

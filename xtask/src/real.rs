@@ -1,6 +1,8 @@
 //! The real boards' firmware: built, and held against where each board's slots are said to lie.
 
 use std::fs;
+use std::iter;
+use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -96,21 +98,25 @@ fn check(board: &RealBoard, firmware: &Firmware) -> Result<()> {
     }
     let images = flash.images.map(|start| start..start + flash.room);
     let records = flash.records.map(|start| start..start + RECORDS);
-    let loaded = match board.name {
+    let loaded = if board.name == "esp32-c3" {
         // Linked for addresses that flash is mapped to, written as one piece.
-        "esp32-c3" => {
-            let bytes: u64 = firmware
-                .loaded()
-                .iter()
-                .map(|range| range.end - range.start)
-                .sum();
-            vec![APP..APP + bytes + AROUND]
-        }
-        _ => firmware.loaded().to_vec(),
+        let bytes = firmware
+            .loaded()
+            .iter()
+            .map(|range| range.end - range.start);
+        iter::once(APP..APP + bytes.sum::<u64>() + AROUND).collect()
+    } else {
+        firmware.loaded().to_vec()
     };
     ensure!(!loaded.is_empty(), "nothing is loaded");
-    for slot in images.iter().chain(&records) {
-        for range in &loaded {
+    let slots: Vec<_> = images.into_iter().chain(records).collect();
+    apart(&slots, &loaded)
+}
+
+/// Whether nothing that is loaded lies in a slot.
+fn apart(slots: &[Range<u64>], loaded: &[Range<u64>]) -> Result<()> {
+    for slot in slots {
+        for range in loaded {
             ensure!(
                 range.end <= slot.start || slot.end <= range.start,
                 "{:#x}..{:#x} lies in a slot, {:#x}..{:#x}",
@@ -122,4 +128,19 @@ fn check(board: &RealBoard, firmware: &Firmware) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_a_slot_is_named() {
+        let slots = [0x100..0x200, 0x400..0x440];
+        assert!(apart(&slots, &[0..0x100, 0x200..0x400, 0x440..0x500]).is_ok());
+        for wrong in [0..0x101, 0x1ff..0x300, 0x410..0x420, 0..0x1000] {
+            let error = apart(&slots, std::slice::from_ref(&wrong)).unwrap_err();
+            assert!(error.to_string().contains("lies in a slot"), "{error}");
+        }
+    }
 }

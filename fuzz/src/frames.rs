@@ -1,15 +1,16 @@
 //! A stream of anything to a device: it answers in whole frames, and to whoever comes after.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-
 use chacha20::ChaCha8Rng;
 use consort_wire::{
-    Board, Cost, Ended, Frame, Header, Meter, Observe, PROTOCOL, Ram, Rate, Receiver, Reply,
-    Request, Unit, decode, encode, hash, serve,
+    Board, Ended, Observe, Ram, Receiver, Reply, Request, Unmetered, decode, hash, serve,
 };
 
 use crate::{Target, awkward, below, one_of, scramble};
+use stream::{Stream, frame};
+
+// As the wire's own tests have it.
+#[path = "../../runtime/wire/tests/common/stream.rs"]
+mod stream;
 
 /// Bytes to a device, frames among them.
 pub const TARGET: Target = Target {
@@ -48,7 +49,7 @@ fn run(data: &[u8]) {
         memory: &mut [0.0; 64],
         values: &mut [0.0; 64],
     };
-    let ended = serve::<_, _, _, FRAME>(&mut stream, board, &mut NoMeter).unwrap();
+    let ended = serve::<_, _, _, FRAME>(&mut stream, board, &mut Unmetered).unwrap();
     let mut receiver = Receiver::<FRAME>::new();
     let mut last = None;
     for byte in stream.got {
@@ -63,64 +64,6 @@ fn run(data: &[u8]) {
     // Unless it was asked to restart, or someone had the session already, whoever comes last is heard.
     let (header, hello) = last.expect("an answer");
     assert!(ended == Ended::Restart || header.session != AFTER || header.sequence != 1 || hello);
-}
-
-/// What was sent, and what came back.
-struct Stream {
-    sent: VecDeque<u8>,
-    got: Vec<u8>,
-}
-
-impl embedded_io::ErrorType for Stream {
-    type Error = Infallible;
-}
-
-impl embedded_io::Read for Stream {
-    fn read(&mut self, place: &mut [u8]) -> Result<usize, Infallible> {
-        Ok(std::io::Read::read(&mut self.sent, place).unwrap_or(0))
-    }
-}
-
-impl embedded_io::Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        self.got.extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-struct NoMeter;
-
-impl Meter for NoMeter {
-    fn rate(&self) -> Rate {
-        Rate {
-            unit: Unit::Cycles,
-            units: 1,
-            ticks: 1,
-        }
-    }
-
-    fn measure<R>(&mut self, work: impl FnOnce() -> R) -> (Cost, R) {
-        let cost = Cost {
-            ticks: 1,
-            stack: None,
-        };
-        (cost, work())
-    }
-}
-
-fn frame(session: u16, sequence: u32, message: Request<'_>) -> Vec<u8> {
-    let mut place = [0; 1400];
-    let header = Header {
-        version: PROTOCOL,
-        session,
-        sequence,
-    };
-    let len = encode(&Frame { header, message }, &mut place).expect("room for what is made here");
-    place[..len].to_vec()
 }
 
 /// A session: an image, and then anything.

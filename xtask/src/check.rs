@@ -4,9 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::board::{BOARDS, REAL_BOARDS, firmware, real};
-use crate::elf::Firmware;
-use crate::process::{cargo, executables, run, stdout};
+use crate::board::{BOARDS, firmware, real};
+use crate::process::{cargo, run};
 use crate::report::Report;
 use crate::root;
 use crate::toolchain::Toolchain;
@@ -142,27 +141,6 @@ pub(crate) fn cross(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
                 "consort-wire",
             ]))?;
             Ok("built")
-        })?;
-    }
-    Ok(())
-}
-
-/// Builds the firmware of every real board.
-pub(crate) fn boards(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
-    for board in &REAL_BOARDS {
-        report.step(format!("board {}", board.name), || {
-            let folder = real().join(board.name);
-            let mut build = toolchain.cargo(&folder, "build", board.target);
-            let messages = build.args(["--release", "--message-format", "json-render-diagnostics"]);
-            let binaries = executables(&stdout(messages)?)?;
-            let name = format!("consort-{}", board.name);
-            let binary = binaries.get(&name).context("no binary was built")?;
-            let firmware = Firmware::read(binary)?;
-            Ok(format!(
-                "{} B of code, {} B of constants",
-                firmware.text(),
-                firmware.rodata()
-            ))
         })?;
     }
     Ok(())

@@ -1,16 +1,20 @@
 //! Sizes and symbols of a linked firmware.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use object::{File, Object, ObjectSection, ObjectSymbol};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::{Endianness, File, Object, ObjectSection, ObjectSymbol, elf};
 
 /// What matters of one ELF file.
 pub(crate) struct Firmware {
     sections: BTreeMap<String, u64>,
     /// Names, addresses and lengths.
     symbols: Vec<(String, u64, u64)>,
+    /// What is written, by the addresses that it is written to.
+    loaded: Vec<Range<u64>>,
 }
 
 impl Firmware {
@@ -27,10 +31,27 @@ impl Firmware {
         let symbols = file
             .symbols()
             .map(|symbol| Ok((symbol.name()?.to_owned(), symbol.address(), symbol.size())));
+        let header = elf::FileHeader32::<Endianness>::parse(bytes)?;
+        let endian = header.endian()?;
+        let segments = header.program_headers(endian, bytes)?.iter();
+        let loaded = segments
+            .filter(|segment| segment.p_type(endian) == elf::PT_LOAD)
+            .map(|segment| {
+                let start = u64::from(segment.p_paddr(endian));
+                start..start + u64::from(segment.p_filesz(endian))
+            })
+            .filter(|range| !range.is_empty())
+            .collect();
         Ok(Firmware {
             sections: sections.collect::<Result<_, object::Error>>()?,
             symbols: symbols.collect::<Result<_, object::Error>>()?,
+            loaded,
         })
+    }
+
+    /// What is written into memory or flash, by the addresses that it is written to.
+    pub(crate) fn loaded(&self) -> &[Range<u64>] {
+        &self.loaded
     }
 
     /// Bytes of code.
@@ -139,6 +160,7 @@ mod tests {
             "_ZN15consort_runtime5image5Image11new_checked17h0123456789abcdefE",
         ];
         let firmware = Firmware {
+            loaded: Vec::new(),
             sections: BTreeMap::new(),
             symbols: symbols.map(|name| (name.to_owned(), 0, 0)).to_vec(),
         };

@@ -20,6 +20,7 @@ mod promise;
 mod protocol;
 mod publish;
 mod qemu;
+mod real;
 mod reference;
 mod report;
 mod team;
@@ -146,7 +147,7 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             check::lint(report, &toolchain)?;
             check::host_tests(report)?;
             check::cross(report, &toolchain)?;
-            check::boards(report, &toolchain)?;
+            real::boards(report, &toolchain)?;
             publish::check(report, false)?;
             emulated(report, &toolchain, &models(), &[])?;
             bench::hil::check(report, &toolchain, &models())?;
@@ -161,7 +162,7 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
         }
         Task::Boards => {
             let toolchain = prepare(report)?;
-            check::boards(report, &toolchain)?;
+            real::boards(report, &toolchain)?;
         }
         Task::PublishCheck { verify } => publish::check(report, *verify)?,
         Task::Semver { baseline, package } => {

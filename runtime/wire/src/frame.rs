@@ -9,8 +9,8 @@ use postcard::ser_flavors::{Cobs, Flavor as _, Slice, crc::CrcModifier};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The version of the protocol: the first byte of every frame's body.
-pub const PROTOCOL: u8 = 1;
+/// The version of the protocol: the first byte of every frame's body. Version 1 had no actions of several numbers.
+pub const PROTOCOL: u8 = 2;
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 const CRC_LEN: usize = 4;

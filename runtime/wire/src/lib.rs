@@ -7,7 +7,7 @@
 //!
 //! - [`encode`] and [`Receiver`]: frames over any stream of bytes, by `postcard`, CRC-32 and COBS.
 //! - [`serve`]: a device in one call, over `embedded-io`: [images](Request::Begin) into two slots, episodes, steps.
-//! - [`Ram`]: memory that stands in for flash.
+//! - [`Ram`]: memory that stands in for flash; [`Copied`]: flash of which images are copied into memory.
 //!
 //! # Panics
 //!
@@ -15,13 +15,17 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod copied;
 mod device;
 mod frame;
 mod hash;
 mod message;
 mod ram;
 
-pub use device::{Board, Cost, Ended, Meter, ServeError, dice, safe, serve};
+pub use copied::{Copied, CopiedError};
+pub use device::{
+    Board, Cost, Ended, Meter, ServeError, Unmetered, dice, safe, safe_groups, serve,
+};
 pub use frame::{EncodeError, Frame, FrameError, Header, PROTOCOL, Receiver, decode, encode};
 pub use hash::{Hash, hash};
 pub use message::{

@@ -186,6 +186,8 @@ pub enum Action<'a> {
     Discrete(u32),
     /// A vector: `f32`, little-endian.
     Continuous(&'a [u8]),
+    /// A number of every group: `u32`, little-endian.
+    MultiDiscrete(&'a [u8]),
 }
 
 /// Why a step gave no action.

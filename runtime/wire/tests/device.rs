@@ -1,98 +1,10 @@
 //! A device at the other end of a stream that is written before it is read.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
+mod common;
 
+use common::{Script, answers, frame};
 use consort_runtime::{Image, include_image};
-use consort_wire::{
-    Act, Board, Cost, Ended, Fault, Frame, Header, HelloReply, Meter, Observe, PROTOCOL, Ram, Rate,
-    Receiver, Refused, Reply, Request, Unit, decode, encode, hash, serve,
-};
-use embedded_io::{ErrorType, Read, Write};
-
-/// What the host has sent, and what the device has.
-#[derive(Default)]
-struct Stream {
-    sent: VecDeque<u8>,
-    got: Vec<u8>,
-}
-
-impl ErrorType for Stream {
-    type Error = Infallible;
-}
-
-impl Read for Stream {
-    fn read(&mut self, place: &mut [u8]) -> Result<usize, Infallible> {
-        Ok(std::io::Read::read(&mut self.sent, place).unwrap_or(0))
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        self.got.extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-struct NoMeter;
-
-impl Meter for NoMeter {
-    fn rate(&self) -> Rate {
-        Rate {
-            unit: Unit::Nanoseconds,
-            units: 1,
-            ticks: 1,
-        }
-    }
-
-    fn measure<R>(&mut self, work: impl FnOnce() -> R) -> (Cost, R) {
-        let cost = Cost {
-            ticks: 0,
-            stack: None,
-        };
-        (cost, work())
-    }
-}
-
-fn frame(session: u16, sequence: u32, message: Request<'_>) -> Vec<u8> {
-    let mut place = [0; 512];
-    let header = Header {
-        version: PROTOCOL,
-        session,
-        sequence,
-    };
-    let len = encode(&Frame { header, message }, &mut place).unwrap();
-    place[..len].to_vec()
-}
-
-/// What a new device answers, frame by frame.
-fn answers(sent: &[u8], mut each: impl FnMut(Header, Reply<'_>)) {
-    let mut stream = Stream {
-        sent: sent.iter().copied().collect(),
-        got: Vec::new(),
-    };
-    let board = Board {
-        target: "test",
-        flash: &mut Ram::<8192>::new(),
-        base: 0,
-        slot_len: 4096,
-        memory: &mut [0.0; 64],
-        values: &mut [0.0; 64],
-    };
-    let ended = serve::<_, _, _, 512>(&mut stream, board, &mut NoMeter);
-    assert_eq!(ended, Ok(Ended::Closed));
-    let mut receiver = Receiver::<512>::new();
-    for byte in stream.got {
-        if let Some(body) = receiver.push(byte) {
-            let frame = decode::<Reply<'_>>(body.unwrap()).unwrap();
-            each(frame.header, frame.message);
-        }
-    }
-}
+use consort_wire::{Act, Fault, HelloReply, Refused, Reply, Request, hash};
 
 #[test]
 fn a_new_device_says_what_it_is() {
@@ -126,71 +38,6 @@ static IMAGE: &[u8] = include_image!("../../../models/assurance/agent-0.image");
 
 /// Agent 0 of a team with a shared seed.
 static SEEDED: &[u8] = include_image!("../../../models/evade-shared/agent-0.image");
-
-/// Requests of session 7, one after another.
-#[derive(Default)]
-struct Script {
-    bytes: Vec<u8>,
-    sequence: u32,
-}
-
-impl Script {
-    fn ask(&mut self, request: Request<'_>) -> &mut Self {
-        self.sequence += 1;
-        self.bytes.extend(frame(7, self.sequence, request));
-        self
-    }
-
-    /// A hello and an upload that is confirmed.
-    fn upload(image: &[u8]) -> Self {
-        let mut script = Self::default();
-        let length = image.len() as u32;
-        script.ask(Request::Hello).ask(Request::Begin { length });
-        for (index, bytes) in image.chunks(100).enumerate() {
-            let offset = 100 * index as u32;
-            script.ask(Request::Chunk { offset, bytes });
-        }
-        script.ask(Request::Commit { hash: hash(image) });
-        script.ask(Request::Confirm);
-        script
-    }
-
-    fn reset(&mut self) -> &mut Self {
-        self.ask(Request::Reset {
-            episode: 4,
-            ticks: 8,
-            dice: None,
-        })
-    }
-
-    fn observe(&mut self, tick: u32, values: &[f32]) -> &mut Self {
-        let values: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        self.ask(Request::Observe(Observe {
-            episode: 4,
-            tick,
-            symbol: None,
-            mask: &[],
-            values: &values,
-        }))
-    }
-
-    /// The last answers.
-    fn last(&self, count: usize, mut each: impl FnMut(usize, u32, Reply<'_>)) {
-        let mut all = 0;
-        answers(&self.bytes, |_, _| all += 1);
-        let mut index = 0;
-        answers(&self.bytes, |header, reply| {
-            if index + count >= all {
-                each(index + count - all, header.sequence, reply);
-            }
-            index += 1;
-        });
-        assert!(index >= count, "{index} answers");
-    }
-}
 
 fn observation(image: &[u8]) -> Vec<f32> {
     let image = Image::new_checked(image).unwrap();

@@ -126,13 +126,20 @@ fn rubbish_of_any_length_costs_no_frame_behind_it() {
 fn another_version_and_another_message_are_refused() {
     let (bodies, _) = received::<256>(&bytes(1, Request::Hello));
     let mut body = bodies[0].clone();
-    body[0] = 2;
+    body[0] = PROTOCOL - 1;
     assert_eq!(
         decode::<Request<'_>>(&body),
-        Err(FrameError::Version { found: 2 })
+        Err(FrameError::Version {
+            found: PROTOCOL - 1
+        })
     );
     // A message that there is not, one that is longer than it says, and none.
-    for body in [&[1, 7, 1, 99][..], &[1, 7, 1, 0, 0], &[1, 7, 1], &[]] {
+    for body in [
+        &[PROTOCOL, 7, 1, 99][..],
+        &[PROTOCOL, 7, 1, 0, 0],
+        &[PROTOCOL, 7, 1],
+        &[],
+    ] {
         assert_eq!(
             decode::<Request<'_>>(body),
             Err(FrameError::Message),

@@ -2,18 +2,19 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use clap::ValueEnum;
+use consort_trainer::atomic;
 use consort_trainer::error::Error;
-use consort_trainer::flash::FlashError;
+use consort_trainer::flash::{Board, FlashError, slot};
 use consort_trainer::team::Team;
 use serde_json::json;
 
 use super::Page;
 
-/// Build a real board's firmware around an agent, write it by probe-rs and start it
+/// Put an agent onto a real board, by cargo and probe-rs: firmware that `consort hil` talks to, and the image in its slot
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// A finished run's folder or a team's
@@ -23,7 +24,10 @@ pub(super) struct Args {
     agent: usize,
     /// The board
     #[arg(long)]
-    board: Board,
+    board: Name,
+    /// What it does: wait for `consort hil` at its serial line, or replay the agent's golden sequence and tell the debugger
+    #[arg(long, default_value = "hil")]
+    app: App,
     /// Which debug probe, as `probe-rs list` names it [default: the only one]
     #[arg(long, value_name = "ID")]
     probe: Option<String>,
@@ -37,7 +41,7 @@ pub(super) struct Args {
 
 /// A folder of `firmware-examples/real`.
 #[derive(Clone, Copy, ValueEnum)]
-enum Board {
+enum Name {
     /// Raspberry Pi Pico: RP2040
     Pico,
     /// nRF52840-DK
@@ -48,47 +52,125 @@ enum Board {
     Esp32c3,
 }
 
-impl Board {
-    /// Its folder, the compiler's target, and the chip's name to probe-rs.
-    fn details(self) -> [&'static str; 3] {
+impl Name {
+    fn folder(self) -> &'static str {
         match self {
-            Self::Pico => ["rpi-pico", "thumbv6m-none-eabi", "RP2040"],
-            Self::Nrf52840 => ["nrf52840-dk", "thumbv7em-none-eabihf", "nRF52840_xxAA"],
-            Self::Stm32f4 => ["nucleo-f446re", "thumbv7em-none-eabihf", "STM32F446RETx"],
-            Self::Esp32c3 => ["esp32-c3", "riscv32imc-unknown-none-elf", "esp32c3"],
+            Self::Pico => "rpi-pico",
+            Self::Nrf52840 => "nrf52840-dk",
+            Self::Stm32f4 => "nucleo-f446re",
+            Self::Esp32c3 => "esp32-c3",
         }
     }
 }
 
+/// A firmware of a real board.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum App {
+    /// Plays episodes with `consort hil`
+    Hil,
+    /// Replays the golden sequence
+    Replay,
+}
+
+/// A file that is written once the firmware is built.
+struct Piece {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    address: u32,
+}
+
 pub(super) fn run(args: &Args) -> Result<Page, Error> {
     let team = Team::load(&args.team)?;
-    let agents = team.actors.images().len();
-    if args.agent >= agents {
-        return Err(FlashError::Agent {
-            agent: args.agent,
-            agents,
-        }
-        .into());
-    }
+    let images = team.actors.images();
+    let (agent, agents) = (args.agent, images.len());
+    let image = images
+        .get(agent)
+        .ok_or(FlashError::Agent { agent, agents })?;
     let source = source(args.source.as_deref())?;
-    let mut steps = steps(args, &team, &source)?;
+    let board = Board::read(&source.join(args.board.folder()))?;
+    let pieces = match args.app {
+        App::Hil => pieces(args, &board, image.bytes(), &source)?,
+        App::Replay => Vec::new(),
+    };
+    let mut steps = steps(args, &team, &board, &pieces, &source)?;
     let lines: Vec<String> = steps.iter().map(line).collect();
     if !args.dry_run {
-        for step in &mut steps {
+        // A build takes minutes: before it, whether there is anything to write with.
+        take(
+            Command::new("probe-rs")
+                .arg("--version")
+                .stdout(Stdio::null()),
+        )?;
+        for (index, step) in steps.iter_mut().enumerate() {
             take(step)?;
+            if index == 0 {
+                // Beside the firmware, in a folder that is there once it is built.
+                for piece in &pieces {
+                    atomic::write(&piece.path, &piece.bytes)?;
+                }
+            }
         }
     }
     let what = if args.dry_run { "would run" } else { "ran" };
+    let next = match args.app {
+        App::Hil => format!(
+            "then, at {} and {} baud: consort hil {} --board serial:PORT@{} …\n",
+            board.port,
+            board.baud,
+            args.team.display(),
+            board.baud
+        ),
+        App::Replay => String::new(),
+    };
     Ok(Page {
-        text: format!("{what}\n  {}\n", lines.join("\n  ")),
+        text: format!("{what}\n  {}\n{next}", lines.join("\n  ")),
         json: json!({
             "team_id": team.manifest.team,
             "agent": args.agent,
-            "board": args.board.details()[0],
+            "board": args.board.folder(),
             "dry_run": args.dry_run,
+            "image": pieces.first().map(|piece| piece.address),
+            "records": pieces.get(1).map(|piece| piece.address),
             "steps": lines,
         }),
     })
+}
+
+/// The image and its records, as they are to lie in the first slot.
+fn pieces(
+    args: &Args,
+    board: &Board,
+    image: &[u8],
+    source: &Path,
+) -> Result<Vec<Piece>, FlashError> {
+    let (length, room) = (image.len(), board.flash.room);
+    if length > room {
+        return Err(FlashError::Room {
+            length,
+            board: args.board.folder().to_owned(),
+            room,
+        });
+    }
+    let [bytes, records] = slot(image).map_err(|message| FlashError::Step {
+        step: format!("the slot of agent {}", args.agent),
+        message,
+    })?;
+    let path = |what: &str| {
+        let (folder, agent) = (args.board.folder(), args.agent);
+        target(source).join(format!("{folder}-agent-{agent}.{what}"))
+    };
+    Ok(vec![
+        Piece {
+            path: path("image"),
+            bytes,
+            address: board.flash.images[0],
+        },
+        Piece {
+            path: path("records"),
+            bytes: records,
+            address: board.flash.records[0],
+        },
+    ])
 }
 
 /// The workspace of the real boards.
@@ -104,41 +186,77 @@ fn source(given: Option<&Path>) -> Result<PathBuf, FlashError> {
     let found = places
         .iter()
         .find(|folder| folder.join("Cargo.toml").is_file());
-    found.cloned().ok_or(FlashError::Source {
+    // Whole, as the build runs in another folder.
+    let whole = found.and_then(|folder| fs::canonicalize(folder).ok());
+    whole.ok_or(FlashError::Source {
         path: places.into_iter().next().unwrap_or_default(),
     })
 }
 
+/// Where all of the firmware is built: the emulated boards' too.
+fn target(source: &Path) -> PathBuf {
+    source.parent().unwrap_or(source).join("target")
+}
+
 /// Build, write, start.
-fn steps(args: &Args, team: &Team, source: &Path) -> Result<[Command; 3], FlashError> {
-    let [folder, target, chip] = args.board.details();
-    // The firmware is built from another folder.
-    let team = fs::canonicalize(&team.folder).map_err(|error| FlashError::Step {
-        step: team.folder.display().to_string(),
-        message: error.to_string(),
-    })?;
+fn steps(
+    args: &Args,
+    team: &Team,
+    board: &Board,
+    pieces: &[Piece],
+    source: &Path,
+) -> Result<Vec<Command>, FlashError> {
+    let folder = args.board.folder();
+    let binary = match args.app {
+        App::Hil => format!("consort-{folder}-hil"),
+        App::Replay => format!("consort-{folder}"),
+    };
     let mut build = Command::new("cargo");
-    build
-        .current_dir(source.join(folder))
-        .args(["build", "--release", "--target", target])
-        .env("CONSORT_TEAM_DIR", team)
-        .env("CONSORT_AGENT", args.agent.to_string());
-    let elf = source
-        .join("target")
-        .join(target)
-        .join("release")
-        .join(format!("consort-{folder}"));
+    build.current_dir(source.join(folder)).args([
+        "build",
+        "--release",
+        "--target",
+        &board.target,
+        "--bin",
+        &binary,
+    ]);
+    // Told, so that no configuration or variable puts it elsewhere.
+    build.arg("--target-dir").arg(target(source));
+    if args.app == App::Replay {
+        // The firmware is built from another folder.
+        let team = fs::canonicalize(&team.folder).map_err(|error| FlashError::Step {
+            step: team.folder.display().to_string(),
+            message: error.to_string(),
+        })?;
+        build
+            .env("CONSORT_TEAM_DIR", team)
+            .env("CONSORT_AGENT", args.agent.to_string());
+    }
     let probe = |subcommand: &str| {
         let mut command = Command::new("probe-rs");
-        command.args([subcommand, "--chip", chip]);
+        command.args([subcommand, "--chip", &board.chip]);
         if let Some(id) = &args.probe {
             command.args(["--probe", id]);
         }
         command
     };
     let mut download = probe("download");
-    download.arg(elf);
-    Ok([build, download, probe("reset")])
+    if args.app == App::Hil {
+        // What an earlier image has left in the slots goes first.
+        download.arg("--chip-erase");
+    }
+    let folder = target(source).join(&board.target).join("release");
+    download.arg(folder.join(binary));
+    let mut steps = vec![build, download];
+    for piece in pieces {
+        let mut download = probe("download");
+        let address = format!("{:#010x}", piece.address);
+        download.args(["--binary-format", "bin", "--base-address", &address]);
+        download.arg(&piece.path);
+        steps.push(download);
+    }
+    steps.push(probe("reset"));
+    Ok(steps)
 }
 
 /// The command as a person would type it.

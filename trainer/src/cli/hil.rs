@@ -55,7 +55,7 @@ pub(super) struct Args {
 }
 
 /// Steps in a picture.
-const PICTURE: usize = 12;
+const PICTURE: usize = 16;
 
 pub(super) fn run(args: &Args) -> Result<(Page, bool), Error> {
     let (report, task) = match &args.replay {
@@ -215,6 +215,7 @@ fn differs(found: &Divergence, replayed: bool) -> String {
     let other = if replayed { "recorded" } else { "host" };
     let action = |acted: &Acted| match acted {
         Acted::Number(number) => number.to_string(),
+        Acted::Numbers(numbers) => format!("{numbers:?}"),
         Acted::Vector(vector) => format!("{vector:?}"),
     };
     let bits = |state: &[f32]| {

@@ -1,17 +1,17 @@
 //! The lock-step: the environment shows each agent its own part, all act, the environment goes on.
 
 use consort_runtime::Seeding;
-use consort_wire::{Observe, Request, decode};
 
-use super::device::{Device, Episode, Sight, floats};
+use super::audit::audit;
+use super::device::{Device, Episode, Hello, Sight};
 use super::faults::Luck;
+use super::joint::{Joint, Own, own};
 use super::record::{Event, Recorder};
-use super::reference::{Acted, Outcome, Reference};
+use super::reference::{Outcome, Reference};
 use super::report::{Divergence, Report, Reporter};
 use super::show::{Scene, Seat};
 use super::{Bench, HilError, open};
-use crate::env::{ActionSpace, AgentSpec};
-use crate::env::{JointAction, TeamSpec};
+use crate::env::TeamSpec;
 use crate::rng::Stream;
 use crate::team::Choice;
 
@@ -20,10 +20,6 @@ pub(super) fn run(mut bench: Bench<'_>) -> Result<Report, HilError> {
     let team = bench.team;
     let spec = team.task.spec();
     let agents = spec.agents.len();
-    let several = |agent: &AgentSpec| matches!(agent.actions, ActionSpace::Product(_));
-    if let Some(agent) = spec.agents.iter().position(several) {
-        return Err(HilError::SeveralAtOnce { agent });
-    }
     let mut links = std::mem::take(&mut bench.links);
     if links.is_empty() {
         if bench.boards.len() == 1 {
@@ -131,84 +127,6 @@ struct Fleet<'a> {
     step: u64,
 }
 
-/// What one agent is shown at a step.
-struct Own<'o> {
-    observation: &'o [f32],
-    mask: Option<&'o [bool]>,
-}
-
-impl Own<'_> {
-    /// As it goes over the wire; the symbol with it, where the device cannot draw it.
-    fn sight(&self, seeding: Option<Seeding>, keyed: bool) -> (Sight, Option<u8>) {
-        let symbols = seeding.map_or(0, |seeding| usize::from(seeding.symbols));
-        let (own, tail) = self.observation.split_at(self.observation.len() - symbols);
-        let symbol = tail
-            .iter()
-            .position(|&value| value == 1.0)
-            .map(|index| index as u8);
-        let mut mask = vec![0; self.mask.map_or(0, |mask| mask.len().div_ceil(8))];
-        for (action, _) in self
-            .mask
-            .iter()
-            .flat_map(|mask| mask.iter().enumerate().filter(|(_, allowed)| **allowed))
-        {
-            mask[action / 8] |= 1 << (action % 8);
-        }
-        let sight = Sight {
-            values: own.to_vec(),
-            mask,
-            symbol: symbol.filter(|_| !keyed),
-        };
-        (sight, symbol)
-    }
-}
-
-/// Each agent's own part of a joint observation and a joint mask.
-fn own<'o>(spec: &TeamSpec, observations: &'o [f32], mask: &'o [bool]) -> Vec<Own<'o>> {
-    let (mut seen, mut may) = (observations, mask);
-    let part = |agent: &crate::env::AgentSpec| {
-        let (observation, others) = seen.split_at(agent.observation);
-        let (allowed, others_may) = may.split_at(agent.actions.size());
-        (seen, may) = (others, others_may);
-        Own {
-            observation,
-            mask: spec.masked.then_some(allowed),
-        }
-    };
-    spec.agents.iter().map(part).collect()
-}
-
-/// All agents' actions as one.
-struct Joint {
-    numbers: Vec<u32>,
-    vectors: Vec<f32>,
-    continuous: bool,
-}
-
-impl Joint {
-    fn new(spec: &TeamSpec, acted: &[Acted]) -> Self {
-        let (mut numbers, mut vectors) = (Vec::new(), Vec::new());
-        for action in acted {
-            match action {
-                Acted::Number(number) => numbers.push(*number),
-                Acted::Vector(vector) => vectors.extend(vector),
-            }
-        }
-        Self {
-            numbers,
-            vectors,
-            continuous: spec.is_continuous(),
-        }
-    }
-
-    fn action(&self) -> JointAction<'_> {
-        match self.continuous {
-            true => JointAction::Continuous(&self.vectors),
-            false => JointAction::Discrete(&self.numbers),
-        }
-    }
-}
-
 type World = dyn crate::env::Environment;
 
 /// The return of the episode when the host plays it alone and nothing fails.
@@ -301,7 +219,7 @@ impl Fleet<'_> {
                 let done = self.devices[agent].step(sight.clone())?;
                 if let Some(recorder) = &mut self.recorder {
                     let sight = Sight { symbol, ..sight };
-                    recorder.push(agent, Event::Step(sight, (&done.outcome).into()));
+                    recorder.push(agent, Event::Step(sight, done.outcome.clone()));
                 }
                 self.reporter.step(agent, &done, &expected);
                 if !done.outcome.same(&expected) || done.symbol != symbol {
@@ -316,7 +234,8 @@ impl Fleet<'_> {
                     ));
                     return Ok(None);
                 }
-                seats.push(Seat::new(&faulty, &done));
+                let unit = self.devices[agent].hello().map_or("", Hello::unit);
+                seats.push(Seat::new(&faulty, &done, unit));
                 acted.push(done.outcome.action);
             }
             let transition =
@@ -338,54 +257,13 @@ impl Fleet<'_> {
                 break;
             }
         }
-        self.audit(number, &shown);
+        for (device, shown) in self.devices.iter_mut().zip(&shown) {
+            let audited = audit(std::mem::take(&mut device.log), number, shown);
+            self.reporter.frames += audited.frames;
+            self.reporter.observations += audited.observations;
+        }
         Ok(Some(sum))
     }
-
-    /// Holds every frame that went out during the episode against what its agent was to see: it is that and nothing else.
-    fn audit(&mut self, episode: u64, shown: &[Vec<Sight>]) {
-        for (device, shown) in self.devices.iter_mut().zip(shown) {
-            for frame in std::mem::take(&mut device.log) {
-                let mut receiver =
-                    Box::new(consort_wire::Receiver::<{ super::link::FRAME }>::new());
-                let mut bodies = 0;
-                for byte in frame {
-                    let Some(body) = receiver.push(byte) else {
-                        continue;
-                    };
-                    bodies += 1;
-                    let frame = body
-                        .and_then(decode::<Request<'_>>)
-                        .expect("a frame of ours");
-                    self.reporter.frames += 1;
-                    if let Request::Observe(observe) = frame.message {
-                        assert!(
-                            is_own(&observe, episode, shown),
-                            "an agent was shown something else than its own observation"
-                        );
-                        self.reporter.observations += 1;
-                    }
-                }
-                assert_eq!(bodies, 1, "one frame was logged");
-            }
-        }
-    }
-}
-
-/// Whether a frame shows an agent what it was to see at that step.
-fn is_own(observe: &Observe<'_>, episode: u64, shown: &[Sight]) -> bool {
-    let bits = |values: &[f32]| {
-        values
-            .iter()
-            .map(|value| value.to_bits())
-            .collect::<Vec<_>>()
-    };
-    shown.get(observe.tick as usize).is_some_and(|sight| {
-        observe.episode == episode
-            && bits(&floats(observe.values)) == bits(&sight.values)
-            && observe.mask == sight.mask
-            && observe.symbol == sight.symbol
-    })
 }
 
 fn divergence(

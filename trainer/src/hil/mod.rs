@@ -16,10 +16,13 @@
 //!
 //! The bytes on the wire are specified in docs/wire.md, the command is described in docs/hil.md.
 
+mod audit;
 mod device;
 mod drive;
 mod emulator;
 mod faults;
+mod host;
+mod joint;
 mod link;
 mod record;
 mod reference;
@@ -53,15 +56,6 @@ pub enum HilError {
         found: usize,
         /// Agents of the team.
         agents: usize,
-    },
-    /// A frame carries one number or one vector.
-    #[error(
-        "agent {agent} chooses several things at once (a multi-discrete head), expected one number or one vector: \
-         frames of this version carry no more"
-    )]
-    SeveralAtOnce {
-        /// The first such agent.
-        agent: usize,
     },
     /// A board's name cannot be read.
     #[error("{0}")]
@@ -260,7 +254,7 @@ pub(super) fn open(board: &BoardSpec, firmware: Option<&Path>) -> Result<Box<dyn
         source,
     };
     Ok(match board {
-        BoardSpec::Host => Box::new(link::HostLink::start()),
+        BoardSpec::Host => Box::new(host::HostLink::start()),
         BoardSpec::Qemu(name) => {
             let folder = emulator::firmware(firmware)?;
             Box::new(emulator::Emulator::start(name, &folder)?)

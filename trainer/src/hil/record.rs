@@ -1,6 +1,6 @@
 //! A run in one file: what every device was shown and what it did, and the images it acted from.
 //!
-//! The file is `CONSORTHIL1` and a line break, then `postcard`, then the CRC-32 of all before it; docs/wire.md has the fields.
+//! The file is `CONSORTHIL2` and a line break, then `postcard`, then the CRC-32 of all before it; docs/wire.md has the fields.
 //! It holds no key: where a team shares a seed, the symbols that were drawn are in it.
 
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::device::{Device, Episode, Sight};
 use super::faults::{Faults, Luck};
-use super::reference::{Acted, Outcome};
+use super::reference::Outcome;
 use super::report::{Divergence, Report, Reporter};
 use super::{BoardSpec, HilError, open};
 use crate::atomic;
 use crate::team::{AlignedImage, Team};
 
-const MAGIC: &[u8] = b"CONSORTHIL1\n";
+const MAGIC: &[u8] = b"CONSORTHIL2\n";
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 const CRC_LEN: usize = 4;
 
@@ -51,46 +51,7 @@ pub(super) enum Event {
     /// An episode begins.
     Begin(Episode),
     /// A step: what the agent was shown and what it did.
-    Step(Sight, Did),
-}
-
-/// What a device did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Did {
-    /// The action's number, or none.
-    number: Option<u32>,
-    /// The action's vector, or nothing.
-    vector: Vec<f32>,
-    hash: u64,
-    fault: Option<consort_wire::Fault>,
-}
-
-impl From<&Outcome> for Did {
-    fn from(outcome: &Outcome) -> Self {
-        let (number, vector) = match &outcome.action {
-            Acted::Number(number) => (Some(*number), Vec::new()),
-            Acted::Vector(vector) => (None, vector.clone()),
-        };
-        Self {
-            number,
-            vector,
-            hash: outcome.hash,
-            fault: outcome.fault,
-        }
-    }
-}
-
-impl From<Did> for Outcome {
-    fn from(did: Did) -> Self {
-        Self {
-            action: match did.number {
-                Some(number) => Acted::Number(number),
-                None => Acted::Vector(did.vector),
-            },
-            hash: did.hash,
-            fault: did.fault,
-        }
-    }
+    Step(Sight, Outcome),
 }
 
 /// A recording in the making.
@@ -227,36 +188,39 @@ impl Recording {
     }
 
     fn show(&self, devices: &mut [Device], reporter: &mut Reporter) -> Result<(), HilError> {
-        let mut at = vec![(0, 0); devices.len()];
+        // Episode and step, and steps of the whole run, by agent: the team took as many as the agent that took most.
+        let mut at = vec![(0, 0, 0); devices.len()];
         for (agent, event) in &self.events {
             let agent = usize::from(*agent);
             let device = &mut devices[agent];
             match event {
                 Event::Begin(episode) => {
+                    // What was sent has nothing left to be held against.
+                    device.log.clear();
                     device.begin(*episode)?;
-                    at[agent] = (episode.number, 0);
+                    (at[agent].0, at[agent].1) = (episode.number, 0);
                     // Every agent begins it; the first one counts. What it paid was not recorded.
                     reporter.episodes += u64::from(agent == 0);
                 }
-                Event::Step(sight, did) => {
-                    let expected = Outcome::from(did.clone());
+                Event::Step(sight, expected) => {
                     let done = device.step(sight.clone())?;
-                    reporter.step(agent, &done, &expected);
-                    reporter.steps += 1;
-                    let (episode, step) = at[agent];
-                    if !done.outcome.same(&expected) {
+                    reporter.step(agent, &done, expected);
+                    let (episode, step, all) = &mut at[agent];
+                    *all += 1;
+                    reporter.steps = reporter.steps.max(*all);
+                    if !done.outcome.same(expected) {
                         reporter.divergence = Some(Divergence {
                             agent,
-                            episode,
-                            step,
+                            episode: *episode,
+                            step: *step,
                             device: done.outcome,
-                            host: expected,
+                            host: expected.clone(),
                             device_state: device.state()?,
                             host_state: Vec::new(),
                         });
                         return Ok(());
                     }
-                    at[agent].1 += 1;
+                    *step += 1;
                 }
             }
         }

@@ -1,16 +1,19 @@
 //! What an agent should do: its policy on the host, by `consort-runtime` alone.
 
 use chacha20::ChaCha8Rng;
-use consort_runtime::{Action, Image, Policy, StepError, head};
-use consort_wire::{Fault, Hash, dice, safe};
+use consort_runtime::{Action, Head, Image, Policy, StepError};
+use consort_wire::{Fault, Hash, dice, safe, safe_groups};
+use serde::{Deserialize, Serialize};
 
 /// What an agent does at a step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Acted {
     /// A number.
     Number(u32),
     /// A vector.
     Vector(Vec<f32>),
+    /// A number of every group.
+    Numbers(Vec<u32>),
 }
 
 impl Acted {
@@ -18,6 +21,7 @@ impl Acted {
     pub fn same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Number(one), Self::Number(two)) => one == two,
+            (Self::Numbers(one), Self::Numbers(two)) => one == two,
             (Self::Vector(one), Self::Vector(two)) => {
                 one.len() == two.len()
                     && one.iter().zip(two).all(|(a, b)| a.to_bits() == b.to_bits())
@@ -28,7 +32,7 @@ impl Acted {
 }
 
 /// An action, and by what it is told whether it came about in the same way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The action.
     pub action: Acted,
@@ -93,9 +97,12 @@ impl<'a> Reference<'a> {
     /// What it does when it cannot act.
     pub(super) fn safe(&self, mask: Option<&[bool]>) -> Acted {
         let image = self.policy.image();
-        match image.head().is_continuous() {
-            true => Acted::Vector(vec![0.0; image.output_len()]),
-            false => Acted::Number(safe(mask) as u32),
+        match image.head() {
+            Head::Categorical { .. } => Acted::Number(safe(mask) as u32),
+            Head::MultiDiscrete { sizes } => Acted::Numbers(safe_groups(sizes, mask).collect()),
+            Head::Deterministic { .. } | Head::Gaussian { .. } => {
+                Acted::Vector(vec![0.0; image.output_len()])
+            }
         }
     }
 
@@ -110,28 +117,28 @@ impl<'a> Reference<'a> {
             memory,
             dice,
         } = self;
-        if policy.image().head().is_continuous() {
-            let action = match dice {
-                None => policy.step(observation, memory)?,
-                Some(dice) => policy.step_sampled(observation, memory, dice)?,
-            };
-            return match action {
-                Action::Continuous(vector) => {
-                    hash.values(vector);
-                    Ok(Acted::Vector(vector.to_vec()))
-                }
-                _ => Err(StepError::Kind),
-            };
+        let head = policy.image().head();
+        if mask.is_some_and(|mask| !mask.contains(&true)) {
+            return Err(StepError::EmptyMask);
         }
-        let logits = policy.logits(observation, memory)?;
-        hash.values(logits);
+        let outputs = policy.outputs(observation, memory)?;
+        if !head.is_continuous() {
+            // Of a vector the action is hashed; logits make room for what is chosen by them.
+            hash.values(outputs);
+        }
         let action = match (dice, mask) {
-            (None, None) => Some(head::greedy(logits)),
-            (None, Some(mask)) => head::greedy_masked(logits, mask),
-            (Some(dice), None) => Some(head::sample(logits, dice)),
-            (Some(dice), Some(mask)) => head::sample_masked(logits, mask, dice),
+            (None, None) => Some(head.act_greedy(outputs)),
+            (None, Some(mask)) => head.act_greedy_masked(outputs, mask),
+            (Some(dice), None) => Some(head.act_sampled(outputs, dice)),
+            (Some(dice), Some(mask)) => head.act_sampled_masked(outputs, mask, dice),
         };
-        let action = action.ok_or(StepError::EmptyMask)?;
-        Ok(Acted::Number(action as u32))
+        Ok(match action.ok_or(StepError::EmptyMask)? {
+            Action::Discrete(number) => Acted::Number(number as u32),
+            Action::MultiDiscrete(numbers) => Acted::Numbers(numbers.to_vec()),
+            Action::Continuous(vector) => {
+                hash.values(vector);
+                Acted::Vector(vector.to_vec())
+            }
+        })
     }
 }

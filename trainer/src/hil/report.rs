@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use consort_wire::Unit;
 use serde::Serialize;
 
 use super::BoardSpec;
-use super::device::{Device, Done};
+use super::device::{Device, Done, Hello};
 use super::record::{Recorder, Recording};
 use super::reference::Outcome;
 
@@ -221,11 +220,7 @@ impl Reporter {
                         .map_or_else(String::new, |hello| hello.target.clone()),
                     steps: own.costs.len() as u64,
                     round_trip_us: Distribution::of(own.round_trips),
-                    unit: device.hello().map_or("", |hello| match hello.rate.unit {
-                        Unit::Instructions => "instructions",
-                        Unit::Cycles => "cycles",
-                        Unit::Nanoseconds => "nanoseconds",
-                    }),
+                    unit: device.hello().map_or("", Hello::unit),
                     on_device: Distribution::of(own.costs),
                     stack_bytes: own.stack,
                     deadline_misses: own.misses,

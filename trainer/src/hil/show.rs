@@ -33,14 +33,16 @@ pub struct Scene<'a> {
 /// One agent at one step.
 #[derive(Clone, Debug)]
 pub struct Seat {
-    /// What it saw: bars, one a value.
-    pub saw: String,
+    /// What it saw.
+    pub saw: Vec<f32>,
     /// What it did.
     pub did: String,
     /// From its request to its answer, in µs; none of a dead device.
     pub round_trip_us: Option<u128>,
     /// On the device, in its unit.
     pub cost: u64,
+    /// That unit.
+    pub unit: &'static str,
     /// The hash of outputs and state.
     pub hash: u64,
     /// Why the action is the safe one.
@@ -48,12 +50,13 @@ pub struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(saw: &[f32], done: &Done) -> Self {
+    pub(super) fn new(saw: &[f32], done: &Done, unit: &'static str) -> Self {
         Self {
-            saw: bars(saw),
+            saw: saw.to_vec(),
             did: words(&done.outcome.action),
             round_trip_us: Some(done.round_trip.as_micros()),
             cost: done.cost,
+            unit,
             hash: done.outcome.hash,
             fault: done.outcome.fault.map(|fault| format!("{fault:?}")),
         }
@@ -61,10 +64,11 @@ impl Seat {
 
     pub(super) fn dead(saw: &[f32], safe: &Acted) -> Self {
         Self {
-            saw: bars(saw),
+            saw: saw.to_vec(),
             did: words(safe),
             round_trip_us: None,
             cost: 0,
+            unit: "",
             hash: 0,
             fault: Some("dead".to_owned()),
         }
@@ -89,6 +93,10 @@ fn bars(values: &[f32]) -> String {
 fn words(action: &Acted) -> String {
     match action {
         Acted::Number(number) => number.to_string(),
+        Acted::Numbers(numbers) => {
+            let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
+            numbers.join(" ")
+        }
         Acted::Vector(vector) => {
             let numbers: Vec<_> = vector.iter().map(|value| format!("{value:+.2}")).collect();
             numbers.join(" ")
@@ -131,7 +139,7 @@ impl<W: Write> Terminal<W> {
                 .map_or("   –".to_owned(), |us| format!("{us:>4}"));
             text += &format!(
                 "\x1b[2K  {agent} {board:<14} saw {:<26} did {:<14} {time} µs  {:016x}  {}\n",
-                seat.saw,
+                bars(&seat.saw),
                 seat.did,
                 seat.hash,
                 seat.fault.as_deref().unwrap_or_default()

@@ -1,6 +1,7 @@
 //! Which board an agent acts on, in words: `host`, `qemu:m4f`, `serial:/dev/ttyACM0@115200`, `tcp:host:port`.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 /// The speed of a serial port that names none.
@@ -55,7 +56,10 @@ impl FromStr for BoardSpec {
             Some(("serial", rest)) if !rest.is_empty() => {
                 let (port, baud) = match rest.rsplit_once('@') {
                     None => (rest, BAUD),
-                    Some((port, baud)) => (port, baud.parse().map_err(|_| expected())?),
+                    Some((port, baud)) => {
+                        let baud: NonZeroU32 = baud.parse().map_err(|_| expected())?;
+                        (port, baud.get())
+                    }
                 };
                 Ok(Self::Serial {
                     port: port.to_owned(),
@@ -91,6 +95,8 @@ mod tests {
             "serial:",
             "tcp:9",
             "serial:/dev/x@fast",
+            "serial:/dev/x@0",
+            "serial:/dev/x@-9600",
         ] {
             let error = text.parse::<BoardSpec>().unwrap_err();
             assert!(

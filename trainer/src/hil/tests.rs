@@ -1,13 +1,16 @@
 //! What a fleet does that is not as it should be.
 
+mod lines;
+
 use std::io;
 use std::path::Path;
 
 use consort_wire::{Action, Frame, Receiver, Reply, decode, encode};
 
-use super::link::{FRAME, HostLink};
+use super::host::HostLink;
+use super::link::FRAME;
 use super::{Bench, HilError, Link};
-use crate::env::ActionSpace;
+use crate::env::{ActionSpace, Factors};
 use crate::net::HeadWeights;
 use crate::team::{Choice, Team, episodes};
 
@@ -175,6 +178,8 @@ fn what_cannot_be_had_is_named() {
 /// Teams of every kind of action, greedy and drawing, under faults that repeat and restart.
 #[test]
 fn every_kind_of_action_is_taken_on_the_device_as_on_the_host() {
+    let product =
+        || ActionSpace::Product(Factors::new(&[2, 2]).unwrap_or_else(|| panic!("two factors")));
     let gaussian = || HeadWeights::Gaussian {
         log_std: vec![-1.0, 0.0],
     };
@@ -182,17 +187,18 @@ fn every_kind_of_action_is_taken_on_the_device_as_on_the_host() {
         (ActionSpace::Discrete(2), false),
         (ActionSpace::Discrete(3), true),
         (ActionSpace::Continuous(2), false),
+        (product(), false),
     ] {
         for act in [Choice::Greedy, Choice::Sampled] {
             let mut team = team("assurance");
             team.task = episodes::task(actions, masked);
-            let (weights, biases) = ([0.0, 1.0, 0.0], [0.0, -0.1, -0.004]);
-            let head = if actions.is_continuous() {
-                gaussian()
-            } else {
-                HeadWeights::Categorical
+            let (weights, biases) = ([0.0, 1.0, 0.0, 0.5], [0.0, -0.1, -0.004, -0.1]);
+            let head = match actions {
+                ActionSpace::Discrete(_) => HeadWeights::Categorical,
+                ActionSpace::Continuous(_) => gaussian(),
+                ActionSpace::Product(_) => HeadWeights::MultiDiscrete { sizes: vec![2, 2] },
             };
-            let size = actions.size();
+            let size = actions.outputs();
             team.actors = episodes::actors(&weights[..size], &biases[..size], head);
             team.manifest.act = act;
             let faults = "drop=0.05,corrupt=0.05,reset=0.1,desync=0.1".parse();

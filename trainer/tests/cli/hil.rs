@@ -41,7 +41,7 @@ fn a_fleet_is_reported_and_a_recording_replayed() {
     let replayed = place.json(&["hil", "--replay", "run.hil"]);
     assert_eq!(
         (&replayed["divergences"], &replayed["steps"]),
-        (&0.into(), &40.into())
+        (&0.into(), &20.into())
     );
 
     let mut recording = fs::read(place.path("run.hil")).unwrap();
@@ -81,59 +81,113 @@ fn boards_and_faults_that_cannot_be_had_are_bad_input() {
     );
 }
 
-#[test]
-fn flashing_is_three_steps() {
-    let place = Place::new();
+/// Flashing, without taking a step: the arguments.
+fn flash<'a>(team: &'a str, agent: &'a str, board: &'a str, real: &'a str) -> [&'a str; 9] {
+    [
+        "flash",
+        team,
+        "--agent",
+        agent,
+        "--board",
+        board,
+        "--source",
+        real,
+        "--dry-run",
+    ]
+}
+
+fn real() -> String {
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware-examples/real");
-    let real = real.display().to_string();
-    let team = model("assurance");
-    let flash = |agent, board| {
-        [
-            "flash",
-            &team,
-            "--agent",
-            agent,
-            "--board",
-            board,
-            "--dry-run",
-            "--source",
-            &real,
-        ]
-        .map(str::to_owned)
-    };
-    for (board, chip) in [
-        ("pico", "RP2040"),
-        ("nrf52840", "nRF52840_xxAA"),
-        ("stm32f4", "STM32F446RETx"),
-        ("esp32c3", "esp32c3"),
+    real.display().to_string()
+}
+
+fn steps(report: &serde_json::Value) -> Vec<&str> {
+    let steps = report["steps"].as_array().unwrap();
+    steps.iter().map(|step| step.as_str().unwrap()).collect()
+}
+
+#[test]
+fn flashing_builds_the_firmware_and_puts_the_image_into_its_slot() {
+    let place = Place::new();
+    let (real, team) = (real(), model("assurance"));
+    for (board, chip, image, records) in [
+        ("pico", "RP2040", 0x101e_0000_u32, 0x101e_f000_u32),
+        ("nrf52840", "nRF52840_xxAA", 0xe_0000, 0xe_f000),
+        ("stm32f4", "STM32F446RETx", 0x802_0000, 0x800_4000),
+        ("esp32c3", "esp32c3", 0x3e_0000, 0x3e_f000),
     ] {
-        let arguments = flash("1", board);
-        let report = place.json(&arguments.each_ref().map(String::as_str));
-        let steps: Vec<_> = report["steps"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|step| step.as_str().unwrap())
-            .collect();
-        assert!(
-            steps[0].contains("CONSORT_AGENT=1") && steps[0].contains("cargo build --release"),
-            "{steps:?}"
-        );
+        let report = place.json(&flash(&team, "1", board, &real));
+        assert_eq!(report["image"], image);
+        assert_eq!(report["records"], records);
         // What cargo is to run by is what probe-rs is told.
         let folder = report["board"].as_str().unwrap();
         let config =
             fs::read_to_string(Path::new(&real).join(folder).join(".cargo/config.toml")).unwrap();
         assert!(config.contains(&format!("--chip {chip}\"")), "{config}");
+        let steps = steps(&report);
+        let binary = format!("consort-{folder}-hil");
         assert!(
-            steps[1].starts_with(&format!("probe-rs download --chip {chip} ")),
+            steps[0].contains("cargo build --release") && steps[0].contains(&binary),
             "{steps:?}"
         );
-        assert_eq!(steps[2], format!("probe-rs reset --chip {chip}"));
+        let download = format!("probe-rs download --chip {chip} ");
+        assert!(
+            steps[1].starts_with(&(download.clone() + "--chip-erase "))
+                && steps[1].ends_with(&binary)
+        );
+        for (step, address) in [(steps[2], image), (steps[3], records)] {
+            let piece = format!("--binary-format bin --base-address {address:#010x} ");
+            assert!(step.starts_with(&(download.clone() + &piece)), "{steps:?}");
+        }
+        assert_eq!(steps[4..], [format!("probe-rs reset --chip {chip}")]);
+        let target = fs::canonicalize(Path::new(&real).join(".."))
+            .unwrap()
+            .join("target");
+        assert!(steps[0].contains(&format!("--target-dir {}", target.display())));
+        let piece = target.join(format!("{folder}-agent-1.image"));
+        assert!(steps[2].ends_with(&piece.display().to_string()));
     }
-    let arguments = flash("2", "pico");
-    let message = place.error(2, &arguments.each_ref().map(String::as_str));
+    let message = place.error(2, &flash(&team, "2", "pico", &real));
     assert!(
         message.contains("agent 2: the team has 2 agents"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_agent_that_replays_is_built_into_its_firmware() {
+    let place = Place::new();
+    let (real, team) = (real(), model("assurance"));
+    let arguments = [&flash(&team, "1", "pico", &real)[..], &["--app", "replay"]].concat();
+    let report = place.json(&arguments);
+    let steps = steps(&report);
+    assert!(
+        steps[0].contains("CONSORT_AGENT=1")
+            && steps[0].contains("--bin consort-rpi-pico --target-dir ")
+    );
+    assert!(
+        steps[1].ends_with("release/consort-rpi-pico") && steps.len() == 3,
+        "{steps:?}"
+    );
+}
+
+#[test]
+fn flashing_without_probe_rs_says_what_is_missing_before_anything_is_built() {
+    let place = Place::new();
+    let (real, team) = (real(), model("assurance"));
+    let arguments = &flash(&team, "0", "pico", &real)[..8];
+    // No program at all is found there.
+    let run = place
+        .command(arguments)
+        .env("PATH", place.path(""))
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(2));
+    let message = String::from_utf8(run.stderr).unwrap();
+    assert!(
+        message.contains(
+            "probe-rs: not found; install it, probe-rs by `cargo install probe-rs-tools --locked`"
+        ),
         "{message}"
     );
 }

@@ -55,7 +55,7 @@ pub(crate) fn check(report: &mut Report, toolchain: &Toolchain, models: &Path) -
         let boards = dealt(&team)?.swap_remove(0);
         step(report, &team, &boards, &["--episodes", "5"])?;
         let everything = FAULTS[FAULTS.len() - 1];
-        step(
+        recorded(
             report,
             &team,
             &boards,
@@ -91,16 +91,21 @@ fn teams(models: &Path) -> Result<Vec<PathBuf>> {
 pub(super) fn run(toolchain: &Toolchain, models: &Path, report: &mut Report) -> Result<Value> {
     prepare(report, toolchain)?;
     let teams = teams(models)?;
-    let (mut fleets, mut faults) = (Vec::new(), Vec::new());
+    let (mut fleets, mut faults, mut replays) = (Vec::new(), Vec::new(), Vec::new());
     for team in &teams {
         for boards in dealt(team)? {
             fleets.push(step(report, team, &boards, &["--episodes", EPISODES])?);
         }
         let boards = dealt(team)?.swap_remove(0);
-        for fault in FAULTS {
+        let (everything, single) = FAULTS.split_last().expect("there are some");
+        for fault in single {
             let arguments = ["--episodes", EPISODES, "--fault", fault];
             faults.push(step(report, team, &boards, &arguments)?);
         }
+        let arguments = ["--episodes", EPISODES, "--fault", everything];
+        let (run, replay) = recorded(report, team, &boards, &arguments)?;
+        faults.push(run);
+        replays.push(replay);
     }
     let soak = SOAK.1.map(str::to_owned);
     let soak = step(
@@ -110,7 +115,8 @@ pub(super) fn run(toolchain: &Toolchain, models: &Path, report: &mut Report) -> 
         &["--episodes", SOAK_EPISODES],
     )?;
     let path = root().join("docs/results/hil.md");
-    fs::write(&path, page(&fleets, &faults, &soak)).with_context(|| path.display().to_string())?;
+    fs::write(&path, page(&fleets, &faults, &replays, &soak))
+        .with_context(|| path.display().to_string())?;
     let figures = |runs: &[Run]| {
         runs.iter()
             .map(|run| run.figures.clone())
@@ -120,8 +126,38 @@ pub(super) fn run(toolchain: &Toolchain, models: &Path, report: &mut Report) -> 
         "bench": "hil",
         "fleets": figures(&fleets),
         "faults": figures(&faults),
+        "replays": figures(&replays),
         "soak": soak.figures,
     }))
+}
+
+/// A run that is recorded, and the recording on other boards: those of the fleet, each agent on its neighbour's, and the host.
+fn recorded(
+    report: &mut Report,
+    team: &Path,
+    boards: &[String],
+    arguments: &[&str],
+) -> Result<(Run, Run)> {
+    let file = firmware::folder().join("recording.hil");
+    let path = file.to_string_lossy();
+    let run = step(
+        report,
+        team,
+        boards,
+        &[arguments, &["--record", &path]].concat(),
+    )?;
+    let mut others = boards.to_vec();
+    others.rotate_left(1);
+    others[0] = "host".to_owned();
+    let replay = step(report, team, &others, &["--replay", &path])?;
+    ensure!(
+        replay.number("steps") == run.number("steps"),
+        "{}: {} steps were recorded, {} replayed",
+        run.team,
+        run.number("steps"),
+        replay.number("steps")
+    );
+    Ok((run, replay))
 }
 
 /// One `consort hil`.
@@ -196,42 +232,52 @@ fn step(report: &mut Report, team: &Path, boards: &[String], arguments: &[&str])
         seconds: 0.0,
         figures: Value::Null,
     };
-    report.step(format!("{name} on {} {}", run.boards, run.fault), || {
-        let program: PathBuf = root().join("target/release/consort");
-        let mut command = Command::new(program);
-        command
-            .arg("hil")
-            .arg(team)
-            .arg("--json")
-            .args(arguments)
-            .arg("--firmware")
-            .arg(firmware::folder());
-        boards.iter().for_each(|board| {
-            command.args(["--board", board]);
-        });
-        let start = Instant::now();
-        let output = command.stderr(Stdio::inherit()).output()?;
-        run.seconds = start.elapsed().as_secs_f64();
-        let text = String::from_utf8_lossy(&output.stdout);
-        run.figures = serde_json::from_str(&text).with_context(|| text.into_owned())?;
-        ensure!(
-            output.status.success()
-                && run.number("divergences") == 0
-                && run.number("wrong_unnoticed") == 0,
-            "{}",
-            run.figures
-        );
-        Ok(format!(
-            "{} steps, no difference; {} faults, {} recovered",
-            run.number("steps"),
-            run.number("faults_injected"),
-            run.number("faults_recovered")
-        ))
-    })?;
+    let what = if arguments.contains(&"--replay") {
+        "replayed"
+    } else {
+        ""
+    };
+    report.step(
+        format!("{name} {what} on {} {}", run.boards, run.fault),
+        || {
+            let program: PathBuf = root().join("target/release/consort");
+            let mut command = Command::new(program);
+            command.arg("hil");
+            if !arguments.contains(&"--replay") {
+                command.arg(team);
+            }
+            command
+                .arg("--json")
+                .args(arguments)
+                .arg("--firmware")
+                .arg(firmware::folder());
+            boards.iter().for_each(|board| {
+                command.args(["--board", board]);
+            });
+            let start = Instant::now();
+            let output = command.stderr(Stdio::inherit()).output()?;
+            run.seconds = start.elapsed().as_secs_f64();
+            let text = String::from_utf8_lossy(&output.stdout);
+            run.figures = serde_json::from_str(&text).with_context(|| text.into_owned())?;
+            ensure!(
+                output.status.success()
+                    && run.number("divergences") == 0
+                    && run.number("wrong_unnoticed") == 0,
+                "{}",
+                run.figures
+            );
+            Ok(format!(
+                "{} steps, no difference; {} faults, {} recovered",
+                run.number("steps"),
+                run.number("faults_injected"),
+                run.number("faults_recovered")
+            ))
+        },
+    )?;
     Ok(run)
 }
 
-fn page(fleets: &[Run], faults: &[Run], soak: &Run) -> String {
+fn page(fleets: &[Run], faults: &[Run], replays: &[Run], soak: &Run) -> String {
     let mut page = String::from(
         "# Fleets on the bench\n\n\
          Written by `cargo xtask bench hil`: every team of `models/` on mixed fleets of emulated boards and the host, each agent on a \
@@ -282,6 +328,20 @@ fn page(fleets: &[Run], faults: &[Run], soak: &Run) -> String {
             },
             run.figures["return_mean"].as_f64().unwrap_or(f64::NAN),
             run.figures["return_host"].as_f64().unwrap_or(f64::NAN),
+        );
+    }
+    page += "\n## Recordings\n\n\
+             The last run of each team's, with faults of every kind, as a file, shown to other boards: every action and every bit of state as recorded.\n\n\
+             | team | replayed on | steps | differences |\n\
+             |---|---|---|---|\n";
+    for run in replays {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} |",
+            run.team,
+            run.boards,
+            run.number("steps"),
+            run.number("divergences"),
         );
     }
     let _ = writeln!(

@@ -5,17 +5,20 @@
 #![no_main]
 
 use consort_probes::Painted;
-use consort_replay::{Clock, report};
+use consort_replay::report;
 use esp_hal::delay::Delay;
 use esp_hal::gpio::{Level, Output, OutputConfig};
 use esp_hal::main;
-use esp_hal::time::Instant;
 use rtt_target::rtt_init_print;
 
 use console::Console;
+use micros::Micros;
 
 #[path = "../../console.rs"]
 mod console;
+mod micros;
+#[path = "../../panic.rs"]
+mod panic;
 
 esp_bootloader_esp_idf::esp_app_desc!();
 
@@ -31,16 +34,5 @@ fn main() -> ! {
             led.toggle();
         }
         Delay::new().delay_millis(100);
-    }
-}
-
-/// Microseconds: the chip has no standard counter of cycles.
-struct Micros;
-
-impl Clock for Micros {
-    const BITS: u32 = 32;
-
-    fn now(&mut self) -> u32 {
-        Instant::now().duration_since_epoch().as_micros() as u32
     }
 }

@@ -15,6 +15,8 @@ use console::Console;
 
 #[path = "../../console.rs"]
 mod console;
+#[path = "../../panic.rs"]
+mod panic;
 
 #[embassy_executor::main]
 async fn main(_spawner: Spawner) {

@@ -1,6 +1,7 @@
 //! The device's side: one agent, from a stream of bytes to its actions.
 
 mod link;
+mod meter;
 mod session;
 mod step;
 mod upload;
@@ -8,15 +9,16 @@ mod upload;
 use core::convert::Infallible;
 use core::fmt::Debug;
 
-use consort_runtime::{Image, Policy};
+use consort_runtime::{Head, Image, Policy};
 use consort_update::{LayoutError, NoCounter, Refusal, Slots, State, View};
 use embedded_io::{Read, Write};
 use thiserror::Error;
 
-pub use step::{dice, safe};
+pub use meter::{Cost, Meter, Unmetered};
+pub use step::{dice, safe, safe_groups};
 
 use crate::hash::hash;
-use crate::message::{Rate, Refused, Reply};
+use crate::message::{Refused, Reply};
 use link::Link;
 use session::{Exit, Session};
 
@@ -33,26 +35,8 @@ pub struct Board<'a, F> {
     pub slot_len: u32,
     /// What the policy computes in.
     pub memory: &'a mut [f32],
-    /// For the longest observation, and the longest vector.
+    /// For the longest observation, and the longest action.
     pub values: &'a mut [f32],
-}
-
-/// Measures what a step costs.
-pub trait Meter {
-    /// What the ticks are.
-    fn rate(&self) -> Rate;
-
-    /// Does `work`, and says what it took.
-    fn measure<R>(&mut self, work: impl FnOnce() -> R) -> (Cost, R);
-}
-
-/// What a step took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
-    /// In ticks of the [`Rate`].
-    pub ticks: u32,
-    /// The most bytes of stack in use; none where they are not watched, or may have been more.
-    pub stack: Option<u32>,
 }
 
 /// Why a device serves no longer.
@@ -173,10 +157,11 @@ impl Limits {
         const AROUND: usize = 96;
         let (observation, outputs) = (image.observation_len(), image.output_len());
         let mut longest = observation.max(image.state_len());
-        if image.head().is_continuous() {
-            longest = longest.max(outputs);
-        } else if outputs > crate::MAX_ACTIONS {
-            return false;
+        match image.head() {
+            Head::Deterministic { .. } | Head::Gaussian { .. } => longest = longest.max(outputs),
+            _ if outputs > crate::MAX_ACTIONS => return false,
+            Head::MultiDiscrete { sizes } => longest = longest.max(sizes.len()),
+            Head::Categorical { .. } => {}
         }
         let bytes = longest.saturating_mul(size_of::<f32>());
         image.memory_len() <= self.memory

@@ -2,7 +2,7 @@
 
 use chacha20::ChaCha8Rng;
 use chacha20::rand_core::SeedableRng as _;
-use consort_runtime::head::{greedy, greedy_masked, sample, sample_masked};
+use consort_runtime::head::{greedy, greedy_masked, parts, sample, sample_masked};
 use consort_runtime::{Head, Moment, Policy, SharedSeed, StepError};
 
 use super::Meter;
@@ -12,9 +12,7 @@ use crate::message::{Act, Action, Fault, MAX_ACTIONS, Observe, Refused};
 /// The generator of an episode's draws: ChaCha8 with `seed`, little-endian, and zeros as its key.
 pub fn dice(seed: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
-    key.iter_mut()
-        .zip(seed.to_le_bytes())
-        .for_each(|(place, byte)| *place = byte);
+    put(&mut key, seed.to_le_bytes());
     ChaCha8Rng::from_seed(key)
 }
 
@@ -23,6 +21,17 @@ pub fn dice(seed: u64) -> ChaCha8Rng {
 pub fn safe(mask: Option<&[bool]>) -> usize {
     let first = mask.and_then(|mask| mask.iter().position(|&allowed| allowed));
     first.unwrap_or(0)
+}
+
+/// The safe action of an agent that chooses a number of every group, of these `sizes`: each group's lowest that `mask` allows.
+pub fn safe_groups<'a>(
+    sizes: &'a [u32],
+    mask: Option<&'a [bool]>,
+) -> impl Iterator<Item = u32> + 'a {
+    let mut masks = mask.map(|mask| parts(sizes, mask));
+    sizes
+        .iter()
+        .map(move |_| safe(masks.as_mut().and_then(Iterator::next)) as u32)
 }
 
 /// A mask, bit by bit.
@@ -35,8 +44,8 @@ pub(super) struct Step {
     symbol: Option<u8>,
 }
 
-/// What a policy gave: the number of its action, if it has one, and the bits of its outputs.
-type Outcome<'m> = Result<(Option<usize>, &'m [f32]), StepError>;
+/// What a policy gave: the number of its action, if it is one, and the bits of its outputs.
+type Outcome<'m> = Result<(usize, &'m [f32]), StepError>;
 
 impl Step {
     pub(super) fn new(
@@ -70,9 +79,7 @@ impl Step {
             }
         };
         let mask = unpack(policy, observe.mask)?;
-        own.iter_mut()
-            .zip(words)
-            .for_each(|(value, &word)| *value = f32::from_le_bytes(word));
+        put(own, words.iter().map(|&word| f32::from_le_bytes(word)));
         for (index, value) in tail.iter_mut().enumerate() {
             *value = if symbol.map(usize::from) == Some(index) {
                 1.0
@@ -87,7 +94,7 @@ impl Step {
         })
     }
 
-    /// Takes the step. The action's vector, if it is one, lies in `values` afterwards.
+    /// Takes the step. The action's vector or its groups' numbers, if it has any, lie in `values` afterwards.
     pub(super) fn act<'v, M: Meter>(
         &self,
         policy: &Policy<'_>,
@@ -99,38 +106,42 @@ impl Step {
     ) -> Act<'v> {
         let mut hash = Hash::new();
         let mask = self.mask.as_deref();
-        let observation = values.get(..self.observation_len).unwrap_or_default();
-        let (cost, outcome) = meter.measure(|| step(policy, observation, mask, dice, memory));
-        let continuous = policy.image().head().is_continuous();
-        let vector_len = if continuous {
-            policy.image().output_len()
-        } else {
-            0
+        let seen = self.observation_len;
+        let (cost, outcome) = meter.measure(|| step(policy, seen, mask, dice, memory, values));
+        let head = policy.image().head();
+        let several = match head {
+            Head::Categorical { .. } => 0,
+            Head::MultiDiscrete { sizes } => sizes.len(),
+            Head::Deterministic { .. } | Head::Gaussian { .. } => policy.image().output_len(),
         };
-        let vector = values.get_mut(..vector_len).unwrap_or_default();
+        let action = values.get_mut(..several).unwrap_or_default();
         let (number, fault) = match outcome {
             Ok((number, outputs)) => {
                 hash.values(outputs);
-                if continuous {
-                    vector
-                        .iter_mut()
-                        .zip(outputs)
-                        .for_each(|(value, &output)| *value = output);
+                if head.is_continuous() {
+                    put(action, outputs.iter().copied());
                 }
-                (number.unwrap_or(0), None)
+                (number, None)
             }
             Err(error) => {
-                vector.fill(0.0);
+                match head {
+                    Head::MultiDiscrete { sizes } => {
+                        put(bytemuck::cast_slice_mut(action), safe_groups(sizes, mask))
+                    }
+                    _ => action.fill(0.0),
+                }
                 (safe(mask), Some(Fault::from(error)))
             }
         };
         hash.values(memory.get(..policy.image().state_len()).unwrap_or_default());
+        let bytes = bytemuck::cast_slice(action);
         Act {
             episode: moment.episode,
             tick: moment.tick,
-            action: match continuous {
-                true => Action::Continuous(bytemuck::cast_slice(vector)),
-                false => Action::Discrete(number as u32),
+            action: match head {
+                Head::Categorical { .. } => Action::Discrete(number as u32),
+                Head::MultiDiscrete { .. } => Action::MultiDiscrete(bytes),
+                Head::Deterministic { .. } | Head::Gaussian { .. } => Action::Continuous(bytes),
             },
             symbol: self.symbol,
             hash: hash.finish(),
@@ -141,41 +152,76 @@ impl Step {
     }
 }
 
-/// The step itself. Not inlined: what it has on the stack is what is measured.
+/// The step itself, at the first `seen` of `values`. Groups' numbers take their place; a vector is left among the outputs. Not
+/// inlined: what it has on the stack is what is measured.
 #[inline(never)]
 fn step<'m>(
     policy: &Policy<'_>,
-    observation: &[f32],
+    seen: usize,
     mask: Option<&[bool]>,
     dice: Option<&mut ChaCha8Rng>,
     memory: &'m mut [f32],
+    values: &mut [f32],
 ) -> Outcome<'m> {
-    if mask.is_some_and(|mask| !mask.contains(&true)) {
+    let head = policy.image().head();
+    if mask.is_some_and(|mask| !is_open(head, mask)) {
         return Err(StepError::EmptyMask);
     }
-    match policy.image().head() {
+    let observation = values.get(..seen).unwrap_or_default();
+    let outputs = policy.outputs(observation, memory)?;
+    match head {
         Head::Categorical { .. } => {
-            let logits = policy.logits(observation, memory)?;
-            let action = match (dice, mask) {
-                (None, None) => Some(greedy(logits)),
-                (None, Some(mask)) => greedy_masked(logits, mask),
-                (Some(dice), None) => Some(sample(logits, dice)),
-                (Some(dice), Some(mask)) => sample_masked(logits, mask, dice),
-            };
-            Ok((Some(action.ok_or(StepError::EmptyMask)?), logits))
+            let action = choose(outputs, mask, dice).ok_or(StepError::EmptyMask)?;
+            Ok((action, outputs))
         }
-        head => {
-            let outputs = policy.outputs(observation, memory)?;
+        Head::MultiDiscrete { sizes } => {
+            let mut dice = dice;
+            // The numbers of the first groups are chosen first, and logits stay as they are: they are to be hashed.
+            let mut masks = mask.map(|mask| parts(sizes, mask));
+            let numbers: &mut [u32] = bytemuck::cast_slice_mut(values);
+            for (number, logits) in numbers.iter_mut().zip(parts(sizes, outputs)) {
+                let mask = masks.as_mut().and_then(Iterator::next);
+                let action = choose(logits, mask, dice.as_deref_mut());
+                *number = action.ok_or(StepError::EmptyMask)? as u32;
+            }
+            Ok((0, outputs))
+        }
+        Head::Deterministic { .. } | Head::Gaussian { .. } => {
             let action = match dice {
                 None => head.act_greedy(outputs),
                 Some(dice) => head.act_sampled(outputs, dice),
             };
             match action {
-                consort_runtime::Action::Continuous(vector) => Ok((None, vector)),
+                consort_runtime::Action::Continuous(vector) => Ok((0, vector)),
                 _ => Err(StepError::Kind),
             }
         }
     }
+}
+
+/// One of the actions that are allowed, by its logits; none where none is.
+fn choose(logits: &[f32], mask: Option<&[bool]>, dice: Option<&mut ChaCha8Rng>) -> Option<usize> {
+    match (dice, mask) {
+        (None, None) => Some(greedy(logits)),
+        (None, Some(mask)) => greedy_masked(logits, mask),
+        (Some(dice), None) => Some(sample(logits, dice)),
+        (Some(dice), Some(mask)) => sample_masked(logits, mask, dice),
+    }
+}
+
+/// Whether a mask allows an action, of every group where there are several.
+fn is_open(head: Head<'_>, mask: &[bool]) -> bool {
+    match head {
+        Head::MultiDiscrete { sizes } => parts(sizes, mask).all(|mask| mask.contains(&true)),
+        _ => mask.contains(&true),
+    }
+}
+
+fn put<T>(places: &mut [T], values: impl IntoIterator<Item = T>) {
+    places
+        .iter_mut()
+        .zip(values)
+        .for_each(|(place, value)| *place = value);
 }
 
 /// The mask's bits, as many as the policy has actions; none of an empty mask.

@@ -196,6 +196,10 @@ fn outcome(act: &Act<'_>) -> Outcome {
         action: match act.action {
             Action::Discrete(number) => Acted::Number(number),
             Action::Continuous(bytes) => Acted::Vector(floats(bytes)),
+            Action::MultiDiscrete(bytes) => {
+                let (words, _) = bytes.as_chunks::<4>();
+                Acted::Numbers(words.iter().map(|&word| u32::from_le_bytes(word)).collect())
+            }
         },
         hash: act.hash,
         fault: act.fault,

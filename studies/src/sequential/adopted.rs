@@ -166,7 +166,10 @@ mod tests {
         // Large tasks are trained otherwise: none says anything of another kind.
         leave(others.path(), &run("mpe-spread", 0, -40.0));
         let message = format!("{:#}", adopt(&mut cells, &folders).unwrap_err());
-        assert!(message.contains("found cells of 0 large tasks"), "{message}");
+        assert!(
+            message.contains("found cells of 0 large tasks"),
+            "{message}"
+        );
         let longer = Run {
             steps: 900_000,
             ..run("mpe-spread", 0, -40.0)

@@ -1,216 +1,211 @@
-//! How many samples a second the fused operations of `net::fused` make, beside the same networks
-//! from candle's own operations, on one thread:
+//! What training is made of, one piece at a time:
 //!
 //! ```text
-//! cargo bench --package consort-trainer --bench kernels
+//! cargo bench --package consort-trainer --bench kernels            # all of them
+//! cargo bench --package consort-trainer --bench kernels -- dense   # those with this in their name
 //! ```
+//!
+//! One thread; beside each fused operation of `net::fused` the same from candle's own operations, where there is one.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use candle_core::{Device, Result, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
-use consort_trainer::net::fused::{Activation, Adam, AdamConfig, dense, gru};
+use consort_trainer::env::{JointAction, Task};
+use consort_trainer::net::fused::gemm::{Into, Matrix, multiply};
+use consort_trainer::net::fused::{Activation, Adam, AdamConfig, categorical, dense, gru};
 use consort_trainer::rng::Stream;
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Width of an observation, of the hidden layers and of the output.
-const WIDTHS: [usize; 4] = [32, 64, 64, 6];
-/// Units of the recurrent layer, fed by an observation and read by an output layer.
-const UNITS: usize = 64;
-/// Time rows of a recurrent batch.
-const ROWS: usize = 32;
-/// How long each figure is measured, in stretches of this length: seconds.
-const SECONDS: f64 = 0.6;
-const STRETCH: f64 = 0.005;
+/// Samples of a batch: as few as an update of sixteen environments has, and as many as one of hundreds.
+const BATCHES: [usize; 2] = [512, 4096];
+/// Width of a layer's input, its output, and of a categorical distribution.
+const WIDTH: usize = 64;
+const ACTIONS: usize = 6;
+/// Steps of the sequences that a recurrent batch consists of.
+const STEPS: usize = 32;
 
-fn main() -> Result<()> {
-    // A filter for profiling: `kernels fused-train`, for example.
-    let filter = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
-    let wanted = |name: &str| filter.as_deref().is_none_or(|filter| name.contains(filter));
-    println!("thousands of samples a second, RAYON_NUM_THREADS=1\n");
-    println!("{:28}{:>9}{:>9}{:>9}{:>9}", "", 64, 512, 4096, 16384);
-    for (name, case) in [
-        (
-            "mlp candle-forward",
-            mlp as fn(usize, bool, bool) -> Result<f64>,
-        ),
-        ("mlp fused-forward", mlp),
-        ("mlp candle-train", mlp),
-        ("mlp fused-train", mlp),
-        ("gru candle-forward", recurrent),
-        ("gru fused-forward", recurrent),
-        ("gru candle-train", recurrent),
-        ("gru fused-train", recurrent),
-    ] {
-        if !wanted(name) {
-            continue;
-        }
-        print!("{name:28}");
-        for samples in [64, 512, 4096, 16384] {
-            let rate = case(samples, name.contains("fused"), name.contains("train"))?;
-            print!("{:9.0}", rate / 1e3);
-        }
-        println!();
+criterion_group!(
+    kernels,
+    products,
+    dense_layer,
+    recurrent_layer,
+    distributions,
+    optimiser,
+    environments
+);
+criterion_main!(kernels);
+
+/// The matrix product alone.
+fn products(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("product");
+    for samples in BATCHES {
+        let (a, b) = (
+            vec![0.5_f32; samples * WIDTH],
+            vec![0.25_f32; WIDTH * WIDTH],
+        );
+        let mut c = vec![0.0_f32; samples * WIDTH];
+        group.throughput(Throughput::Elements(samples as u64));
+        group.bench_function(format!("{WIDTH}x{WIDTH}/{samples}"), |bencher| {
+            bencher.iter(|| {
+                let (a, b) = (
+                    Matrix::new(&a, samples, WIDTH),
+                    Matrix::new(&b, WIDTH, WIDTH),
+                );
+                multiply(a, b, black_box(&mut c), Into::Replace);
+            });
+        });
     }
-    Ok(())
 }
 
-/// Samples a second of the perceptron.
-fn mlp(samples: usize, fused: bool, train: bool) -> Result<f64> {
-    let mut stream = Stream::new(1, "bench", 0);
-    let mut layers = Vec::new();
-    for pair in WIDTHS.windows(2) {
-        layers.push(layer(&mut stream, pair[0], pair[1])?);
+/// A layer of 64 × 64 with tanh.
+fn dense_layer(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("dense");
+    for samples in BATCHES {
+        let x = variable("x", (1, samples, WIDTH));
+        let weight = variable("weight", (1, WIDTH, WIDTH));
+        let bias = variable("bias", (1, 1, WIDTH));
+        let fused = |[x, weight, bias]: [&Tensor; 3]| dense(x, weight, bias, Activation::Tanh);
+        let plain = |[x, weight, bias]: [&Tensor; 3]| x.matmul(weight)?.broadcast_add(bias)?.tanh();
+        let tensors = [x.as_tensor(), &weight, &bias];
+        passes(&mut group, "fused", samples, tensors, fused);
+        passes(&mut group, "candle", samples, tensors, plain);
     }
-    let x = normal(&mut stream, (1, samples, WIDTHS[0]), 1.0)?;
-    let forward = |layers: &[(Tensor, Tensor)]| -> Result<Tensor> {
-        let mut h = x.clone();
-        for (index, (weight, bias)) in layers.iter().enumerate() {
-            let last = index + 1 == layers.len();
-            h = apply(&h, weight, bias, last, fused)?;
-        }
-        Ok(h)
-    };
-    measure(
-        samples,
-        layers.into_iter().flatten().collect(),
-        fused,
-        train,
-        |all| {
-            let pairs: Vec<_> = all
-                .chunks(2)
-                .map(|p| (p[0].clone(), p[1].clone()))
-                .collect();
-            forward(&pairs)
-        },
-    )
 }
 
-/// Time rows a second of the recurrent network.
-fn recurrent(samples: usize, fused: bool, train: bool) -> Result<f64> {
-    let batch = samples.div_ceil(ROWS);
-    let rows = samples / batch;
-    let mut stream = Stream::new(1, "bench", 1);
-    let input = layer(&mut stream, WIDTHS[0], 3 * UNITS)?;
-    let recurrent = Var::from_tensor(&normal(&mut stream, (1, UNITS + 1, 3 * UNITS), 0.1)?)?;
-    let output = layer(&mut stream, UNITS, WIDTHS[3])?;
-    let x = normal(&mut stream, (1, rows * batch, WIDTHS[0]), 1.0)?;
-    let start = Tensor::zeros((1, batch, UNITS), x.dtype(), x.device())?;
-    let first = vec![false; rows * batch];
-    let variables = [input.to_vec(), vec![recurrent], output.to_vec()].concat();
-    measure(rows * batch, variables, fused, train, |all| {
-        let gates = apply(&x, &all[0], &all[1], true, fused)?;
-        let states = if fused {
-            gru(&gates, &all[2], &start, &first)?
-        } else {
-            plain_gru(&gates, &all[2], &start, batch)?
+/// 64 units over sequences of 32 steps.
+fn recurrent_layer(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("gru");
+    for samples in BATCHES {
+        let batch = samples / STEPS;
+        let gates = variable("gates", (1, samples, 3 * WIDTH));
+        let recurrent = variable("recurrent", (1, WIDTH + 1, 3 * WIDTH));
+        let start = variable("start", (1, batch, WIDTH));
+        let first = vec![false; samples];
+        let tensors = [gates.as_tensor(), &recurrent, &start];
+        passes(
+            &mut group,
+            "fused",
+            samples,
+            tensors,
+            |[gates, recurrent, start]| gru(gates, recurrent, &start.detach(), &first),
+        );
+    }
+}
+
+/// Log-probabilities and entropies of six actions.
+fn distributions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("categorical");
+    for samples in BATCHES {
+        let logits = variable("logits", (samples, ACTIONS));
+        let actions: Vec<u32> = (0..samples).map(|row| (row % ACTIONS) as u32).collect();
+        let actions = Tensor::from_vec(actions, samples, &Device::Cpu).unwrap();
+        let fused = |[logits]: [&Tensor; 1]| {
+            let (log_prob, entropy) = categorical(logits, None, &actions)?;
+            log_prob + entropy
         };
-        apply(&states, &all[3], &all[4], true, fused)
-    })
-}
-
-fn apply(x: &Tensor, weight: &Tensor, bias: &Tensor, linear: bool, fused: bool) -> Result<Tensor> {
-    if fused {
-        let activation = if linear {
-            Activation::Identity
-        } else {
-            Activation::Tanh
+        let plain = |[logits]: [&Tensor; 1]| {
+            let all = candle_nn::ops::log_softmax(logits, 1)?;
+            let log_prob = all.gather(&actions.unsqueeze(1)?, 1)?.squeeze(1)?;
+            log_prob - (all.exp()? * &all)?.sum(1)?
         };
-        return dense(x, weight, bias, activation);
+        passes(&mut group, "fused", samples, [logits.as_tensor()], fused);
+        passes(&mut group, "candle", samples, [logits.as_tensor()], plain);
     }
-    let sums = x.matmul(weight)?.broadcast_add(bias)?;
-    if linear { Ok(sums) } else { sums.tanh() }
 }
 
-fn plain_gru(gates: &Tensor, recurrent: &Tensor, start: &Tensor, batch: usize) -> Result<Tensor> {
-    let weights = recurrent.narrow(1, 0, UNITS)?;
-    let bias = recurrent.narrow(1, UNITS, 1)?;
-    let mut state = start.clone();
-    let mut states = Vec::new();
-    for t in 0..gates.dim(1)? / batch {
-        let gates = gates.narrow(1, t * batch, batch)?;
-        let sums = state.matmul(&weights)?.broadcast_add(&bias)?;
-        let gate = |of: &Tensor, index: usize| of.narrow(2, index * UNITS, UNITS);
-        let r = candle_nn::ops::sigmoid(&(gate(&gates, 0)? + gate(&sums, 0)?)?)?;
-        let z = candle_nn::ops::sigmoid(&(gate(&gates, 1)? + gate(&sums, 1)?)?)?;
-        let n = (gate(&gates, 2)? + (r * gate(&sums, 2)?)?)?.tanh()?;
-        state = (&n + (z * (state - &n)?)?)?;
-        states.push(state.clone());
+/// A step of Adam of the variables of 32 → 64 → 64 → 6.
+fn optimiser(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("adam");
+    let shapes = [
+        (1, 32, 64),
+        (1, 1, 64),
+        (1, 64, 64),
+        (1, 1, 64),
+        (1, 64, 6),
+        (1, 1, 6),
+    ];
+    let variables: Vec<Var> = shapes.map(|shape| variable("weight", shape)).to_vec();
+    let mut sum = Tensor::new(0.0_f32, &Device::Cpu).unwrap();
+    for variable in &variables {
+        sum = (sum + variable.sqr().unwrap().sum_all().unwrap()).unwrap();
     }
-    Tensor::cat(&states, 1)
-}
-
-/// Samples a second of `forward`, or of a whole step of training on the sum of its squares.
-fn measure(
-    samples: usize,
-    variables: Vec<Var>,
-    fused: bool,
-    train: bool,
-    forward: impl Fn(&[Tensor]) -> Result<Tensor>,
-) -> Result<f64> {
-    let tensors: Vec<Tensor> = variables
-        .iter()
-        .map(|v| {
-            if train {
-                v.as_tensor().clone()
-            } else {
-                v.as_tensor().detach()
-            }
-        })
-        .collect();
-    let config = AdamConfig {
-        max_norm: Some(1e9),
+    let gradients = sum.backward().unwrap();
+    let count = variables.iter().map(|variable| variable.elem_count());
+    group.throughput(Throughput::Elements(count.sum::<usize>() as u64));
+    let clipped = AdamConfig {
+        max_norm: Some(1.0),
         ..AdamConfig::default()
     };
-    let mut ours = Adam::new(variables.clone(), 1, config)?;
-    let mut theirs = AdamW::new(variables, ParamsAdamW::default())?;
-    let mut once = || -> Result<()> {
-        let y = forward(&tensors)?;
-        if train {
-            let gradients = y.sqr()?.mean_all()?.backward()?;
-            if fused {
-                black_box(ours.step(&gradients)?);
-            } else {
-                theirs.step(&gradients)?;
-            }
-        } else {
-            black_box(y);
-        }
-        Ok(())
-    };
-    for _ in 0..3 {
-        once()?;
-    }
-    // The best of many short stretches: what else runs on the machine only ever slows it down.
-    let mut best = 0.0_f64;
-    let start = Instant::now();
-    while start.elapsed().as_secs_f64() < SECONDS {
-        let stretch = Instant::now();
-        let mut count = 0;
-        while count == 0 || stretch.elapsed().as_secs_f64() < STRETCH {
-            once()?;
-            count += 1;
-        }
-        best = best.max((count * samples) as f64 / stretch.elapsed().as_secs_f64());
-    }
-    Ok(best)
+    let mut ours = Adam::new(variables.clone(), 1, clipped).unwrap();
+    group.bench_function("fused, clipped", |bencher| {
+        bencher.iter(|| ours.step(&gradients).unwrap());
+    });
+    let mut candles = AdamW::new(variables, ParamsAdamW::default()).unwrap();
+    group.bench_function("candle", |bencher| {
+        bencher.iter(|| candles.step(&gradients).unwrap());
+    });
 }
 
-fn layer(stream: &mut Stream, inputs: usize, outputs: usize) -> Result<[Var; 2]> {
-    let spread = 1.0 / (inputs as f64).sqrt();
-    Ok([
-        Var::from_tensor(&normal(stream, (1, inputs, outputs), spread)?)?,
-        Var::from_tensor(&normal(stream, (1, 1, outputs), 0.1)?)?,
-    ])
+/// A step of an environment, resets included, in steps of agents.
+fn environments(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("environment");
+    for name in ["lbf-8x8-2p-2f-coop", "rware-tiny-4ag", "mpe-spread"] {
+        let task = Task::find(name).unwrap();
+        let spec = task.spec();
+        let mut choices = Stream::new(1, "choices", 0);
+        let drawn = spec.agents.iter().cycle().take(1000 * spec.agents.len());
+        let draw = |size: usize, choices: &mut Stream| (choices.uniform() * size as f64) as u32;
+        let actions: Vec<u32> = drawn
+            .map(|agent| draw(agent.actions.size(), &mut choices))
+            .collect();
+        let mut environment = task.make_environment();
+        let mut draws = Stream::new(1, "draws", 0);
+        let mut observations = vec![0.0; spec.joint_observation()];
+        environment.reset(&mut draws, &mut observations);
+        group.throughput(Throughput::Elements(spec.agents.len() as u64));
+        let mut joint = actions.chunks_exact(spec.agents.len()).cycle();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let action = JointAction::Discrete(joint.next().expect("a cycle never ends"));
+                let transition = environment.step(action, &mut draws, &mut observations);
+                if transition.terminated || transition.truncated {
+                    environment.reset(&mut draws, &mut observations);
+                }
+            });
+        });
+    }
 }
 
-fn normal(stream: &mut Stream, shape: (usize, usize, usize), spread: f64) -> Result<Tensor> {
-    let count = shape.0 * shape.1 * shape.2;
-    let values: Vec<f32> = (0..count)
-        .map(|_| (spread * stream.normal()) as f32)
-        .collect();
-    Tensor::from_vec(values, shape, &Device::Cpu)
+/// Forward, and forward and backward from the sum of what came of it.
+fn passes<const N: usize>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    samples: usize,
+    variables: [&Tensor; N],
+    forward: impl Fn([&Tensor; N]) -> Result<Tensor>,
+) {
+    group.throughput(Throughput::Elements(samples as u64));
+    let constants = variables.map(Tensor::detach);
+    group.bench_function(format!("{name} forward/{samples}"), |bencher| {
+        bencher.iter(|| forward(constants.each_ref()).unwrap());
+    });
+    group.bench_function(format!("{name} backward/{samples}"), |bencher| {
+        bencher.iter(|| {
+            let y = forward(variables).unwrap();
+            y.sum_all().unwrap().backward().unwrap()
+        });
+    });
+}
+
+/// Small numbers in the given shape.
+fn variable<S: std::convert::Into<candle_core::Shape>>(name: &str, shape: S) -> Var {
+    let shape = shape.into();
+    let mut stream = Stream::new(1, name, 0);
+    let values = (0..shape.elem_count()).map(|_| (0.3 * stream.normal()) as f32);
+    Var::from_vec(values.collect(), shape, &Device::Cpu).unwrap()
 }

@@ -4,6 +4,10 @@
 //! [`View`] says. [`Units`] say in which units the losses meet advantages, so that λ, τ and the
 //! critic's targets mean the same in every task of a kind without being told its rewards.
 
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -55,9 +59,35 @@ pub struct BaselineState {
 
 /// What the critic learns from: rows, cut into parts along the parallel sequences.
 pub struct CriticBatch {
+    whole: Part,
+    /// Cut out once: every epoch learns from the same.
+    parts: RefCell<Vec<(Range<usize>, Rc<Part>)>>,
+}
+
+/// What the critic sees of some sequences.
+struct Part {
     seen: CrewTensors,
     rows: Rows,
     memory: Memory,
+}
+
+impl CriticBatch {
+    /// The sequences `range`.
+    fn part(&self, range: Range<usize>) -> Result<Rc<Part>> {
+        let mut parts = self.parts.borrow_mut();
+        if let Some((_, part)) = parts.iter().find(|(other, _)| *other == range) {
+            return Ok(Rc::clone(part));
+        }
+        let Part { seen, rows, memory } = &self.whole;
+        let cut = |tensor: &Tensor| columns(tensor, rows, range.clone());
+        let part = Rc::new(Part {
+            seen: seen.iter().map(cut).collect::<Result<_>>()?,
+            rows: rows.columns(range.clone()),
+            memory: part_of_memory(memory, rows.parallel, range.clone())?,
+        });
+        parts.push((range, Rc::clone(&part)));
+        Ok(part)
+    }
 }
 
 impl Baseline {
@@ -157,9 +187,12 @@ impl Baseline {
         }
         targets.mean_return = self.ledger.mean_return().to_vec();
         let batch = CriticBatch {
-            seen: seen_acted,
-            rows: acted,
-            memory,
+            whole: Part {
+                seen: seen_acted,
+                rows: acted,
+                memory,
+            },
+            parts: RefCell::default(),
         };
         Ok((targets, batch))
     }
@@ -169,16 +202,13 @@ impl Baseline {
     pub fn learn(
         &mut self,
         batch: &CriticBatch,
-        part: std::ops::Range<usize>,
+        part: Range<usize>,
         values: &Tensor,
         weights: &Tensor,
         rate: f64,
     ) -> Result<()> {
-        let rows = batch.rows.columns(part.clone());
-        let cut = |tensor: &Tensor| columns(tensor, &batch.rows, part.clone());
-        let seen: CrewTensors = batch.seen.iter().map(cut).collect::<Result<_>>()?;
-        let memory = part_of_memory(&batch.memory, batch.rows.parallel, part.clone())?;
-        let (said, _) = self.critic.forward(&seen, &rows, &memory)?;
+        let part = batch.part(part)?;
+        let (said, _) = (self.critic).forward(&part.seen, &part.rows, &part.memory)?;
         let mut error = (values.reshape(said.shape())? - said)?.sqr()?;
         if error.rank() == 3 {
             error = error.mean(2)?;

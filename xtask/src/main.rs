@@ -117,6 +117,9 @@ enum Task {
         /// Folder of the teams
         #[arg(long, default_value_os_t = models())]
         models: PathBuf,
+        /// Of the bench `train`, only this part (may be given several times)
+        #[arg(long)]
+        part: Vec<bench::train::Part>,
     },
 }
 
@@ -188,9 +191,14 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
                 std::process::exit(status.code().unwrap_or(1));
             }
         }
-        Task::Bench { name, json, models } => {
-            let toolchain = prepare(report)?;
-            return bench::run(*name, *json, &toolchain, models, report);
+        Task::Bench {
+            name,
+            json,
+            models,
+            part,
+        } => {
+            let figures = bench::run(*name, part, cli.build_std, models, report)?;
+            return Ok(json.then(|| figures.to_string()));
         }
     }
     Ok(None)

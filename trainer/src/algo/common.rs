@@ -5,6 +5,7 @@ use std::ops::Range;
 use candle_core::{Device, Result, Tensor, Var};
 
 use super::UpdateConfig;
+use crate::net::fused::clipped;
 use crate::net::{Choices, CrewTensors, Marginals, Memory, Rows};
 use crate::rng::Stream;
 use crate::rollout::Batch;
@@ -170,10 +171,7 @@ pub(super) fn clipped_gain(
     advantages: &Tensor,
     update: &UpdateConfig,
 ) -> Result<Tensor> {
-    let ratio = (log_prob - acted)?.exp()?;
-    let free = (&ratio * advantages)?;
-    let held = ratio.clamp(1.0 - update.clip, 1.0 + update.clip)?;
-    free.minimum(&(held * advantages)?)
+    clipped(log_prob, acted, advantages, update.clip)
 }
 
 /// The stream `name` of every seed.

@@ -45,7 +45,11 @@ pub(super) fn gain(
 fn by_agent(advantages: &Tensor, like: &Tensor) -> Result<Tensor> {
     match advantages.elem_count() == like.elem_count() {
         true => advantages.reshape(like.shape()),
-        false => advantages.unsqueeze(2)?.broadcast_as(like.shape()),
+        // Copied, as what is contiguous is multiplied several times as fast.
+        false => advantages
+            .unsqueeze(2)?
+            .broadcast_as(like.shape())?
+            .contiguous(),
     }
 }
 

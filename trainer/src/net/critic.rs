@@ -151,9 +151,11 @@ pub(crate) fn with_state(joint: &[f32], state: &[f32], rows: usize) -> Vec<f32> 
     if state.is_empty() {
         return joint.to_vec();
     }
-    let joint = joint.chunks_exact(joint.len() / rows);
-    let state = state.chunks_exact(state.len() / rows);
-    (joint.zip(state))
-        .flat_map(|(joint, state)| [joint, state].concat())
-        .collect()
+    let both = (joint.chunks_exact(joint.len() / rows)).zip(state.chunks_exact(state.len() / rows));
+    let mut rows = Vec::with_capacity(joint.len() + state.len());
+    for (joint, state) in both {
+        rows.extend_from_slice(joint);
+        rows.extend_from_slice(state);
+    }
+    rows
 }

@@ -34,6 +34,8 @@ pub struct Marginals {
     order: Option<Tensor>,
     /// `[1, 1, N·A]`: 0 for actions an agent has, [`FORBIDDEN`] for padding.
     padding: Tensor,
+    /// Whether there is any.
+    padded: bool,
     /// For continuous teams: the real dimensions among the padded, `[Σ dimensions]`.
     dimensions: Option<Tensor>,
     spec: TeamSpec,
@@ -108,6 +110,7 @@ impl Marginals {
                 false => Some(Tensor::from_vec(order, agents, device)?),
             },
             padding: Tensor::from_vec(padding, (1, 1, agents * width), device)?,
+            padded: real.contains(&false),
             dimensions: match spec.is_continuous() {
                 true => Some(Tensor::new(dimensions, device)?),
                 false => None,
@@ -142,12 +145,15 @@ impl Marginals {
     pub fn features(&self, own: &[Tensor], rows: &Rows, memory: &[Tensor]) -> Result<CrewTensors> {
         let crews = std::iter::zip(&self.crews, own).enumerate();
         crews
-            .map(|(index, (crew, own))| match crew.shared {
-                true => {
-                    crew.trunk
-                        .forward(own, &rows.repeated(crew.members.len()), memory.get(index))
+            .map(|(index, (crew, own))| {
+                // Without memory rows have nothing to do with one another.
+                match crew.shared && crew.trunk.has_memory() {
+                    true => {
+                        let rows = rows.repeated(crew.members.len());
+                        crew.trunk.forward(own, &rows, memory.get(index))
+                    }
+                    false => crew.trunk.forward(own, rows, memory.get(index)),
                 }
-                false => crew.trunk.forward(own, rows, memory.get(index)),
             })
             .collect()
     }
@@ -176,10 +182,13 @@ impl Marginals {
         let output = self.scores(features, rows)?;
         let (agents, width) = (self.spec.agents.len(), self.spec.widest_actions());
         let Some(dimensions) = &self.dimensions else {
-            let mask = forbidden.unwrap_or(&self.padding);
             let shape = (rows.replicas, rows.samples(), agents, width);
-            let logits = output.broadcast_add(mask)?.reshape(shape)?;
-            let log_probs = log_softmax(&logits, None)?;
+            let logits = match (forbidden, self.padded) {
+                (Some(mask), _) => output.broadcast_add(mask)?,
+                (None, true) => output.broadcast_add(&self.padding)?,
+                (None, false) => output,
+            };
+            let log_probs = log_softmax(&logits.reshape(shape)?, None)?;
             return Ok(MarginalOutput::Categorical {
                 log_probs: log_probs.reshape((rows.replicas, rows.samples(), agents * width))?,
                 agents,

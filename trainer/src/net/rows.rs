@@ -63,13 +63,13 @@ impl Rows {
 
     /// Some of the parallel sequences.
     pub fn columns(&self, range: Range<usize>) -> Self {
-        let steps = self.first.chunks_exact(self.parallel.max(1));
+        let mut first = Vec::with_capacity(self.replicas * self.time * range.len());
+        for step in self.first.chunks_exact(self.parallel.max(1)) {
+            first.extend_from_slice(&step[range.clone()]);
+        }
         Self {
             parallel: range.len(),
-            first: steps
-                .flat_map(|step| &step[range.clone()])
-                .copied()
-                .collect(),
+            first,
             ..*self
         }
     }

@@ -190,10 +190,11 @@ impl Trunk {
     /// x `[G, T·B, inputs]` → features `[G, T·B, outputs]`. `start`: the memory before the first
     /// row, `[G, B, outputs]` (none: empty).
     pub fn forward(&self, x: &Tensor, rows: &Rows, start: Option<&Tensor>) -> Result<Tensor> {
-        let mut h = x.clone();
-        for layer in &self.encoder {
-            h = layer.forward(&h, Activation::Tanh)?;
-        }
+        let layers = self.encoder.iter();
+        let layers: Vec<(&Tensor, &Tensor)> = layers
+            .map(|layer| (layer.weight.as_tensor(), layer.bias.as_tensor()))
+            .collect();
+        let h = fused::stack(x, &layers, Activation::Tanh)?;
         let Some(gru) = &self.gru else { return Ok(h) };
         let gates = gru.input.forward(&h, Activation::Identity)?;
         let empty;

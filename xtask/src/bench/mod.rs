@@ -4,6 +4,7 @@ mod comparators;
 pub(crate) mod hil;
 mod size;
 mod trace;
+pub(crate) mod train;
 
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use crate::reference::{self, Observations};
 use crate::report::Report;
 use crate::team::{self, Agent};
 use crate::toolchain::Toolchain;
-use crate::{board, kernels, qemu, work};
+use crate::{board, check, kernels, qemu, work};
 
 /// The benches there are.
 #[derive(Clone, Copy, ValueEnum)]
@@ -26,6 +27,8 @@ pub(crate) enum Bench {
     Device,
     /// Every committed team on mixed fleets of emulated boards, every fault, a soak
     Hil,
+    /// What training costs: networks beside PyTorch, environments beside the Python originals, whole training beside JaxMARL
+    Train,
 }
 
 /// The networks that other systems are compared on: the key in the bench's JSON, our policy and the board.
@@ -45,23 +48,20 @@ const NETWORKS: [(&str, &str, &str); 5] = [
     ("sine", "reference-sine-1-16-16-1/agent-0", "mps2-an386"),
 ];
 
-/// Runs a bench; with `json`, the figures as one object.
+/// Runs a bench; its figures.
 pub(crate) fn run(
     bench: Bench,
-    json: bool,
-    toolchain: &Toolchain,
+    parts: &[train::Part],
+    build_std: bool,
     models: &Path,
     report: &mut Report,
-) -> Result<Option<String>> {
+) -> Result<Value> {
+    let emulators = |report: &mut Report| check::toolchain(report, build_std);
     match bench {
-        Bench::Device => {
-            let figures = device(toolchain, models, report)?;
-            Ok(json.then(|| figures.to_string()))
-        }
-        Bench::Hil => {
-            let figures = hil::run(toolchain, models, report)?;
-            Ok(json.then(|| figures.to_string()))
-        }
+        Bench::Device => device(&emulators(report)?, models, report),
+        Bench::Hil => hil::run(&emulators(report)?, models, report),
+        // All that it measures runs here.
+        Bench::Train => train::run(report, parts),
     }
 }
 

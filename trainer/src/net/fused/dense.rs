@@ -10,7 +10,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use consort_runtime::math;
 
-use super::gemm::{Into, Matrix, multiply};
+use super::gemm::{Into, Matrix, append_product, multiply};
 use super::{add_column_sums, part, part_mut, values, vectorised, with_values};
 
 /// What a layer does to its sums, element by element.
@@ -33,15 +33,7 @@ pub enum Activation {
 /// If the shapes do not fit or a tensor is not `f32`.
 pub fn dense(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
     let (groups, _, inputs) = x.dims3()?;
-    let outputs = weight.dims3()?.2;
-    if weight.dims() != [groups, inputs, outputs] || bias.dims() != [groups, 1, outputs] {
-        bail!(
-            "dense: inputs {:?} need weights [{groups}, {inputs}, O] and biases [{groups}, 1, O], found {:?} and {:?}",
-            x.dims(),
-            weight.dims(),
-            bias.dims()
-        );
-    }
+    check([groups, inputs], weight, bias)?;
     if !x.device().is_cpu() {
         let sums = x.matmul(weight)?.broadcast_add(bias)?;
         return match activation {
@@ -57,9 +49,22 @@ pub fn dense(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation)
     )
 }
 
+/// Refuses weights and biases that do not fit inputs `[groups, S, inputs]`.
+pub(super) fn check([groups, inputs]: [usize; 2], weight: &Tensor, bias: &Tensor) -> Result<()> {
+    let outputs = weight.dims3()?.2;
+    if weight.dims() != [groups, inputs, outputs] || bias.dims() != [groups, 1, outputs] {
+        bail!(
+            "dense: inputs [{groups}, S, {inputs}] need weights [{groups}, {inputs}, O] and biases [{groups}, 1, O], found {:?} and {:?}",
+            weight.dims(),
+            bias.dims()
+        );
+    }
+    Ok(())
+}
+
 /// Rows that go through product and activation together: few enough that the second finds what
 /// the first wrote in the nearest caches.
-const ROWS: usize = 256;
+pub(super) const ROWS: usize = 256;
 
 struct Dense {
     activation: Activation,
@@ -149,7 +154,7 @@ impl Dense {
         gradient: &[f32],
         wants_x: bool,
     ) -> (Option<Vec<f32>>, Vec<f32>, Vec<f32>) {
-        let mut dx = wants_x.then(|| vec![0.0; x.len()]);
+        let mut dx = wants_x.then(|| Vec::with_capacity(x.len()));
         let mut dw = vec![0.0; weight.len()];
         let mut db = vec![0.0; groups * outputs];
         let mut scratch = Vec::new();
@@ -172,8 +177,7 @@ impl Dense {
                 let x = Matrix::new(&x[row * inputs..], rows, inputs);
                 multiply(x.transposed(), dz, dw, Into::Add);
                 if let Some(dx) = &mut dx {
-                    let dx = &mut dx[row * inputs..];
-                    multiply(dz, weight.transposed(), dx, Into::Replace);
+                    append_product(dz, weight.transposed(), dx);
                 }
             }
         }
@@ -182,7 +186,7 @@ impl Dense {
 }
 
 /// φ in place.
-fn activate(activation: Activation, values: &mut [f32]) {
+pub(super) fn activate(activation: Activation, values: &mut [f32]) {
     match activation {
         Activation::Identity => {}
         Activation::Tanh => vectorised(|| {
@@ -199,7 +203,7 @@ fn activate(activation: Activation, values: &mut [f32]) {
 }
 
 /// dL/dz, given y and dL/dy.
-fn slope<'a>(
+pub(super) fn slope<'a>(
     activation: Activation,
     y: &[f32],
     gradient: &'a [f32],

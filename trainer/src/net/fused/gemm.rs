@@ -63,6 +63,8 @@ pub enum Into {
     Add,
 }
 
+const INNER: &str = "inner dimensions of a matrix product";
+
 /// C = A B or C + A B, for the row-major `[a.rows, b.columns]` matrix that `c` begins with.
 ///
 /// # Panics
@@ -79,21 +81,53 @@ pub fn multiply(a: Matrix, b: Matrix, c: &mut [f32], into: Into) {
 /// If the inner dimensions differ, `c` is too short or its rows overlap.
 #[allow(unsafe_code, reason = "the crate gemm takes pointers")]
 pub fn multiply_strided(a: Matrix, b: Matrix, c: &mut [f32], stride: usize, into: Into) {
-    assert_eq!(a.columns, b.rows, "inner dimensions of a matrix product");
+    assert_eq!(a.columns, b.rows, "{INNER}");
     check(c.len(), a.rows, b.columns, stride);
+    // SAFETY: C lies in `c`, as `check` has made sure, which is borrowed exclusively for the call
+    // and holds initialised values.
+    unsafe { product(a, b, c.as_mut_ptr(), stride, into) }
+}
+
+/// Puts the row-major product A B behind the values of `c`: nothing is written twice.
+///
+/// # Panics
+///
+/// If the inner dimensions differ.
+#[allow(unsafe_code, reason = "the crate gemm takes pointers")]
+pub fn append_product(a: Matrix, b: Matrix, c: &mut Vec<f32>) {
+    assert_eq!(a.columns, b.rows, "{INNER}");
+    let (start, count) = (c.len(), a.rows * b.columns);
+    c.reserve(count);
+    // SAFETY: `reserve` has made room for `count` values behind the first `start`, which is where C
+    // lies; with `Replace` they are written, all of them, and not read.
+    unsafe {
+        let end = c.as_mut_ptr().add(start);
+        product(a, b, end, b.columns, Into::Replace);
+        c.set_len(start + count);
+    }
+}
+
+/// C = A B or C + A B.
+///
+/// # Safety
+///
+/// A has as many columns as B rows. Element (i, j) of C, at `i * stride + j` behind `c`, can be written for all rows of A and columns
+/// of B, overlaps neither of them, and is initialised where the product is added.
+#[allow(unsafe_code, reason = "the crate gemm takes pointers")]
+unsafe fn product(a: Matrix, b: Matrix, c: *mut f32, stride: usize, into: Into) {
     if a.rows == 0 || b.columns == 0 {
         return;
     }
     let signed = |stride: usize| isize::try_from(stride).expect("a stride within memory");
-    // SAFETY: `check` has made sure, for A and B when they were built and for C above, that
-    // element (i, j) of each matrix, at i·row_stride + j·column_stride, lies in its slice; the
-    // slices are borrowed for the call, C exclusively, so that it overlaps neither A nor B.
+    // SAFETY: `check` has made sure, when A and B were built, that element (i, j) of each, at
+    // i·row_stride + j·column_stride, lies in its slice, which is borrowed for the call; the caller
+    // answers for C.
     unsafe {
         gemm::gemm(
             a.rows,
             b.columns,
             a.columns,
-            c.as_mut_ptr(),
+            c,
             1,
             signed(stride),
             into == Into::Add,
@@ -183,6 +217,20 @@ mod tests {
                     assert!((f64::from(found) - product - kept).abs() < 65.0 * 4e-6);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_appended_product_is_the_product_and_leaves_what_was_before() {
+        // No columns inside: a sum of nothing, zeros.
+        for (m, k, n) in [(1, 1, 1), (17, 64, 33), (5, 0, 3), (0, 2, 3)] {
+            let (a, b) = (uniform("a", m * k), uniform("b", k * n));
+            let (a, b) = (Matrix::new(&a, m, k), Matrix::new(&b, k, n));
+            let mut c = vec![0.5; 3];
+            append_product(a, b, &mut c);
+            let mut expected = vec![0.5; 3 + m * n];
+            multiply(a, b, &mut expected[3..], Into::Replace);
+            assert_eq!(c, expected);
         }
     }
 

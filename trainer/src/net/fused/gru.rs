@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use kernel::{Advance, Scratch, backward, forward};
 
+use super::buffers::Buffer;
 use super::gemm::{Into, Matrix, multiply};
 use super::{part, part_mut, values, vectorised, with_values};
 
@@ -49,7 +50,7 @@ pub fn gru(gates: &Tensor, recurrent: &Tensor, start: &Tensor, first: &[bool]) -
     let op = Gru {
         shape,
         first: first.into(),
-        activations: keep.then(|| Mutex::new(Vec::new())),
+        activations: keep.then(|| Mutex::new(Buffer::new(0))),
     };
     if keep {
         gates.apply_op3(&recurrent, &start, op)
@@ -167,7 +168,7 @@ struct Gru {
     first: Arc<[bool]>,
     /// What the backward pass needs of the forward pass, if there will be one: for every sample
     /// of every group r, z, n and the recurrent sum h W_n + b_n, `[G, T·B, 4H]`.
-    activations: Option<Mutex<Vec<f32>>>,
+    activations: Option<Mutex<Buffer>>,
 }
 
 impl CustomOp3 for Gru {
@@ -191,10 +192,10 @@ impl CustomOp3 for Gru {
         let start = values(start, start_layout)?;
         let mut states = vec![0.0; groups * shape.samples() * hidden];
         let mut kept = match &self.activations {
-            Some(_) => vec![0.0; states.len() * 4],
-            None => Vec::new(),
+            Some(_) => Buffer::new(states.len() * 4),
+            None => Buffer::new(0),
         };
-        let mut scratch = Scratch::new(&shape);
+        let mut scratch = Scratch::forward(&shape);
         for group in 0..groups {
             let kept = match &self.activations {
                 Some(_) => part_mut(&mut kept, group, shape.samples() * 4 * hidden),
@@ -241,8 +242,7 @@ impl CustomOp3 for Gru {
             with_values(start, |start| {
                 with_values(states, |states| {
                     with_values(&gradient, |gradient| {
-                        let mut scratch = Scratch::new(&shape);
-                        let mut d_sums = vec![0.0; shape.samples() * 3 * hidden];
+                        let mut scratch = Scratch::backward(&shape);
                         for group in 0..groups {
                             backward(
                                 &shape,
@@ -254,7 +254,6 @@ impl CustomOp3 for Gru {
                                 part(gradient, group, shape.samples() * hidden),
                                 part_mut(&mut d_gates, group, shape.samples() * 3 * hidden),
                                 part_mut(&mut d_recurrent, group, (hidden + 1) * 3 * hidden),
-                                &mut d_sums,
                                 &mut scratch,
                             );
                         }

@@ -13,15 +13,20 @@
 //! it: its bits do not depend on its neighbours.
 
 pub mod adam;
+mod buffers;
 pub mod categorical;
+pub mod clipped;
 pub mod dense;
 pub mod gemm;
 pub mod gru;
+pub mod stack;
 
 pub use adam::{Adam, AdamConfig, AdamState};
 pub use categorical::{categorical, log_softmax};
+pub use clipped::clipped;
 pub use dense::{Activation, dense};
 pub use gru::{gru, gru_step};
+pub use stack::stack;
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 

@@ -3,25 +3,34 @@
 use consort_runtime::math;
 
 use super::GruShape;
+use crate::net::fused::buffers::Buffer;
 use crate::net::fused::gemm::{Into, Matrix, multiply};
 use crate::net::fused::{add_column_sums, part, part_mut, vectorised};
 
 /// Buffers that groups share.
 pub(super) struct Scratch {
     /// States before a row, zero where it begins an episode: `[B, H]`; backward of all rows.
-    before: Vec<f32>,
-    /// `[B, 3H]`: h W.
-    sums: Vec<f32>,
+    before: Buffer,
+    /// `[B, 3H]`: h W; backward its gradient, of all rows.
+    sums: Buffer,
     /// `[B, H]`: the gradient that comes from later rows.
-    carry: Vec<f32>,
+    carry: Buffer,
 }
 
 impl Scratch {
-    pub(super) fn new(shape: &GruShape) -> Self {
+    pub(super) fn forward(shape: &GruShape) -> Self {
+        Self::new(shape, shape.batch)
+    }
+
+    pub(super) fn backward(shape: &GruShape) -> Self {
+        Self::new(shape, shape.samples())
+    }
+
+    fn new(shape: &GruShape, rows: usize) -> Self {
         Self {
-            before: vec![0.0; shape.batch * shape.hidden],
-            sums: vec![0.0; shape.batch * 3 * shape.hidden],
-            carry: vec![0.0; shape.batch * shape.hidden],
+            before: Buffer::new(rows * shape.hidden),
+            sums: Buffer::new(rows * 3 * shape.hidden),
+            carry: Buffer::new(shape.batch * shape.hidden),
         }
     }
 }
@@ -164,7 +173,6 @@ pub(super) fn backward(
     gradient: &[f32],
     d_gates: &mut [f32],
     d_recurrent: &mut [f32],
-    d_sums: &mut [f32],
     scratch: &mut Scratch,
 ) {
     let GruShape { batch, hidden, .. } = *shape;
@@ -174,10 +182,9 @@ pub(super) fn backward(
     let size = batch * hidden;
     let Scratch {
         before: befores,
+        sums: d_sums,
         carry,
-        ..
     } = scratch;
-    befores.resize(shape.rows * size, 0.0);
     carry.fill(0.0);
     for t in (0..shape.rows).rev() {
         let previous = match t {

@@ -1,0 +1,94 @@
+//! Scratch memory that is used again: a fresh block of this size is memory that the system must first clear, which for large
+//! batches costs as much as what is computed in it.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+/// Blocks that a thread keeps for later, at most.
+const IDLE: usize = 8;
+
+thread_local! {
+    static BLOCKS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Values that hold anything until they are written.
+pub(super) struct Buffer(Vec<f32>);
+
+impl Buffer {
+    /// `length` values, from a block that lies idle where one is large enough.
+    pub(super) fn new(length: usize) -> Self {
+        if length == 0 {
+            return Self(Vec::new());
+        }
+        let idle = BLOCKS.with_borrow_mut(|blocks| {
+            let fits = |&index: &usize| blocks[index].capacity() >= length;
+            let smallest = (0..blocks.len())
+                .filter(fits)
+                .min_by_key(|&index| blocks[index].capacity());
+            smallest.map(|index| blocks.swap_remove(index))
+        });
+        let mut values = idle.unwrap_or_default();
+        values.resize(length, 0.0);
+        Self(values)
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.0);
+        if values.is_empty() {
+            return;
+        }
+        // A thread that ends has no blocks any more.
+        let _ = BLOCKS.try_with(|blocks| {
+            let mut blocks = blocks.borrow_mut();
+            blocks.push(values);
+            if blocks.len() > IDLE {
+                let smallest = (0..blocks.len()).min_by_key(|&index| blocks[index].capacity());
+                smallest.map(|index| blocks.swap_remove(index));
+            }
+        });
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_used_again_and_one_too_small_is_not() {
+        let first = Buffer::new(1000);
+        let at = first.as_ptr();
+        drop(first);
+        let larger = Buffer::new(2000);
+        assert_eq!(larger.len(), 2000);
+        let again = Buffer::new(10);
+        assert_eq!((again.as_ptr(), again.len()), (at, 10));
+    }
+
+    #[test]
+    fn a_thread_keeps_the_largest_of_its_blocks() {
+        drop(
+            (1..=2 * IDLE)
+                .map(|size| Buffer::new(size * 100))
+                .collect::<Vec<_>>(),
+        );
+        let kept: Vec<usize> = BLOCKS.with_borrow(|blocks| blocks.iter().map(Vec::len).collect());
+        assert_eq!(kept.len(), IDLE);
+        assert!(kept.iter().all(|&size| size > IDLE * 100), "{kept:?}");
+    }
+}

@@ -18,10 +18,10 @@ use candle_core::{D, Device, Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use super::explore::best;
-use super::off_policy::{Loss, Making, OffPolicy, OffPolicyConfig, Rule, weighted};
+use super::off_policy::{Loss, Making, OffPolicy, OffPolicyConfig, Rule, Shown, weighted};
 use super::replay::ReplayConfig;
 use super::sample::{Central, Sample};
-use super::{Algorithm, streams};
+use super::{Algorithm, JointValues, streams};
 use crate::env::TeamSpec;
 use crate::net::activation::tanh;
 use crate::net::choices::one_hot;
@@ -277,6 +277,15 @@ impl Rule for Maddpg {
     ) -> Result<Choices> {
         let output = marginals.output(features, rows, forbidden)?;
         output.choose(dice, false)
+    }
+
+    fn worth(&self, _: &Marginals, shown: &Shown, actions: &Tensor) -> Result<Option<JointValues>> {
+        let features = self.critic.features(&shown.central, &shown.rows)?;
+        let team = (self.critic).values(&features, &self.as_numbers(actions)?)?;
+        Ok(Some(JointValues {
+            apart: team.clone(),
+            team,
+        }))
     }
 
     fn epsilon(&self, _: f64) -> f64 {

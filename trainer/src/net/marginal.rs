@@ -121,6 +121,11 @@ impl Marginals {
         self.padding.device()
     }
 
+    /// The team's shape.
+    pub fn spec(&self) -> &TeamSpec {
+        &self.spec
+    }
+
     /// N.
     pub fn agents(&self) -> usize {
         self.spec.agents.len()

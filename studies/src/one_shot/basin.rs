@@ -168,7 +168,7 @@ impl Basin {
         }
 
         let (tasks, seeds) = row.runs(cells.seeds)?;
-        let starts = starts(&FACTORED.config(0), &tasks, &seeds, cells.threads)?;
+        let starts = starts(&FACTORED.config(cells.steps), &tasks, &seeds, cells.threads)?;
         let spread = FACTORED.config(cells.steps).network.output_spread;
         let prediction = |flow: Flow| {
             let predicted: Vec<bool> = starts.iter().map(|&start| flow.succeeds(start)).collect();
@@ -193,17 +193,24 @@ fn agreement(some: &[bool], others: &[bool]) -> Count {
     Count::of(std::iter::zip(some, others).map(|(one, other)| one == other))
 }
 
-/// (d_1, d_2) of every run's first policies on assurance. A run of no steps is the team as it starts.
+/// (d_1, d_2) of every run's first policies on assurance: those of a run of one update that moves
+/// nothing.
 pub(crate) fn starts(
     config: &Config,
     tasks: &[Task],
     seeds: &[u64],
     threads: usize,
 ) -> Result<Vec<[f64; 2]>> {
-    let config = Config {
-        steps: 0,
+    let spec = tasks[0].spec();
+    let mut config = Config {
+        steps: (config.parallel(&spec) * config.rollout_length(&spec)) as u64,
         ..config.clone()
     };
+    config.factored.learning_rate = 0.0;
+    config.annealed.learning_rate = 0.0;
+    config.coma.get_or_insert_default().learning_rate = 0.0;
+    let maddpg = config.maddpg.get_or_insert_default();
+    maddpg.off_policy.gradient_steps = 0.0;
     let device = config.device.open()?;
     let outcomes = train(&config, tasks, seeds, &device, threads, &|_| {})?;
     let start = |networks| {

@@ -397,7 +397,7 @@ pub(crate) fn compared(method: Method, settings: &[String], sizes: Sizes) -> Vec
     COMPARED.map(of).to_vec()
 }
 
-/// Every cell but those that depend on what a search has found, cheap ones first.
+/// Every cell of the claims.
 pub(crate) fn plan(sizes: Sizes) -> Vec<Wanted> {
     let Basins {
         factored,
@@ -411,11 +411,6 @@ pub(crate) fn plan(sizes: Sizes) -> Vec<Wanted> {
     trained.extend(common(sizes));
     trained.extend(alias(sizes));
     trained.extend(own(sizes).into_iter().flatten());
-    for contender in contenders() {
-        for candidate in &contender.candidates {
-            trained.extend(search(contender.method, candidate, sizes));
-        }
-    }
     let mut lessons = [Method::Maddpg, Method::Iql]
         .map(|method| replay(method, sizes))
         .concat();
@@ -430,4 +425,14 @@ pub(crate) fn plan(sizes: Sizes) -> Vec<Wanted> {
         }
     }
     plan
+}
+
+/// Every cell of the search before the comparison.
+pub(crate) fn searches(sizes: Sizes) -> Vec<Wanted> {
+    let of = |contender: Contender| -> Vec<Wanted> {
+        let candidates = contender.candidates.iter();
+        let cells = candidates.flat_map(|candidate| search(contender.method, candidate, sizes));
+        cells.map(Wanted::Trained).collect()
+    };
+    contenders().into_iter().flat_map(of).collect()
 }

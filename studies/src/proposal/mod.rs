@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Cells made side by side, a thread each [default: one a core]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_024))]
     jobs: Option<u64>,
+    /// Leave out the comparison of all methods and its search
+    #[arg(long)]
+    claims_only: bool,
     /// Make again what is already in target/studies
     #[arg(long)]
     fresh: bool,
@@ -111,16 +114,21 @@ impl<'a> Study<'a> {
         })
     }
 
-    /// Makes what is not there, first what can be planned, then what a search has chosen; and sums it
-    /// up.
+    /// Makes what is not there: the claims' cells, those of a search, and those of what it has chosen;
+    /// and sums it all up.
     fn run(&self) -> Result<Findings> {
         let mut made = self.make(design::plan(self.sizes))?;
-        let choices = claims::choose(&self.cells, self.sizes)?;
-        let chosen = |choice: &Choice| design::compared(choice.of, &choice.settings, self.sizes);
-        let finals = choices.iter().flat_map(chosen).map(Wanted::Trained);
-        made += self.make(finals.collect())?;
+        let (mut choices, mut comparison) = (Vec::new(), String::new());
+        if !self.options.claims_only {
+            made += self.make(design::searches(self.sizes))?;
+            choices = claims::choose(&self.cells, self.sizes)?;
+            let chosen =
+                |choice: &Choice| design::compared(choice.of, &choice.settings, self.sizes);
+            let finals = choices.iter().flat_map(chosen).map(Wanted::Trained);
+            made += self.make(finals.collect())?;
+            comparison = claims::comparison(&self.cells, self.sizes, &choices)?;
+        }
         self.bar.finish_and_clear();
-        let comparison = claims::comparison(&self.cells, self.sizes, &choices)?;
         let claims = claims::all(&self.cells, self.sizes)?;
         Ok(Findings {
             study: "proposal",
@@ -187,8 +195,12 @@ impl<'a> Study<'a> {
             steps,
             ..
         } = self.options;
+        let only = match self.options.claims_only {
+            true => " --claims-only",
+            false => "",
+        };
         format!(
-            "cargo xtask study proposal --seeds {seeds} --few-seeds {few_seeds} --steps {steps}"
+            "cargo xtask study proposal --seeds {seeds} --few-seeds {few_seeds} --steps {steps}{only}"
         )
     }
 }
@@ -209,7 +221,7 @@ mod tests {
         let cells = Cells {
             folder: folder.path().to_owned(),
         };
-        let mut plan = design::plan(sizes);
+        let mut plan = [design::plan(sizes), design::searches(sizes)].concat();
         for contender in design::contenders() {
             for candidate in &contender.candidates {
                 let finals = design::compared(contender.method, candidate, sizes);

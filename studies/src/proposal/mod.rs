@@ -8,9 +8,8 @@ mod report;
 mod taught;
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use consort_trainer::atomic;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -20,7 +19,7 @@ use claims::{Choice, Claim, Verdict};
 use design::Sizes;
 
 use crate::command::{bar, commit, side_by_side, workspace};
-use crate::kept::{self, SOURCES};
+use crate::kept::SOURCES;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -58,8 +57,6 @@ pub(crate) struct Findings {
     commit: String,
     sources: &'static str,
     steps: u64,
-    /// What making the cells took, each on one thread.
-    seconds: f64,
     claims: Vec<Claim>,
     /// By claim.
     verdicts: Vec<Verdict>,
@@ -117,15 +114,15 @@ impl<'a> Study<'a> {
     /// Makes what is not there: the claims' cells, those of a search, and those of what it has chosen;
     /// and sums it all up.
     fn run(&self) -> Result<Findings> {
-        let mut made = self.make(design::plan(self.sizes))?;
+        self.make(design::plan(self.sizes))?;
         let (mut choices, mut comparison) = (Vec::new(), String::new());
         if !self.options.claims_only {
-            made += self.make(design::searches(self.sizes))?;
+            self.make(design::searches(self.sizes))?;
             choices = claims::choose(&self.cells, self.sizes)?;
             let chosen =
                 |choice: &Choice| design::compared(choice.of, &choice.settings, self.sizes);
             let finals = choices.iter().flat_map(chosen).map(Wanted::Trained);
-            made += self.make(finals.collect())?;
+            self.make(finals.collect())?;
             comparison = claims::comparison(&self.cells, self.sizes, &choices)?;
         }
         self.bar.finish_and_clear();
@@ -136,7 +133,6 @@ impl<'a> Study<'a> {
             commit: commit()?,
             sources: SOURCES,
             steps: self.sizes.steps,
-            seconds: self.seconds(made)?,
             verdicts: claims.iter().map(Claim::verdict).collect(),
             claims,
             choices,
@@ -144,8 +140,8 @@ impl<'a> Study<'a> {
         })
     }
 
-    /// Makes cells in their order; the seconds it took, summed over threads.
-    fn make(&self, plan: Vec<Wanted>) -> Result<f64> {
+    /// Makes cells in their order.
+    fn make(&self, plan: Vec<Wanted>) -> Result<()> {
         let mut missing = Vec::new();
         for wanted in &plan {
             if self.options.fresh {
@@ -164,27 +160,13 @@ impl<'a> Study<'a> {
         );
         let steps: u64 = missing.iter().map(|wanted| wanted.env_steps()).sum();
         self.bar.inc_length(steps);
-        let seconds = Mutex::new(0.0);
         let make = |wanted: &Wanted| -> Result<()> {
             let took = self.cells.make(wanted, &|steps| self.bar.inc(steps))?;
-            *seconds.lock().map_err(|_| anyhow!("a cell panicked"))? += took;
             let title = wanted.title();
             self.bar.suspend(|| eprintln!("{title}: {took:.1} s"));
             Ok(())
         };
-        side_by_side(self.jobs, missing, || false, make)?;
-        let seconds = seconds.into_inner();
-        seconds.map_err(|_| anyhow!("a cell panicked"))
-    }
-
-    /// Seconds of all cells, those of earlier attempts included.
-    fn seconds(&self, now: f64) -> Result<f64> {
-        let path = self.cells.folder.join(format!("seconds.{SOURCES}.json"));
-        let before = match self.options.fresh {
-            true => None,
-            false => kept::find::<f64>(&path)?,
-        };
-        kept::keep(&path, &(before.unwrap_or(0.0) + now))
+        side_by_side(self.jobs, missing, || false, make)
     }
 
     /// The command that repeats the study, in the words that decide its figures.

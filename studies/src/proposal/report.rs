@@ -23,12 +23,11 @@ fn head(findings: &Findings) -> String {
          evaluation is exact and costs none). What has to be found for a claim to hold was written down before it was looked for; whether it was is computed. Intervals are 95 %: Wilson's of \
          shares, bootstrap of means. \
          Settings are the defaults, which follow published ones ([algorithms](../algorithms)), but for what an experiment says and for off-policy methods on games, which take a \
-         gradient step every four environment steps and, where they are taught, a step size of .005; {} seconds of one thread in all.\n\n",
+         gradient step every four environment steps and, where they are taught, a step size of .005.\n\n",
         findings.command,
         findings.commit,
         findings.sources,
         count(findings.steps),
-        findings.seconds.round(),
     )
 }
 

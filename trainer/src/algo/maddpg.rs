@@ -10,7 +10,7 @@
 //! do beside what the others *did*. All agents earn one reward, so their critics would learn the
 //! same value: there is one.
 //!
-//! Vectors are tanh(u), and explored by normal noise on u. Of discrete actions u are logits, and
+//! Vectors are tanh(u), and explored by normal noise on u; the images have a deterministic head. Of discrete actions u are logits, and
 //! actions the straight-through Gumbel-softmax (Jang, Gu & Poole 2017, as in Papoudakis et al.
 //! 2021): exactly one action forward, the softmax's slope backward.
 
@@ -80,7 +80,7 @@ pub(super) fn make(config: &MaddpgConfig, making: &Making<'_>) -> Result<Box<dyn
 }
 
 fn learner(config: &MaddpgConfig, making: &Making<'_>) -> Result<OffPolicy<Maddpg>> {
-    let marginals = making.marginals("marginals")?;
+    let marginals = making.marginals("marginals")?.deterministic();
     marginals.set_log_std(config.noise.ln())?;
     let rule = Maddpg::new(config, making)?;
     OffPolicy::new(rule, marginals, &config.off_policy, making)

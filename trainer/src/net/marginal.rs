@@ -36,6 +36,8 @@ pub struct Marginals {
     padding: Tensor,
     /// For continuous teams: the real dimensions among the padded, `[Σ dimensions]`.
     dimensions: Option<Tensor>,
+    /// Whether vectors leave the workstation without a spread: tanh of the mean is the action.
+    deterministic: bool,
     spec: TeamSpec,
 }
 
@@ -112,8 +114,18 @@ impl Marginals {
                 true => Some(Tensor::new(dimensions, device)?),
                 false => None,
             },
+            deterministic: false,
             spec: spec.clone(),
         })
+    }
+
+    /// The same networks, whose vectors are exported as what they are without chance. What explores
+    /// here is not the policy.
+    pub fn deterministic(self) -> Self {
+        Self {
+            deterministic: self.spec.is_continuous(),
+            ..self
+        }
     }
 
     /// Where they live.
@@ -308,7 +320,11 @@ impl Marginals {
             .find_map(|crew| place(crew).map(|place| (crew, place)))
             .expect("every agent is in a crew");
         let spec = self.spec.agents[agent];
-        crew.weights(replica, place, spec.observation, spec.actions)
+        let mut weights = crew.weights(replica, place, spec.observation, spec.actions)?;
+        if self.deterministic {
+            weights.squash();
+        }
+        Ok(weights)
     }
 }
 

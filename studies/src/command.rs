@@ -3,9 +3,11 @@
 use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// The workspace's folder.
@@ -43,6 +45,35 @@ pub(crate) fn bar() -> ProgressBar {
     let bar = ProgressBar::new(0).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// Works on `items` in their order, `jobs` at a time, until `is_over`; the first error ends it.
+pub(crate) fn side_by_side<T: Send>(
+    jobs: usize,
+    items: Vec<T>,
+    is_over: impl Fn() -> bool + Sync,
+    work: impl Fn(T) -> Result<()> + Sync,
+) -> Result<()> {
+    let queue = Mutex::new(items.into_iter());
+    let failed = AtomicBool::new(false);
+    let worker = || -> Result<()> {
+        while !is_over() && !failed.load(Ordering::Relaxed) {
+            let next = queue.lock().map_err(|_| anyhow!("a run panicked"))?.next();
+            let Some(item) = next else {
+                break;
+            };
+            work(item).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(&worker)).collect();
+        let join = |worker: std::thread::ScopedJoinHandle<'_, Result<()>>| {
+            let joined = worker.join();
+            joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        workers.into_iter().try_for_each(join)
+    })
 }
 
 /// Today, in UTC: `2026-01-31`.

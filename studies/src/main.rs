@@ -5,7 +5,9 @@
 //! object, the last line of stdout.
 
 mod command;
+mod kept;
 mod one_shot;
+mod proposal;
 mod sequential;
 
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ enum Study {
     OneShot(one_shot::Options),
     /// The method and its rivals on tasks of many steps, and what agents cost as they grow in number
     Sequential(sequential::Options),
+    /// The proposal's claims one by one, and every method it discusses side by side
+    Proposal(proposal::Options),
     /// One measurement of `sequential`, in a process of its own
     #[command(hide = true)]
     SequentialCost(sequential::cost::Options),
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
     let done: Result<()> = match Study::parse() {
         Study::OneShot(options) => one_shot::run(&options),
         Study::Sequential(options) => sequential::run(&options),
+        Study::Proposal(options) => proposal::run(&options),
         Study::SequentialCost(options) => sequential::cost::child(&options),
     };
     match done {

@@ -139,7 +139,9 @@ fn compare(seed: u64, spec: &TeamSpec, network: &NetworkConfig, normalised: bool
         if let Some(spreads) = &spreads {
             let of = |network: &NetworkWeights| match &network.head {
                 HeadWeights::Gaussian { log_std } => log_std.clone(),
-                HeadWeights::Categorical | HeadWeights::MultiDiscrete { .. } => Vec::new(),
+                HeadWeights::Categorical
+                | HeadWeights::MultiDiscrete { .. }
+                | HeadWeights::Deterministic => Vec::new(),
             };
             let exported: Vec<f32> = networks.iter().flat_map(of).collect();
             assert_eq!(exported, spreads[replica][0]);

@@ -84,24 +84,28 @@ impl Enumeration {
         })
     }
 
-    /// What the policies are worth, one entry a replica; they see observations as `runner`
-    /// presents them.
-    pub fn values(&self, runner: &Runner, algorithm: &dyn Algorithm) -> Result<Vec<Values>> {
-        let seen = runner.present(self.rows.clone());
+    /// Every joint observation of every replica's game, as policies see it.
+    pub fn seen(&self, runner: &Runner, algorithm: &dyn Algorithm) -> Seen {
         let rows = Rows::unrelated(self.games.len(), self.games[0].observations().count());
-        let device = algorithm.marginals().device();
-        let own = algorithm.marginals().pack(&seen, &rows, device)?;
-        let policies = self.policies(&algorithm.marginals().forward(&own, &rows)?)?;
-        let seen = Seen {
+        Seen {
             valid: vec![true; rows.first.len()],
-            joint: seen,
+            joint: runner.present(self.rows.clone()),
             forbidden: None,
             common: match algorithm.asks_common_knowledge() {
                 true => self.common.clone(),
                 false => Vec::new(),
             },
             rows,
-        };
+        }
+    }
+
+    /// What the policies are worth, one entry a replica; they see observations as `runner`
+    /// presents them.
+    pub fn values(&self, runner: &Runner, algorithm: &dyn Algorithm) -> Result<Vec<Values>> {
+        let seen = self.seen(runner, algorithm);
+        let device = algorithm.marginals().device();
+        let own = (algorithm.marginals()).pack(&seen.joint, &seen.rows, device)?;
+        let policies = self.policies(&algorithm.marginals().forward(&own, &seen.rows)?)?;
         let joint: Option<Vec<Vec<Vec<f32>>>> = algorithm
             .joint_probs(&seen)
             .map(|probs| probs.and_then(|probs| probs.to_vec3()))

@@ -13,6 +13,8 @@
 //! logit moves for a given slope: by the optimiser ([`Flow`]). The saddle is d_1 = d_2 = ln 3.
 
 use anyhow::Result;
+use consort_trainer::config::Config;
+use consort_trainer::env::Task;
 use consort_trainer::export::actors;
 use consort_trainer::train::train;
 use serde::Serialize;
@@ -24,7 +26,7 @@ use super::design::{
 use consort_trainer::report::statistics::{Count, Interval, normal_cdf};
 
 /// ln 3, where the other agent's preference turns an agent around.
-const TURN: f64 = 1.098_612_288_668_109_8;
+pub(crate) const TURN: f64 = 1.098_612_288_668_109_8;
 
 /// The policy gradient as an optimiser follows it, in continuous time and without noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +167,8 @@ impl Basin {
             factored_ends.push(reference);
         }
 
-        let starts = starts(cells, row)?;
+        let (tasks, seeds) = row.runs(cells.seeds)?;
+        let starts = starts(&FACTORED.config(cells.steps), &tasks, &seeds, cells.threads)?;
         let spread = FACTORED.config(cells.steps).network.output_spread;
         let prediction = |flow: Flow| {
             let predicted: Vec<bool> = starts.iter().map(|&start| flow.succeeds(start)).collect();
@@ -190,12 +193,26 @@ fn agreement(some: &[bool], others: &[bool]) -> Count {
     Count::of(std::iter::zip(some, others).map(|(one, other)| one == other))
 }
 
-/// (d_1, d_2) of every run's first policies. A run of no steps is the team as it starts.
-fn starts(cells: &Cells, row: &Row) -> Result<Vec<[f64; 2]>> {
-    let config = FACTORED.config(0);
-    let (tasks, seeds) = row.runs(cells.seeds)?;
+/// (d_1, d_2) of every run's first policies on assurance: those of a run of one update that moves
+/// nothing.
+pub(crate) fn starts(
+    config: &Config,
+    tasks: &[Task],
+    seeds: &[u64],
+    threads: usize,
+) -> Result<Vec<[f64; 2]>> {
+    let spec = tasks[0].spec();
+    let mut config = Config {
+        steps: (config.parallel(&spec) * config.rollout_length(&spec)) as u64,
+        ..config.clone()
+    };
+    config.factored.learning_rate = 0.0;
+    config.annealed.learning_rate = 0.0;
+    config.coma.get_or_insert_default().learning_rate = 0.0;
+    let maddpg = config.maddpg.get_or_insert_default();
+    maddpg.off_policy.gradient_steps = 0.0;
     let device = config.device.open()?;
-    let outcomes = train(&config, &tasks, &seeds, &device, cells.threads, &|_| {})?;
+    let outcomes = train(&config, tasks, seeds, &device, threads, &|_| {})?;
     let start = |networks| {
         let team = actors(networks)?;
         let difference = |agent| -> Result<f64> {

@@ -19,6 +19,7 @@ use consort_trainer::train::{Outcome, train};
 use serde::{Deserialize, Serialize};
 
 use super::design::{ASSURANCE, Column, Row, Seeds};
+use crate::kept::{self, SOURCES};
 
 /// What one run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,9 +85,6 @@ pub(crate) struct Cells {
     pub(crate) steps: u64,
     pub(crate) threads: usize,
 }
-
-/// Hash of the sources that decide a run's result, taken when this was built.
-pub(crate) const SOURCES: &str = env!("CONSORT_SOURCES");
 
 impl Cells {
     /// Environment steps of a cell.
@@ -157,11 +155,7 @@ impl Cells {
 
     /// Removes the cell, if it is there.
     pub(crate) fn forget(&self, row: &Row, column: &Column) -> Result<()> {
-        let path = self.path(row, column)?;
-        if path.exists() {
-            fs::remove_file(&path).with_context(|| path.display().to_string())?;
-        }
-        Ok(())
+        kept::forget(&self.path(row, column)?)
     }
 
     fn path(&self, row: &Row, column: &Column) -> Result<PathBuf> {

@@ -1,7 +1,7 @@
 //! `study one-shot`: the method, its ablations and its baselines on one-shot team games, each
 //! given the same environment steps; and why plain policy gradient fails as often as it does.
 
-mod basin;
+pub(crate) mod basin;
 mod cells;
 mod design;
 mod findings;
@@ -18,11 +18,12 @@ use consort_trainer::config::Config;
 use indicatif::ProgressBar;
 
 use basin::{Basin, MEASURED};
-use cells::{Cell, Cells, SOURCES};
+use cells::{Cell, Cells};
 use design::{ANNEALED, ASSURANCE, COLUMNS, Column, ROWS, Row};
 use findings::{Findings, MethodFacts, RowFindings, Timing};
 
 use crate::command::{bar, commit, workspace};
+use crate::kept::SOURCES;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {

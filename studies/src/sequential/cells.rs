@@ -4,13 +4,11 @@
 //! killed goes on where it was. Its name holds a hash of everything that decides it (the sources,
 //! the configuration, how it is valued): a cell is never reused for anything else.
 
-use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use consort_trainer::atomic;
 use consort_trainer::config::{ArmName, Config};
 use consort_trainer::env::Task;
 use consort_trainer::export::actors;
@@ -18,6 +16,7 @@ use consort_trainer::train::{ArmOutcome, Outcome, train};
 use serde::{Deserialize, Serialize};
 
 use super::design::{Group, METHODS, Method, ROWS, Row};
+use crate::kept::{self, SOURCES};
 
 /// What one run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,9 +145,6 @@ pub(crate) struct Cells {
     pub(crate) optional: bool,
 }
 
-/// Hash of the sources that decide a run's result, taken when this was built.
-pub(crate) const SOURCES: &str = env!("CONSORT_SOURCES");
-
 impl Cells {
     /// The methods of this study.
     pub(crate) fn methods(&self) -> impl Iterator<Item = &'static Method> + use<> {
@@ -221,14 +217,7 @@ impl Cells {
 
     /// The cell, if these sources have made it.
     pub(crate) fn find_own(&self, wanted: Wanted) -> Result<Option<Run>> {
-        let path = self.path(wanted)?;
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = fs::read_to_string(&path)?;
-        let run = serde_json::from_str(&text);
-        run.map(Some)
-            .with_context(|| format!("{}: not a study's cell; delete it", path.display()))
+        kept::find(&self.path(wanted)?)
     }
 
     /// Trains the cell on this thread and keeps it. `progress` is told of environment steps taken.
@@ -242,26 +231,17 @@ impl Cells {
         let outcome = outcomes.first().context("one run has one outcome")?;
         let run = judge(wanted, &config, &task, outcome, seconds)
             .with_context(|| format!("{} by {}", wanted.row.task, wanted.method.name))?;
-        let text = self.keep(wanted, &run)?;
-        // Read back, so that a study in one go and one that was resumed work on the same bits.
-        Ok(serde_json::from_str(&text)?)
+        self.keep(wanted, &run)
     }
 
-    /// Keeps the cell; its text.
-    pub(crate) fn keep(&self, wanted: Wanted, run: &Run) -> Result<String> {
-        let text = serde_json::to_string(run)?;
-        fs::create_dir_all(&self.folder)?;
-        atomic::write(&self.path(wanted)?, text.as_bytes())?;
-        Ok(text)
+    /// Keeps the cell, and reads it back.
+    pub(crate) fn keep(&self, wanted: Wanted, run: &Run) -> Result<Run> {
+        kept::keep(&self.path(wanted)?, run)
     }
 
     /// Removes the cell, if it is there.
     pub(crate) fn forget(&self, wanted: Wanted) -> Result<()> {
-        let path = self.path(wanted)?;
-        if path.exists() {
-            fs::remove_file(&path).with_context(|| path.display().to_string())?;
-        }
-        Ok(())
+        kept::forget(&self.path(wanted)?)
     }
 
     fn path(&self, wanted: Wanted) -> Result<PathBuf> {
@@ -324,6 +304,7 @@ fn judge(
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::fs;
     use std::path::Path;
 
     use super::*;

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
-use consort_trainer::atomic;
 use consort_trainer::config::{ArmName, Config};
 use consort_trainer::env::Task;
 use consort_trainer::net::joint::HeadChoice;
@@ -19,7 +18,7 @@ use consort_trainer::rng::Stream;
 use consort_trainer::rollout::Runner;
 use serde::{Deserialize, Serialize};
 
-use super::cells::SOURCES;
+use crate::kept::{self, SOURCES};
 
 /// Actions of each agent.
 const ACTIONS: usize = 10;
@@ -94,13 +93,7 @@ pub(crate) fn plan(updates: u64) -> Vec<Options> {
 
 /// The measurement, if it is in `folder` already.
 pub(crate) fn find(folder: &Path, options: Options) -> Result<Option<Cost>> {
-    let path = folder.join(file(options));
-    if !path.exists() {
-        return Ok(None);
-    }
-    let cost = serde_json::from_str(&fs::read_to_string(&path)?);
-    cost.map(Some)
-        .with_context(|| format!("{}: not a study's cell; delete it", path.display()))
+    kept::find(&folder.join(file(options)))
 }
 
 /// Measures in a process of its own, and keeps what comes of it in `folder`.
@@ -119,18 +112,12 @@ pub(crate) fn make(folder: &Path, options: Options) -> Result<Cost> {
         options.agents
     );
     let cost: Cost = serde_json::from_slice(&output.stdout)?;
-    fs::create_dir_all(folder)?;
-    atomic::write(&folder.join(file(options)), &output.stdout)?;
-    Ok(cost)
+    kept::keep(&folder.join(file(options)), &cost)
 }
 
 /// Removes the measurement, if it is there.
 pub(crate) fn forget(folder: &Path, options: Options) -> Result<()> {
-    let path = folder.join(file(options));
-    if path.exists() {
-        fs::remove_file(&path).with_context(|| path.display().to_string())?;
-    }
-    Ok(())
+    kept::forget(&folder.join(file(options)))
 }
 
 fn file(options: Options) -> String {

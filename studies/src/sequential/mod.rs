@@ -11,23 +11,22 @@ mod report;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
 use consort_trainer::atomic;
 use consort_trainer::config::{ArmName, Config};
 use indicatif::ProgressBar;
 
 use adopted::{Adoption, adopt};
-use cells::{Cells, Run, SOURCES, Wanted};
+use cells::{Cells, Run, Wanted};
 use cost::Cost;
 use design::{ANNEALED, Group, METHODS, Method, ROWS, Row};
 use findings::{Findings, MethodFacts, RowFindings};
 
-use crate::command::{bar, commit, today, workspace};
+use crate::command::{bar, commit, side_by_side, today, workspace};
+use crate::kept::SOURCES;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -199,28 +198,12 @@ impl<'a> Study<'a> {
 
     /// Trains cells in their order, so many at a time; the first error ends it.
     fn train(&self, cells: Vec<Wanted>) -> Result<()> {
-        let queue = Mutex::new(cells.into_iter());
-        let failed = AtomicBool::new(false);
-        let work = || -> Result<()> {
-            while !self.is_over() && !failed.load(Ordering::Relaxed) {
-                let next = queue.lock().map_err(|_| anyhow!("a run panicked"))?.next();
-                let Some(wanted) = next else {
-                    break;
-                };
-                let made = self.cells.make(wanted, &|steps| self.bar.inc(steps));
-                let run = made.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
-                self.say(wanted, &run);
-            }
+        let make = |wanted| -> Result<()> {
+            let run = self.cells.make(wanted, &|steps| self.bar.inc(steps))?;
+            self.say(wanted, &run);
             Ok(())
         };
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.jobs).map(|_| scope.spawn(work)).collect();
-            let join = |worker: std::thread::ScopedJoinHandle<'_, Result<()>>| {
-                let joined = worker.join();
-                joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            workers.into_iter().try_for_each(join)
-        })
+        side_by_side(self.jobs, cells, || self.is_over(), make)
     }
 
     fn say(&self, wanted: Wanted, run: &Run) {

@@ -10,7 +10,7 @@
 //! do beside what the others *did*. All agents earn one reward, so their critics would learn the
 //! same value: there is one.
 //!
-//! Vectors are tanh(u), and explored by normal noise on u. Of discrete actions u are logits, and
+//! Vectors are tanh(u), and explored by normal noise on u; the images have a deterministic head. Of discrete actions u are logits, and
 //! actions the straight-through Gumbel-softmax (Jang, Gu & Poole 2017, as in Papoudakis et al.
 //! 2021): exactly one action forward, the softmax's slope backward.
 
@@ -18,10 +18,10 @@ use candle_core::{D, Device, Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use super::explore::best;
-use super::off_policy::{Loss, Making, OffPolicy, OffPolicyConfig, Rule, weighted};
+use super::off_policy::{Loss, Making, OffPolicy, OffPolicyConfig, Rule, Shown, weighted};
 use super::replay::ReplayConfig;
 use super::sample::{Central, Sample};
-use super::{Algorithm, streams};
+use super::{Algorithm, JointValues, streams};
 use crate::env::TeamSpec;
 use crate::net::activation::tanh;
 use crate::net::choices::one_hot;
@@ -80,7 +80,7 @@ pub(super) fn make(config: &MaddpgConfig, making: &Making<'_>) -> Result<Box<dyn
 }
 
 fn learner(config: &MaddpgConfig, making: &Making<'_>) -> Result<OffPolicy<Maddpg>> {
-    let marginals = making.marginals("marginals")?;
+    let marginals = making.marginals("marginals")?.deterministic();
     marginals.set_log_std(config.noise.ln())?;
     let rule = Maddpg::new(config, making)?;
     OffPolicy::new(rule, marginals, &config.off_policy, making)
@@ -277,6 +277,15 @@ impl Rule for Maddpg {
     ) -> Result<Choices> {
         let output = marginals.output(features, rows, forbidden)?;
         output.choose(dice, false)
+    }
+
+    fn worth(&self, _: &Marginals, shown: &Shown, actions: &Tensor) -> Result<Option<JointValues>> {
+        let features = self.critic.features(&shown.central, &shown.rows)?;
+        let team = (self.critic).values(&features, &self.as_numbers(actions)?)?;
+        Ok(Some(JointValues {
+            apart: team.clone(),
+            team,
+        }))
     }
 
     fn epsilon(&self, _: f64) -> f64 {

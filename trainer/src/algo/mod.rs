@@ -80,6 +80,14 @@ pub trait Algorithm: Send {
         None
     }
 
+    /// What joint actions are worth as it has learned it, in a task of one step that has no state of
+    /// its own: what is seen → values of every joint action there. None of a learner that learns no
+    /// such thing. A diagnostic for reports: nothing learns from it.
+    fn joint_values(&self, seen: &Seen) -> Option<Result<JointValues>> {
+        let _ = seen;
+        None
+    }
+
     /// Whether it must be told what is common knowledge.
     fn asks_common_knowledge(&self) -> bool {
         false
@@ -93,6 +101,16 @@ pub trait Algorithm: Send {
     /// # Errors
     /// When another kind of learner saved it.
     fn restore(&mut self, saved: &[u8]) -> Result<()>;
+}
+
+/// What a learner thinks that joint actions are worth, in units of rewards. `[R, S·K]`: the K joint
+/// actions in every row one after the other, the last agent's number changing fastest.
+pub struct JointValues {
+    /// The team's value, as it is learned from what was paid.
+    pub team: Tensor,
+    /// What it is taken for by agents that maximise their own values: the same, but for QTRAN the sum
+    /// of theirs and what that misses, Q' + V.
+    pub apart: Tensor,
 }
 
 /// Adam's β₂: it forgets gradients of more than some 100 updates ago, because the losses here

@@ -11,10 +11,13 @@ use super::common::{loaded_memory, means, saved_memory};
 use super::replay::{Replay, ReplayConfig, ReplayState};
 use super::reward_scale::RewardScale;
 use super::sample::{Central, Sample};
-use super::{Algorithm, Metrics, UpdateConfig, set_values, streams, values_of};
+use super::{Algorithm, JointValues, Metrics, UpdateConfig, set_values, streams, values_of};
 use crate::env::TeamSpec;
+use crate::env::joint::JointSpace;
 use crate::net::fused::{Adam, AdamConfig, AdamState};
-use crate::net::{Choices, Lagging, Marginals, Memory, NetworkConfig, Rows, TargetConfig};
+use crate::net::{
+    Choices, CrewTensors, Lagging, Marginals, Memory, NetworkConfig, Rows, TargetConfig,
+};
 use crate::returns::ReturnRange;
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
@@ -64,6 +67,14 @@ pub(super) fn weighted(errors: &Tensor, weights: &Tensor) -> Result<Tensor> {
     (errors * weights)?.sum_all()
 }
 
+/// Rows without a past, as agents and central networks see them.
+pub(super) struct Shown {
+    pub(super) rows: Rows,
+    pub(super) own: CrewTensors,
+    /// `[R, S, …]`: see [`Central`].
+    pub(super) central: Tensor,
+}
+
 /// What is learned and how.
 pub(super) trait Rule: Send {
     /// What its central networks see.
@@ -94,6 +105,15 @@ pub(super) trait Rule: Send {
         time: f64,
         dice: &mut [Stream],
     ) -> Result<Choices>;
+
+    /// What it thinks that `actions`, `[R, S, N]`, are worth in rows that have no past: `[R, S]` each,
+    /// see [`JointValues`]. None where nothing says so.
+    fn worth(
+        &self,
+        marginals: &Marginals,
+        shown: &Shown,
+        actions: &Tensor,
+    ) -> Result<Option<JointValues>>;
 
     /// Chance that an agent's action has nothing to do with its policy.
     fn epsilon(&self, time: f64) -> f64;
@@ -131,6 +151,9 @@ struct Progress {
     /// Squared error and value in the last gradient step of each replica.
     measured: [Vec<f64>; 2],
 }
+
+/// Most joint actions whose values are told.
+const MOST_JOINT_ACTIONS: usize = 1 << 12;
 
 /// Everything an [`OffPolicy`] needs to go on.
 #[derive(Serialize, Deserialize)]
@@ -244,6 +267,46 @@ impl<R: Rule> OffPolicy<R> {
         Ok(true)
     }
 
+    /// What every joint action is worth in every row of what is seen.
+    fn joint_values_of(&self, seen: &Seen, space: &JointSpace) -> Result<Option<JointValues>> {
+        let (replicas, samples) = (seen.rows.replicas, seen.rows.samples() * space.count());
+        let rows = Rows::unrelated(replicas, samples);
+        let width = self.marginals.spec().joint_observation();
+        let joint: Vec<f32> = (seen.joint.chunks_exact(width))
+            .flat_map(|row| row.repeat(space.count()))
+            .collect();
+        let every = (0..space.count()).flat_map(|joint| space.split(joint));
+        let actions: Vec<u32> = every.map(|action| action as u32).collect();
+        let actions = Choices::Discrete(actions.repeat(replicas * seen.rows.samples()));
+        let shown = Shown {
+            own: self.marginals.pack(&joint, &rows, &self.device)?,
+            central: Tensor::from_vec(joint, (replicas, samples, width), &self.device)?,
+            rows,
+        };
+        let actions = actions.tensor(replicas, samples, &self.device)?;
+        let worth = self.rule.worth(&self.marginals, &shown, &actions)?;
+        let in_rewards = |values: Tensor| -> Result<Tensor> {
+            if !self.config.standardise_rewards {
+                return Ok(values);
+            }
+            let lines = self.progress.scales.iter().map(RewardScale::line);
+            let (means, units): (Vec<f32>, Vec<f32>) =
+                lines.map(|[mean, unit]| (mean as f32, unit as f32)).unzip();
+            let column = |numbers| Tensor::from_vec(numbers, (replicas, 1), &self.device);
+            values
+                .broadcast_mul(&column(units)?)?
+                .broadcast_add(&column(means)?)
+        };
+        worth
+            .map(|JointValues { team, apart }| {
+                Ok(JointValues {
+                    team: in_rewards(team)?,
+                    apart: in_rewards(apart)?,
+                })
+            })
+            .transpose()
+    }
+
     /// All that losses move, once each.
     fn moved(&self) -> Vec<Var> {
         self.rule.moved(&self.marginals).concat()
@@ -321,6 +384,16 @@ impl<R: Rule> Algorithm for OffPolicy<R> {
 
     fn marginals(&self) -> &Marginals {
         &self.marginals
+    }
+
+    fn joint_values(&self, seen: &Seen) -> Option<Result<JointValues>> {
+        let spec = self.marginals.spec();
+        if self.sees_state || spec.is_continuous() {
+            return None;
+        }
+        let sizes: Vec<usize> = spec.agents.iter().map(|a| a.actions.size()).collect();
+        let space = JointSpace::new(&sizes, MOST_JOINT_ACTIONS)?;
+        self.joint_values_of(seen, &space).transpose()
     }
 
     fn save(&self) -> Result<Vec<u8>> {

@@ -17,10 +17,10 @@ use candle_core::{D, Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use super::explore::{Exploration, best, explore, of_actions};
-use super::off_policy::{Loss, Making, OffPolicy, Rule, weighted};
+use super::off_policy::{Loss, Making, OffPolicy, Rule, Shown, weighted};
 use super::sample::{Central, Sample};
 use super::value::{ValueConfig, from_zero};
-use super::{Algorithm, streams};
+use super::{Algorithm, JointValues, streams};
 use crate::net::choices::one_hot;
 use crate::net::critic::View;
 use crate::net::{ActionCritic, Choices, Critic, Marginals, Rows};
@@ -192,6 +192,26 @@ impl Rule for Qtran {
     ) -> Result<Choices> {
         let epsilon = self.epsilon(time);
         explore(marginals, features, rows, forbidden, epsilon, dice)
+    }
+
+    fn worth(
+        &self,
+        marginals: &Marginals,
+        shown: &Shown,
+        actions: &Tensor,
+    ) -> Result<Option<JointValues>> {
+        let Shown { rows, own, central } = shown;
+        let values = marginals.scores(&marginals.features(own, rows, &[])?, rows)?;
+        let sum = of_actions(&values, actions, marginals.agents())?.sum(D::Minus1)?;
+        let (baseline, _) = self
+            .baseline
+            .forward(std::slice::from_ref(central), rows, &[])?;
+        let features = self.team.features(central, rows)?;
+        let team = (self.team).values(&features, &one_hot(actions, self.actions)?)?;
+        Ok(Some(JointValues {
+            team,
+            apart: (sum + baseline)?,
+        }))
     }
 
     fn epsilon(&self, time: f64) -> f64 {

@@ -24,12 +24,20 @@ impl RewardScale {
 
     /// `reward` in deviations from the mean of all so far.
     pub(super) fn standardise(&self, reward: f32) -> f32 {
+        ((f64::from(reward) - self.mean) / self.unit()) as f32
+    }
+
+    /// The mean, and the reward that counts 1 more.
+    pub(super) fn line(&self) -> [f64; 2] {
+        [self.mean, self.unit()]
+    }
+
+    fn unit(&self) -> f64 {
         let deviation = (self.scatter / self.count.max(1.0)).sqrt();
-        let scale = match deviation < LEAST_DEVIATION {
+        match deviation < LEAST_DEVIATION {
             true => 1.0,
             false => deviation,
-        };
-        ((f64::from(reward) - self.mean) / scale) as f32
+        }
     }
 }
 
@@ -49,5 +57,7 @@ mod tests {
         let expected = 3.0 / (14.0_f32 / 3.0).sqrt();
         assert!((scale.standardise(6.0) - expected).abs() < 1e-6);
         assert!(scale.standardise(3.0).abs() < 1e-6);
+        let [mean, unit] = scale.line();
+        assert!((mean - 3.0).abs() < 1e-12 && (unit - (14.0_f64 / 3.0).sqrt()).abs() < 1e-12);
     }
 }

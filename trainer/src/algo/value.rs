@@ -14,11 +14,10 @@
 use candle_core::{Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use super::Algorithm;
 use super::explore::{Exploration, best, explore, of_actions};
-use super::off_policy::{Loss, Making, OffPolicy, OffPolicyConfig, Rule, weighted};
+use super::off_policy::{Loss, Making, OffPolicy, OffPolicyConfig, Rule, Shown, weighted};
 use super::sample::{Central, Sample};
-use super::streams;
+use super::{Algorithm, JointValues, streams};
 use crate::net::{Choices, Marginals, Mixer, MixerConfig, Monotonic, NetworkConfig, Rows};
 use crate::rng::Stream;
 
@@ -175,6 +174,25 @@ impl Rule for Value {
     ) -> Result<Choices> {
         let epsilon = self.epsilon(time);
         explore(marginals, features, rows, forbidden, epsilon, dice)
+    }
+
+    fn worth(
+        &self,
+        marginals: &Marginals,
+        shown: &Shown,
+        actions: &Tensor,
+    ) -> Result<Option<JointValues>> {
+        if matches!(self.mixer, Mixer::None) {
+            return Ok(None);
+        }
+        let Shown { rows, own, central } = shown;
+        let values = marginals.scores(&marginals.features(own, rows, &[])?, rows)?;
+        let chosen = of_actions(&values, actions, marginals.agents())?;
+        let team = self.mixer.mix(&chosen, central)?.squeeze(2)?;
+        Ok(Some(JointValues {
+            apart: team.clone(),
+            team,
+        }))
     }
 
     fn epsilon(&self, time: f64) -> f64 {

@@ -250,6 +250,11 @@ mod tests {
                 HeadWeights::MultiDiscrete { sizes: vec![2, 1] },
             ),
             (ActionSpace::Continuous(2), false, gaussian),
+            (
+                ActionSpace::Continuous(2),
+                false,
+                HeadWeights::Deterministic,
+            ),
         ];
         for (actions, masked, head) in cases {
             let (weights, biases) = ([0.0, 1.0, 0.0], [0.0, -0.1, -0.004]);

@@ -75,6 +75,7 @@ fn image(
         seeding: stamp.seeding,
         head: match head {
             HeadWeights::Categorical => Head::Categorical { actions: outputs },
+            HeadWeights::Deterministic => Head::Deterministic { outputs },
             HeadWeights::Gaussian { log_std } => Head::Gaussian { log_std },
             HeadWeights::MultiDiscrete { sizes } => Head::MultiDiscrete { sizes },
         },

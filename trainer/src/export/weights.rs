@@ -5,7 +5,7 @@
 //! | `agent.<i>.layer.<l>.weight`, `.bias` | `[out, in]`, `[out]` | a dense layer |
 //! | `agent.<i>.layer.<l>.input_weight`, `.input_bias` | `[3H, in]`, `[3H]` | a gated recurrent unit, its gates in the order r, z, n |
 //! | `agent.<i>.layer.<l>.recurrent_weight`, `.recurrent_bias` | `[3H, H]`, `[H]` | the same; the bias is that of n |
-//! | `agent.<i>.log_std` | `[D]` | of a gaussian head; without it the head is categorical, or multi-discrete where the task's actions are products |
+//! | `agent.<i>.log_std` | `[D]` | of a gaussian head; without it the head is categorical, multi-discrete where the task's actions are products, or deterministic where they are vectors |
 //!
 //! Dense layers go through tanh but for the last, which goes through nothing. Where that is not so,
 //! the file's metadata says under `activations` what they go through, as in
@@ -145,7 +145,8 @@ pub(super) fn parse(bytes: &[u8], spec: &TeamSpec) -> Result<Vec<NetworkWeights>
                 ActionSpace::Product(factors) => HeadWeights::MultiDiscrete {
                     sizes: factors.sizes().iter().map(|&size| size as u32).collect(),
                 },
-                _ => HeadWeights::Categorical,
+                ActionSpace::Continuous(_) => HeadWeights::Deterministic,
+                ActionSpace::Discrete(_) => HeadWeights::Categorical,
             },
         };
         networks.push(NetworkWeights { layers, head });
@@ -326,7 +327,9 @@ mod tests {
 
     #[test]
     fn weights_come_back_bit_for_bit() {
-        for (spec, networks) in [networks(), unusual()] {
+        let (spec, mut squashed) = unusual();
+        squashed.iter_mut().for_each(NetworkWeights::squash);
+        for (spec, networks) in [networks(), unusual(), (spec, squashed)] {
             assert_eq!(parse(&serialise(&networks), &spec).unwrap(), networks);
             assert_eq!(serialise(&networks), serialise(&networks));
         }

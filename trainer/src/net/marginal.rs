@@ -38,6 +38,8 @@ pub struct Marginals {
     padded: bool,
     /// For continuous teams: the real dimensions among the padded, `[Σ dimensions]`.
     dimensions: Option<Tensor>,
+    /// Whether vectors leave the workstation without a spread: tanh of the mean is the action.
+    deterministic: bool,
     spec: TeamSpec,
 }
 
@@ -115,13 +117,28 @@ impl Marginals {
                 true => Some(Tensor::new(dimensions, device)?),
                 false => None,
             },
+            deterministic: false,
             spec: spec.clone(),
         })
+    }
+
+    /// The same networks, whose vectors are exported as what they are without chance. What explores
+    /// here is not the policy.
+    pub fn deterministic(self) -> Self {
+        Self {
+            deterministic: self.spec.is_continuous(),
+            ..self
+        }
     }
 
     /// Where they live.
     pub fn device(&self) -> &Device {
         self.padding.device()
+    }
+
+    /// The team's shape.
+    pub fn spec(&self) -> &TeamSpec {
+        &self.spec
     }
 
     /// N.
@@ -312,7 +329,11 @@ impl Marginals {
             .find_map(|crew| place(crew).map(|place| (crew, place)))
             .expect("every agent is in a crew");
         let spec = self.spec.agents[agent];
-        crew.weights(replica, place, spec.observation, spec.actions)
+        let mut weights = crew.weights(replica, place, spec.observation, spec.actions)?;
+        if self.deterministic {
+            weights.squash();
+        }
+        Ok(weights)
     }
 }
 

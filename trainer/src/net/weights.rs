@@ -74,6 +74,8 @@ pub enum HeadWeights {
         /// Logarithm of each dimension's standard deviation, `[D]`.
         log_std: Vec<f32>,
     },
+    /// They are the action's vector.
+    Deterministic,
 }
 
 impl NetworkWeights {
@@ -92,6 +94,15 @@ impl NetworkWeights {
             layers: layers.into_iter().enumerate().map(dense).collect(),
             head: HeadWeights::Categorical,
         }
+    }
+
+    /// Makes a policy of vectors one without chance: the last layer's tanh is the action, the bits those
+    /// of the most probable one before.
+    pub fn squash(&mut self) {
+        if let Some(LayerWeights::Dense(_, activation)) = self.layers.last_mut() {
+            *activation = Activation::Tanh;
+        }
+        self.head = HeadWeights::Deterministic;
     }
 
     /// Length of the last layer's output: actions, or dimensions of an action's vector.

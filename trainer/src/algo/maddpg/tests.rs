@@ -2,9 +2,11 @@ use super::*;
 use crate::algo::UpdateConfig;
 use crate::config::{Config, Method};
 use crate::env::{ActionSpace, AgentSpec, Task, TaskKind};
-use crate::net::NetworkConfig;
+use crate::export::actors;
+use crate::net::{HeadWeights, NetworkConfig};
 use crate::rollout::Batch;
 use crate::rollout::testing::Signs;
+use crate::team::Choice;
 use crate::train::train;
 
 fn normal(name: &str, count: usize) -> Vec<f32> {
@@ -238,7 +240,19 @@ fn vectors_are_learned() {
         ..Config::for_kind(TaskKind::OneShot)
     };
     let task = Signs::vectors(2).ending(0.0).task();
-    let outcomes = train(&config, &[task], &[0], &Device::Cpu, 1, &|_| ()).unwrap();
-    let values = outcomes[0].best().values.unwrap();
-    assert!(values.greedy > -1.4, "{values:?}");
+    let tasks = [task.clone()];
+    let outcomes = train(&config, &tasks, &[0], &Device::Cpu, 1, &|_| ()).unwrap();
+    let best = outcomes[0].best();
+    assert!(best.values.unwrap().greedy > -1.4, "{:?}", best.values);
+    // What leaves has no dice: drawing and taking the middle are one, bit for bit.
+    let heads = best.marginals.iter().map(|network| &network.head);
+    assert!(
+        heads
+            .into_iter()
+            .all(|head| *head == HeadWeights::Deterministic)
+    );
+    let team = actors(&best.marginals).unwrap();
+    let earned = |choice| team.play(&task, 500, 9, choice).unwrap().mean;
+    assert_eq!(earned(Choice::Greedy), earned(Choice::Sampled));
+    assert!(earned(Choice::Greedy) > -1.4);
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::algo::UpdateConfig;
 use crate::config::{Config, Method};
 use crate::env::{AgentSpec, Task, TaskKind, TeamSpec};
+use crate::eval::Enumeration;
 use crate::net::Normalisation;
 use crate::rollout::Runner;
 use crate::train::train;
@@ -173,5 +174,50 @@ fn a_restored_learner_goes_on_to_the_same_bits() {
         other.restore(&saved).unwrap();
         runner.restore(state).unwrap();
         assert!(on == go_on(&mut other, &mut runner, 5), "{mixing:?}");
+    }
+}
+
+/// What is learned of assurance under even play is the best fit of each class: the sum's is −5, 0, 0,
+/// 5 and the monotonic function's −10/3 three times, then 10 ([`super::super::fit`] derives them).
+/// Told in units of rewards, whether they are standardised or not.
+#[test]
+fn learned_values_are_the_best_fit_of_their_class() {
+    let task = Task::find("assurance").unwrap();
+    let network = NetworkConfig::default();
+    let update = UpdateConfig::default();
+    let third = -10.0 / 3.0;
+    for (mixing, expected, standardise_rewards) in [
+        (Mixing::Sum, [-5.0, 0.0, 0.0, 5.0], true),
+        (Mixing::Sum, [-5.0, 0.0, 0.0, 5.0], false),
+        (Mixing::Monotonic, [third, third, third, 10.0], true),
+    ] {
+        let mut config = ValueConfig::default();
+        config.exploration.end = 1.0;
+        config.off_policy.learning_rate = 0.003;
+        config.off_policy.standardise_rewards = standardise_rewards;
+        let making = Making {
+            spec: &task.spec(),
+            network: &network,
+            update: &update,
+            seeds: &[3],
+            device: &Device::Cpu,
+        };
+        let mut learner = make(mixing, &config, &making).unwrap();
+        let streams = streams(&[3], "environment");
+        let tasks = [task.clone()];
+        let mut runner = Runner::new(&tasks, 16, streams, Normalisation::default());
+        for _ in 0..250 {
+            let batch = runner.collect(1, |seen| learner.act(seen)).unwrap();
+            learner.update(&batch, 0.0).unwrap();
+        }
+        let game = std::sync::Arc::clone(task.game().unwrap());
+        let enumeration = Enumeration::new(vec![game]).unwrap();
+        let seen = enumeration.seen(&runner, learner.as_ref());
+        let learned = learner.joint_values(&seen).unwrap().unwrap();
+        let found: Vec<f32> = learned.team.flatten_all().unwrap().to_vec1().unwrap();
+        // The replay holds some 250 episodes of each cell: their shares, and so the fit, vary.
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1.0, "{mixing:?} {found}");
+        }
     }
 }

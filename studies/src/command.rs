@@ -67,7 +67,7 @@ pub(crate) fn side_by_side<T: Send>(
         Ok(())
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(&worker)).collect();
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
         let join = |worker: std::thread::ScopedJoinHandle<'_, Result<()>>| {
             let joined = worker.join();
             joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -255,10 +255,11 @@ impl Config {
                 schedule: AnnealSchedule {
                     lambda_end: 1.0,
                     total_correlation: 1.0,
-                    temperature_start: 0.03,
-                    temperature_floor: 0.01,
+                    // Together the bonus of explore-mild.
+                    temperature_start: 0.0,
+                    temperature_floor: 0.03,
                     temperature_per_gap: 0.01,
-                    temperature_limit: 0.03,
+                    temperature_limit: 0.04,
                     ..AnnealSchedule::default()
                 },
             },

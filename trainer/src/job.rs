@@ -97,12 +97,10 @@ impl Progress {
         }
     }
 
-    /// What the policy that acted last was worth then: −∞ where it was not measured.
-    pub fn acting(&self) -> f64 {
+    /// What the product of its policies was worth when it was last looked at: −∞ where it never was.
+    pub fn product(&self) -> f64 {
         let values = self.latest.as_ref().and_then(|latest| latest.values);
-        values.map_or(f64::NEG_INFINITY, |values| {
-            values.joint.unwrap_or(values.product)
-        })
+        values.map_or(f64::NEG_INFINITY, |values| values.product)
     }
 
     /// What of this arm should stand for selection: as it is now, and as it was when its curve

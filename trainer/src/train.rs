@@ -244,8 +244,8 @@ impl Training<'_> {
             arms.iter().enumerate().flat_map(of).collect()
         };
         if budget.race.is_some() {
-            let acting: Vec<f64> = arms.iter().map(Progress::acting).collect();
-            let winner = winner(&acting, &self.config.arm_names());
+            let products: Vec<f64> = arms.iter().map(Progress::product).collect();
+            let winner = winner(&products, &self.config.arm_names());
             let lane = Lane { run, arm: winner };
             let job = jobs.iter().find(|job| job.lanes() == [lane]);
             let job = job.expect("arms that race are trained each by itself");
@@ -312,18 +312,18 @@ impl Training<'_> {
     }
 }
 
-/// The arm whose acting policy earns most; of equals, the first that need not be annealed: a joint
-/// policy that has found no more than a product has not earned its ramp. `acting`: an arm each.
-fn winner(acting: &[f64], names: &[ArmName]) -> usize {
+/// The arm whose product earns most, joint policies being nothing that could be executed; of equals,
+/// the first that need not be annealed. `products`: what they earn, an arm each.
+fn winner(products: &[f64], names: &[ArmName]) -> usize {
     let better = |best: usize, arm: usize| {
         let simpler = names[best].has_joint() && !names[arm].has_joint();
-        match acting[arm].total_cmp(&acting[best]) {
+        match products[arm].total_cmp(&products[best]) {
             Ordering::Greater => arm,
             Ordering::Equal if simpler => arm,
             _ => best,
         }
     };
-    (1..acting.len()).fold(0, better)
+    (1..products.len()).fold(0, better)
 }
 
 #[cfg(test)]

@@ -17,12 +17,15 @@ const UNITS: usize = 64;
 /// Steps of the sequences that a recurrent batch consists of.
 const STEPS: usize = 32;
 
+/// From variables to what the network says of its batch.
+type Forward = Box<dyn Fn(&[Tensor]) -> Result<Tensor>>;
+
 /// A network with its batch.
 struct Case {
     name: &'static str,
     samples: usize,
     variables: Vec<Var>,
-    forward: Box<dyn Fn(&[Tensor]) -> Result<Tensor>>,
+    forward: Forward,
     /// Multiplications and additions of a sample, forward and with both gradients.
     operations: [usize; 2],
 }

@@ -8,6 +8,7 @@ use super::fused::{Activation, log_softmax};
 use super::joint::{Features, JointEvaluation, JointHead};
 use super::marginal::OUTPUT_GAIN;
 use super::output::MarginalOutput;
+use super::rows::by_replica;
 use super::trunk::Dense;
 use crate::env::{JointSpace, TeamSpec};
 use crate::rng::Stream;
@@ -74,11 +75,7 @@ impl Enumerated {
         };
         let mut logits = self.output.forward(features, Activation::Identity)?;
         if let Some(forbidden) = forbidden {
-            let (replicas, samples, flat) = forbidden.dims3()?;
-            let of_joint = forbidden
-                .reshape((replicas * samples, flat))?
-                .matmul(&self.membership)?;
-            logits = (logits + of_joint.reshape((replicas, samples, self.actions.count()))?)?;
+            logits = (logits + by_replica(forbidden, &self.membership)?)?;
         }
         log_softmax(&logits, None)
     }
@@ -108,15 +105,11 @@ impl Enumerated {
             ));
         };
         let joint = log_joint.exp()?;
-        let (replicas, samples, count) = joint.dims3()?;
         let log_prob = self.of(log_joint, actions)?;
         let entropy = (&joint * log_joint)?.sum(D::Minus1)?.neg()?;
 
         // marg_i π_J for every agent at once: sum the joint table over the other agents.
-        let marginal_of_joint = joint
-            .reshape((replicas * samples, count))?
-            .matmul(&self.membership_t)?
-            .reshape((replicas, samples, self.membership.dim(0)?))?;
+        let marginal_of_joint = by_replica(&joint, &self.membership_t)?;
         let log_marginal_of_joint = (&marginal_of_joint + TINY)?.log()?;
         let marginal_negentropy = (&marginal_of_joint * &log_marginal_of_joint)?.sum(D::Minus1)?;
         let cross = |of_joint: &Tensor, of_marginals: &Tensor| {

@@ -16,6 +16,7 @@ use candle_core::{D, DType, Device, Result, Tensor, Var};
 
 use super::fused::{Activation, log_softmax};
 use super::marginal::{FORBIDDEN, Memory, OUTPUT_GAIN};
+use super::rows::by_replica;
 use super::trunk::{Dense, Trunk};
 use super::{NetworkConfig, Rows};
 use crate::env::TeamSpec;
@@ -181,7 +182,6 @@ impl Hierarchy {
     ///
     /// `own`: ln π_i(u_i), `[R, S, N]`; actions: `[R, S, N]`.
     pub fn log_prob(&self, commands: &Commands, own: &Tensor, actions: &Tensor) -> Result<Tensor> {
-        let (replicas, samples, _) = actions.dims3()?;
         let pairs = self.matchings.pairs.len();
         let of_agent = |table: &Tensor, agent: usize| table.narrow(2, agent, 1);
         let mut together = Vec::with_capacity(pairs);
@@ -196,14 +196,7 @@ impl Hierarchy {
         let delegated = (self.delegation(commands)? + Tensor::cat(&apart, 2)?)?;
         let of_pairs = log_sum(&Tensor::stack(&[commanded, delegated], 3)?)?;
 
-        let through = |table: &Tensor, membership: &Tensor| {
-            let (rows, wide) = membership.dims2()?;
-            table
-                .reshape((replicas * samples, rows))?
-                .matmul(membership)?
-                .reshape((replicas, samples, wide))
-        };
-        let ways = (through(&of_pairs, &self.of_pairs)? + through(own, &self.alone)?)?;
+        let ways = (by_replica(&of_pairs, &self.of_pairs)? + by_replica(own, &self.alone)?)?;
         log_sum(&(ways + &commands.selector)?)
     }
 
@@ -217,12 +210,7 @@ impl Hierarchy {
     /// levels decide, in nats; `[R, S]` each.
     pub fn shares(&self, commands: &Commands) -> Result<[Tensor; 2]> {
         let selector = commands.selector.exp()?;
-        let (replicas, samples, count) = selector.dims3()?;
-        let pairs = self.matchings.pairs.len();
-        let selected = selector
-            .reshape((replicas * samples, count))?
-            .matmul(&self.of_pairs.t()?.contiguous()?)?
-            .reshape((replicas, samples, pairs))?;
+        let selected = by_replica(&selector, &self.of_pairs.t()?.contiguous()?)?;
         let chosen = commands.controllers.exp()?;
         let entropy = (&chosen * &commands.controllers)?.sum(3)?.neg()?;
         let own = (&selector * &commands.selector)?.sum(2)?.neg()?;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use candle_core::{Result, Tensor};
+
 /// T rows of B parallel sequences, for each of R replicas. Row `t·B + b` is step t of sequence b.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
@@ -73,6 +75,12 @@ impl Rows {
             ..*self
         }
     }
+}
+
+/// `[R, S, K]` times one matrix `[K, M]` for all: `[R, S, M]`. A product a replica, because a product
+/// of all rows at once may sum in another order than that of some, and replicas never mix.
+pub(crate) fn by_replica(table: &Tensor, matrix: &Tensor) -> Result<Tensor> {
+    table.matmul(&matrix.broadcast_left(table.dim(0)?)?.contiguous()?)
 }
 
 #[cfg(test)]

@@ -347,8 +347,8 @@ pub struct PortfolioConfig {
     pub selection: f64,
     /// How many arms are evaluated a second time.
     pub finalists: usize,
-    /// Share of the training steps that the arms have in equal parts before the one whose acting
-    /// policy has come furthest goes on with all the rest, alone; 0: every arm has its share to the end.
+    /// Share of the training steps that the arms have in equal parts before the one whose product
+    /// earns most goes on with all the rest, alone; 0: every arm has its share to the end.
     pub race: f64,
     /// Factored policy gradient under a strong bonus for entropy that fades geometrically.
     #[serde(rename = "explore-strong")]

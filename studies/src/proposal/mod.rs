@@ -235,7 +235,8 @@ mod tests {
             assert_eq!(pupils.len(), 2);
             for pupil in &pupils {
                 assert_eq!(pupil.greedy == [3], dares, "{pupil:?}");
-                assert_eq!(pupil.value, if dares { 10.0 } else { 0.0 });
+                // In so few steps one may be taught to stay safe before the other is.
+                assert_eq!(pupil.value == 10.0, dares, "{pupil:?}");
             }
             cells.forget(&wanted).unwrap();
             cells.make(&wanted, &|_| {}).unwrap();

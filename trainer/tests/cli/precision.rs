@@ -79,6 +79,15 @@ fn images_state_the_period_of_their_task_or_the_one_that_is_asked_for() {
     assert!(!card("none").contains("A step every"));
     place.json(&["export", "none", "--out", "back", "--period-us", "100000"]);
     assert_same_files(&place.path("run/team"), &place.path("back"));
+    // What is no number is refused by clap, whose errors take several lines.
+    let output = place.run(&["export", "run", "--out", "x", "--period-us=-1"]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(
+        message.starts_with("error: ") && message.contains("--period-us"),
+        "{message}"
+    );
+    assert!(!place.path("x").exists());
 }
 
 #[test]

@@ -235,8 +235,12 @@ mod tests {
             assert_eq!(pupils.len(), 2);
             for pupil in &pupils {
                 assert_eq!(pupil.greedy == [3], dares, "{pupil:?}");
-                // In so few steps one may be taught to stay safe before the other is.
-                assert_eq!(pupil.value == 10.0, dares, "{pupil:?}");
+                // Where both do not dare, one still may: that pays −5, not 0. A longer lesson (25,600 steps)
+                // ends so, too.
+                match dares {
+                    true => assert_eq!(pupil.value, 10.0),
+                    false => assert!([0.0, -5.0].contains(&pupil.value), "{pupil:?}"),
+                }
             }
             cells.forget(&wanted).unwrap();
             cells.make(&wanted, &|_| {}).unwrap();

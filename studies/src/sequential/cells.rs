@@ -34,7 +34,7 @@ pub(crate) struct Run {
     pub(crate) seconds: f64,
     /// The best value of agents that act apart, where it is known.
     pub(crate) optimum: Option<f64>,
-    /// What the exported images earn, every agent taking its most probable action.
+    /// What the exported images earn, acting as the team does.
     pub(crate) value: f64,
     /// How that is known.
     pub(crate) valued: Valued,

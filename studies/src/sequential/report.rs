@@ -210,7 +210,8 @@ fn totals(rows: &[&RowFindings]) -> String {
 fn groups(findings: &Findings) -> String {
     let mut text = String::from(
         "## Returns\n\n\
-         Returns are those of the exported images, run by `consort-runtime`, every agent taking its most probable action: \
+         Returns are those of the exported images, run by `consort-runtime`, every agent acting as its team does (by its most probable \
+         action; on large tasks by its dice): \
          the interquartile mean over the seeds (of fewer than four, the mean) with its bootstrap 95 % interval. *±* is half \
          the 95 % interval of one run's own return, the widest of the seeds; *exact* where it is computed on the model. \
          *Joint* is the policy that exists in training only, by the episodes of the learning curve: at the end, and the \

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
+use consort_trainer::atomic;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 /// The workspace's folder.
 pub(crate) fn workspace() -> &'static Path {
@@ -33,6 +35,28 @@ pub(crate) fn commit() -> Result<String> {
     let text = String::from_utf8(output.stdout)?;
     anyhow::ensure!(output.status.success(), "git names no commit here");
     Ok(text.trim().to_owned())
+}
+
+/// Writes the page to `out`, if it is to be kept, shows it, and ends stdout with the findings as one JSON object
+/// if they are asked for.
+pub(crate) fn publish(
+    page: &str,
+    out: Option<&Path>,
+    findings: &impl Serialize,
+    json: bool,
+) -> Result<()> {
+    if let Some(out) = out {
+        if let Some(folder) = out.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        atomic::write(out, page.as_bytes())?;
+        eprintln!("wrote {}", out.display());
+    }
+    print!("{page}");
+    if json {
+        println!("{}", serde_json::to_string(findings)?);
+    }
+    Ok(())
 }
 
 /// A bar of environment steps, where a person looks.

@@ -135,6 +135,13 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// A tick is a nanosecond.
+    pub const NANOSECONDS: Self = Self {
+        unit: Unit::Nanoseconds,
+        units: 1,
+        ticks: 1,
+    };
+
     /// What so many ticks are, in the rate's unit, to the nearest.
     pub fn of(self, ticks: u32) -> u64 {
         let (units, of) = (u64::from(self.units), u64::from(self.ticks).max(1));

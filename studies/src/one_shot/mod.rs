@@ -8,12 +8,10 @@ mod findings;
 mod report;
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
-use consort_trainer::atomic;
 use consort_trainer::config::Config;
 use indicatif::ProgressBar;
 
@@ -22,7 +20,7 @@ use cells::{Cell, Cells};
 use design::{ANNEALED, ASSURANCE, COLUMNS, Column, ROWS, Row};
 use findings::{Findings, MethodFacts, RowFindings, Timing};
 
-use crate::command::{bar, commit, workspace};
+use crate::command::{bar, commit, publish, workspace};
 use crate::kept::SOURCES;
 
 #[derive(clap::Args)]
@@ -64,18 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let study = Study::new(options)?;
     let findings = study.run()?;
     let page = report::page(&findings);
-    if let Some(out) = study.page() {
-        if let Some(folder) = out.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        atomic::write(&out, page.as_bytes())?;
-        eprintln!("wrote {}", out.display());
-    }
-    print!("{page}");
-    if options.json {
-        println!("{}", serde_json::to_string(&findings)?);
-    }
-    Ok(())
+    publish(&page, study.page().as_deref(), &findings, options.json)
 }
 
 /// The study as it was asked for.

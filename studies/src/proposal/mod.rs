@@ -10,7 +10,6 @@ mod taught;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use consort_trainer::atomic;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -18,7 +17,7 @@ use cells::{Cells, Wanted};
 use claims::{Choice, Claim, Verdict};
 use design::Sizes;
 
-use crate::command::{bar, commit, side_by_side, workspace};
+use crate::command::{bar, commit, publish, side_by_side, workspace};
 use crate::kept::SOURCES;
 
 #[derive(clap::Args)]
@@ -70,16 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let study = Study::new(options)?;
     let findings = study.run()?;
     let page = report::page(&findings);
-    if let Some(folder) = options.out.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    atomic::write(&options.out, page.as_bytes())?;
-    eprintln!("wrote {}", options.out.display());
-    print!("{page}");
-    if options.json {
-        println!("{}", serde_json::to_string(&findings)?);
-    }
-    Ok(())
+    publish(&page, Some(&options.out), &findings, options.json)
 }
 
 /// The study as it was asked for.

@@ -25,7 +25,7 @@ use cost::Cost;
 use design::{ANNEALED, Group, METHODS, Method, ROWS, Row};
 use findings::{Findings, MethodFacts, RowFindings};
 
-use crate::command::{bar, commit, side_by_side, today, workspace};
+use crate::command::{bar, commit, publish, side_by_side, today, workspace};
 use crate::kept::SOURCES;
 
 #[derive(clap::Args)]
@@ -83,13 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (findings, pictures) = study.findings()?;
     let linked = study.write_pictures(&pictures)?;
     let page = report::page(&findings, &linked);
-    atomic::write(&options.out, page.as_bytes())?;
-    eprintln!("wrote {}", options.out.display());
-    print!("{page}");
-    if options.json {
-        println!("{}", serde_json::to_string(&findings)?);
-    }
-    Ok(())
+    publish(&page, Some(&options.out), &findings, options.json)
 }
 
 /// The study as it was asked for.

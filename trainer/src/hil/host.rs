@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Instant;
 
-use consort_wire::{Board, Cost, Ended, Meter, Ram, Rate, Unit, serve};
+use consort_wire::{Board, Cost, Ended, Meter, Ram, Rate, serve};
 
 use super::link::{FRAME, Link, PATIENCE};
 
@@ -118,11 +118,7 @@ struct Stopwatch;
 
 impl Meter for Stopwatch {
     fn rate(&self) -> Rate {
-        Rate {
-            unit: Unit::Nanoseconds,
-            units: 1,
-            ticks: 1,
-        }
+        Rate::NANOSECONDS
     }
 
     fn measure<R>(&mut self, work: impl FnOnce() -> R) -> (Cost, R) {

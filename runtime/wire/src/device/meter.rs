@@ -1,6 +1,6 @@
 //! What a step costs.
 
-use crate::message::{Rate, Unit};
+use crate::message::Rate;
 
 /// Measures what a step costs.
 pub trait Meter {
@@ -26,11 +26,7 @@ pub struct Unmetered;
 
 impl Meter for Unmetered {
     fn rate(&self) -> Rate {
-        Rate {
-            unit: Unit::Nanoseconds,
-            units: 1,
-            ticks: 1,
-        }
+        Rate::NANOSECONDS
     }
 
     fn measure<R>(&mut self, work: impl FnOnce() -> R) -> (Cost, R) {

@@ -11,6 +11,7 @@ use crate::algo::{Algorithm, ArmKind};
 use crate::config::CURVE_POINTS;
 use crate::env::{Game, Task, TeamSpec};
 use crate::eval::{Enumeration, Player, Values};
+use crate::export::actors_for;
 use crate::net::{NetworkWeights, Normalisation, Normaliser};
 use crate::rng::Stream;
 use crate::rollout::{Runner, RunnerState};
@@ -97,9 +98,12 @@ impl Progress {
         }
     }
 
-    /// What the product of its policies was worth when it was last looked at: −∞ where it never was.
+    /// What the product of its policies was worth when it was last looked at: −∞ where it never was, and
+    /// where a network diverged and can be no image.
     pub fn product(&self) -> f64 {
-        let values = self.latest.as_ref().and_then(|latest| latest.values);
+        let executable = |latest: &&Snapshot| actors_for(&latest.marginals, None).is_ok();
+        let latest = self.latest.as_ref().filter(executable);
+        let values = latest.and_then(|latest| latest.values);
         values.map_or(f64::NEG_INFINITY, |values| values.product)
     }
 

@@ -5,7 +5,7 @@ use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::actor::{Actor, ActorState};
-use super::common::{Packed, means};
+use super::common::{Measured, Packed, means};
 use super::temperature::Temperature;
 use super::{Algorithm, Metrics, UpdateConfig, streams};
 use crate::env::TeamSpec;
@@ -106,18 +106,18 @@ impl Algorithm for ActorCritic {
         let memory = [self.actor.turn(), Memory::new()];
         let packed = Packed::new(batch, &targets, &self.actor.marginals, memory, &self.device)?;
         let rate = update.rate(time);
-        let mut entropy = None;
+        let mut measured = Measured::default();
         let parts = packed.parts(update.minibatches)?;
-        for _ in 0..update.epochs {
+        for epoch in 0..update.epochs {
             for (range, part) in &parts {
-                let measured = self.step(part, tau, rate)?;
-                entropy.get_or_insert(measured);
+                let entropy = self.step(part, tau, rate)?;
+                measured.add(epoch, range.len(), vec![entropy]);
                 let (values, weights) = (&part.values, &part.weights);
                 self.baseline
                     .learn(&of_critic, range.clone(), values, weights, rate)?;
             }
         }
-        let entropy = entropy.expect("at least one step");
+        let entropy = measured.means().remove(0);
         Ok(Metrics::of_product(&targets.mean_return, &entropy, tau))
     }
 

@@ -26,7 +26,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::common::{Packed, clipped_gain, means};
+use super::common::{Measured, Packed, clipped_gain, means};
 use super::duo::{Considered, Duo, DuoState};
 use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, streams};
 use crate::env::TeamSpec;
@@ -291,18 +291,18 @@ impl Algorithm for Annealed {
         let packed = Packed::new(batch, &targets, marginals, start, &self.device)?;
         let rate = update.rate(time);
         let mixes = self.variant.mixes() && time > self.config.schedule.earliest_ramp();
-        let mut measured = None;
+        let mut measured = Measured::default();
         let parts = packed.parts(update.minibatches)?;
-        for _ in 0..update.epochs {
+        for epoch in 0..update.epochs {
             for (range, part) in &parts {
                 let metrics = self.step(part, rate, mixes)?;
-                measured.get_or_insert(metrics);
+                measured.add(epoch, range.len(), metrics);
                 let (values, weights) = (&part.values, &part.weights);
                 self.baseline
                     .learn(&of_critic, range.clone(), values, weights, rate)?;
             }
         }
-        let measured = measured.expect("at least one step");
+        let measured = measured.means();
         let metrics: Vec<Metrics> = (self.state.coefficients.iter().enumerate())
             .map(|(r, c)| {
                 // A joint policy that is only still asked for its neighbours' sake says nothing.

@@ -22,7 +22,7 @@ use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::actor::{Actor, ActorState};
-use super::common::{Packed, means, streams};
+use super::common::{Measured, Packed, means, streams};
 use super::ppo;
 use super::temperature::Temperature;
 use super::{Algorithm, Metrics, UpdateConfig};
@@ -215,14 +215,14 @@ impl Algorithm for Coma {
         let found = self.critic.advantages(&shown, &output, &packed.actions)?;
         packed.advantages = self.in_units(found, batch)?;
         let parts = packed.parts(update.minibatches)?;
-        let mut entropy = None;
-        for _ in 0..update.epochs {
-            for (_, part) in &parts {
-                let measured = self.step(part, tau, rate)?;
-                entropy.get_or_insert(measured);
+        let mut measured = Measured::default();
+        for epoch in 0..update.epochs {
+            for (range, part) in &parts {
+                let entropy = self.step(part, tau, rate)?;
+                measured.add(epoch, range.len(), vec![entropy]);
             }
         }
-        let entropy = entropy.expect("at least one step");
+        let entropy = measured.means().remove(0);
         Ok(Metrics::of_product(&targets.mean_return, &entropy, tau))
     }
 

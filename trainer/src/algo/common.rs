@@ -193,6 +193,38 @@ pub(super) fn means(quantities: &[&Tensor], weights: &Tensor) -> Result<Vec<Vec<
         .collect())
 }
 
+/// Means over a batch of what its parts measured while the policy was as good as the one that acted: in
+/// the first of its epochs.
+#[derive(Default)]
+pub(super) struct Measured {
+    means: Vec<Vec<f64>>,
+    samples: usize,
+}
+
+impl Measured {
+    /// Takes in what a part of `samples` samples measured in `epoch`: `quantities[quantity][replica]`.
+    pub(super) fn add(&mut self, epoch: usize, samples: usize, quantities: Vec<Vec<f64>>) {
+        if epoch > 0 {
+            return;
+        }
+        if self.means.is_empty() {
+            self.means = quantities.iter().map(|row| vec![0.0; row.len()]).collect();
+        }
+        self.samples += samples;
+        let share = samples as f64 / self.samples as f64;
+        for (means, quantities) in self.means.iter_mut().zip(quantities) {
+            for (mean, quantity) in means.iter_mut().zip(quantities) {
+                *mean += (quantity - *mean) * share;
+            }
+        }
+    }
+
+    /// `[quantity][replica]`.
+    pub(super) fn means(self) -> Vec<Vec<f64>> {
+        self.means
+    }
+}
+
 /// Host copies of variables.
 pub(crate) fn values_of(variables: &[Var]) -> Result<Vec<Vec<f32>>> {
     let of = |variable: &Var| variable.flatten_all()?.to_vec1();

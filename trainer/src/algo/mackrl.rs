@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::{Actor, ActorState};
 use super::common::{
-    HostTensor, Packed, clipped_gain, columns, loaded_memory, means, part_of_memory, saved_memory,
-    set_values, streams, values_of,
+    HostTensor, Measured, Packed, clipped_gain, columns, loaded_memory, means, part_of_memory,
+    saved_memory, set_values, streams, values_of,
 };
 use super::factored::FactoredConfig;
 use super::{Algorithm, Metrics, PlayMemory, SECOND_MOMENT_DECAY, UpdateConfig};
@@ -205,17 +205,17 @@ impl Algorithm for Mackrl {
         let memory = [self.actor.turn(), Memory::new()];
         let packed = Packed::new(batch, &targets, &self.actor.marginals, memory, &self.device)?;
         let parts = packed.parts(update.minibatches)?;
-        let mut measured = None;
-        for _ in 0..update.epochs {
+        let mut measured = Measured::default();
+        for epoch in 0..update.epochs {
             for (range, part) in &parts {
                 let metrics = self.step(&shown, range.clone(), part, tau, rate)?;
-                measured.get_or_insert(metrics);
+                measured.add(epoch, range.len(), metrics);
                 let (values, weights) = (&part.values, &part.weights);
                 self.baseline
                     .learn(&of_critic, range.clone(), values, weights, rate)?;
             }
         }
-        let measured = measured.expect("at least one step");
+        let measured = measured.means();
         let of = |(replica, &batch_return): (usize, &f64)| Metrics {
             beta: measured[0][replica],
             tau,

@@ -17,7 +17,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::common::{Packed, clipped_gain, means};
+use super::common::{Measured, Packed, clipped_gain, means};
 use super::duo::{Considered, Duo, DuoState};
 use super::temperature::Temperature;
 use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, streams};
@@ -253,18 +253,18 @@ impl Algorithm for Magpo {
         let (marginals, start) = (&self.duo.marginals, self.duo.start());
         let packed = Packed::new(batch, &targets, marginals, start, &self.device)?;
         let parts = packed.parts(update.minibatches)?;
-        let mut measured = None;
-        for _ in 0..update.epochs {
+        let mut measured = Measured::default();
+        for epoch in 0..update.epochs {
             for (range, part) in &parts {
                 let metrics = self.step(part, tau, rate)?;
-                measured.get_or_insert(metrics);
+                measured.add(epoch, range.len(), metrics);
                 let (values, weights) = (&part.values, &part.weights);
                 self.baseline
                     .learn(&of_critic, range.clone(), values, weights, rate)?;
             }
         }
         self.duo.turn();
-        let measured = measured.expect("at least one step");
+        let measured = measured.means();
         let of = |(replica, &batch_return): (usize, &f64)| Metrics {
             tau,
             joint_entropy: measured[0][replica],

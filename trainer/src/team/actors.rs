@@ -121,7 +121,6 @@ impl Actors {
     ) -> Result<EpisodeReturns, StepError> {
         let spec = task.spec();
         let mut environment = task.make_environment();
-        let mut nature = Stream::new(seed, "episodes", 0);
         let mut actors = self.actors();
         let mut dice: Vec<Stream> = (0..actors.len())
             .map(|agent| Stream::new(seed, "agent", agent as u64))
@@ -131,7 +130,9 @@ impl Actors {
         let mut actions = JointChoice::new(&spec);
         let mut moments = Moments::default();
         let mut env_steps = 0;
-        for _ in 0..episodes {
+        for episode in 0..episodes as u64 {
+            // One stream an episode: what a team does in one must not shift what nature does in the next.
+            let mut nature = Stream::new(seed, "episodes", episode);
             environment.reset(&mut nature, &mut observations);
             actors.iter_mut().for_each(Actor::reset);
             let mut sum = 0.0;

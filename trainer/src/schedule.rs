@@ -29,12 +29,15 @@ pub struct AnnealSchedule {
     pub total_correlation: f64,
     /// τ at the start, falling linearly to 0 over `warmup`.
     pub temperature_start: f64,
-    /// Part of τ that lasts until the ramp's end (times 1 − x).
+    /// Part of τ that lasts until the ramp's end (times 1 − x), or until `temperature_until`.
     pub temperature_floor: f64,
     /// τ gained for each nat of information gap.
     pub temperature_per_gap: f64,
     /// Largest value of floor and gap part together.
     pub temperature_limit: f64,
+    /// When floor and gap part have fallen to nothing, linearly from the warm-up's end; 0: as the ramp
+    /// ends.
+    pub temperature_until: f64,
     /// Decay of the moving average of the information gap, an update.
     pub gap_decay: f64,
 }
@@ -55,6 +58,7 @@ impl Default for AnnealSchedule {
             temperature_floor: 0.02,
             temperature_per_gap: 0.1,
             temperature_limit: 0.15,
+            temperature_until: 0.0,
             gap_decay: 0.95,
         }
     }
@@ -120,6 +124,10 @@ impl Anneal {
         let x = self.ramp(time);
         let start = c.temperature_start * (1.0 - time / c.warmup).max(0.0);
         let gap = (c.temperature_floor + c.temperature_per_gap * self.gap).min(c.temperature_limit);
+        let lasting = match c.temperature_until > c.warmup {
+            true => (c.temperature_until - time) / (c.temperature_until - c.warmup),
+            false => 1.0 - x,
+        };
         Coefficients {
             beta: x,
             lambda: if x > 0.0 {
@@ -128,7 +136,7 @@ impl Anneal {
                 0.0
             },
             fit: 1.0 - x,
-            tau: start + gap * (1.0 - x),
+            tau: start + gap * lasting.clamp(0.0, 1.0),
         }
     }
 
@@ -223,6 +231,14 @@ mod tests {
         let expected = config.temperature_start * 0.5 + config.temperature_floor;
         assert!((early - expected).abs() < 1e-12);
         assert!((schedule.coefficients(0.25).tau - config.temperature_floor).abs() < 1e-12);
+        let until = AnnealSchedule {
+            temperature_until: 0.8,
+            ..config.clone()
+        };
+        // Half way from .2 to .8, and gone there, whatever the ramp.
+        let half = Anneal::new(&until).coefficients(0.5).tau;
+        assert!((half - 0.5 * config.temperature_floor).abs() < 1e-12);
+        assert_eq!(Anneal::new(&until).coefficients(0.9).tau, 0.0);
         // A large, lasting gap drives τ to its limit.
         (0..500).for_each(|_| schedule.observe(0.25, 0.0, 5.0));
         assert!((schedule.coefficients(0.25).tau - config.temperature_limit).abs() < 1e-9);

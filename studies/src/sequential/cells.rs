@@ -161,7 +161,6 @@ impl Cells {
         };
         match row.group {
             Group::Exact | Group::Repeated => asked.unwrap_or(row.seeds),
-            Group::Large if !method.large => 0,
             Group::Large => asked.map_or(row.seeds, |asked| asked.min(row.seeds)),
         }
     }

@@ -158,8 +158,6 @@ pub(crate) struct Method {
     pub(crate) description: &'static str,
     /// Whether it runs only where it is asked for.
     pub(crate) optional: bool,
-    /// Whether it runs on large tasks.
-    pub(crate) large: bool,
     /// The arms it replaces the default portfolio's with.
     arms: fn(&Config) -> Option<Vec<ArmName>>,
 }
@@ -169,7 +167,6 @@ pub(crate) static ANNEALED: Method = Method {
     name: "annealed",
     description: "the method as it comes: the default portfolio",
     optional: false,
-    large: true,
     arms: |_| None,
 };
 
@@ -179,17 +176,14 @@ pub(crate) static METHODS: [&Method; 4] = [
     &Method {
         name: "factored-strong",
         description: "factored, strong entropy bonus annealed to nothing; one arm with all the \
-                      steps, of which what it ends with is exported; not on large tasks, where so strong a \
-                      bonus keeps agents near chance for most of a run",
+                      steps, of which what it ends with is exported",
         optional: false,
-        large: false,
         arms: |_| Some(vec![ArmName::ExploreStrong]),
     },
     &Method {
         name: "factored-mild",
         description: "factored, mild entropy bonus annealed to nothing; one arm likewise",
         optional: false,
-        large: true,
         arms: |_| Some(vec![ArmName::ExploreMild]),
     },
     &Method {
@@ -197,7 +191,6 @@ pub(crate) static METHODS: [&Method; 4] = [
         description: "the default portfolio, every arm with a joint policy replaced by a factored \
                       one with annealed entropy",
         optional: true,
-        large: true,
         arms: |config| Some(without_joint(&config.portfolio.arms)),
     },
 ];

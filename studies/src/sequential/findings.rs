@@ -1,12 +1,13 @@
 //! From runs to figures: what every method comes to on every task, and how they compare.
 
+use consort_trainer::config::ArmName;
 use consort_trainer::rng::Stream;
 use serde::Serialize;
 
 use super::adopted::Adoption;
 use super::cells::{Run, Valued};
 use super::cost::Cost;
-use super::design::{ANNEALED, Goal, Group, Method, Row, tolerance};
+use super::design::{ANNEALED, Goal, Method, Row, tolerance};
 use consort_trainer::report::statistics::{Count, Interval, bootstrap, interquartile_mean};
 
 /// Everything the study has found: what `--json` prints and the page shows.
@@ -80,6 +81,8 @@ pub(crate) struct Runs {
     pub(crate) half: Option<f64>,
     /// Interquartile means of the joint policy's return at the end and at its highest.
     pub(crate) joint: Option<[f64; 2]>,
+    /// The arms that runs kept, and of how many each was the one.
+    pub(crate) kept: Vec<(ArmName, usize)>,
     /// Mean environment steps of a run.
     pub(crate) env_steps: f64,
     /// Mean wall-clock time of a run's training.
@@ -93,10 +96,27 @@ pub(crate) struct Comparison {
     /// Whether the method is at least as good: it succeeds more often or, where that is equal,
     /// returns no less but for a hundredth (or what the goal forgives).
     pub(crate) level: bool,
-    /// Whether what decides lies outside chance: the 95 % interval of the difference of the
-    /// probabilities is clear of zero or, of returns, the two intervals are disjoint.
-    pub(crate) clear: bool,
+    /// On which side the method is by more than chance: the 95 % interval of the difference of the
+    /// probabilities of reaching the goal is clear of zero or, of returns, the two intervals are disjoint.
+    pub(crate) verdict: Verdict,
 }
+
+/// What can be said of a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Verdict {
+    /// The method is ahead by more than chance.
+    Ahead,
+    /// It is behind by more than chance.
+    Behind,
+    /// Chance is not excluded.
+    Open,
+    /// Fewer than [`ENOUGH`] runs on either side: there is no interval to speak of.
+    TooFew,
+}
+
+/// Runs without which nothing is said of chance.
+pub(crate) const ENOUGH: usize = 4;
 
 impl RowFindings {
     /// What the runs of a task come to: `cells` has each method, how many runs were asked for and
@@ -141,9 +161,7 @@ impl RowFindings {
             let mut found = self.comparisons.iter();
             found.find(|comparison| comparison.rival == rival.name)
         };
-        let runs_here = |method: &&&Method| method.large || self.row.group != Group::Large;
         let rivals = (methods.iter()).filter(|method| method.is_rival() && !method.optional);
-        let rivals = rivals.filter(runs_here);
         rivals
             .map(|rival| of(&rival).map(|comparison| comparison.level))
             .try_fold(true, |all, level| Some(all && level?))
@@ -172,14 +190,35 @@ impl Runs {
             interval: bootstrap(&values, interquartile_mean, &mut Stream::new(0, &name, 0)),
             half: halves.reduce(f64::max),
             joint: (!joint.is_empty()).then(|| [part(0), part(1)]),
+            kept: kept(runs),
             env_steps: mean(|run| run.env_steps as f64),
             seconds: mean(|run| run.seconds),
         }
     }
 }
 
+/// The arms that runs kept, the most frequent first.
+fn kept(runs: &[Run]) -> Vec<(ArmName, usize)> {
+    let mut kept: Vec<(ArmName, usize)> = Vec::new();
+    for run in runs {
+        match kept.iter_mut().find(|(arm, _)| *arm == run.arm) {
+            Some((_, count)) => *count += 1,
+            None => kept.push((run.arm, 1)),
+        }
+    }
+    kept.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    kept
+}
+
 impl Comparison {
     fn new(row: &Row, optimum: Option<f64>, own: &Runs, other: &Runs, rival: &'static str) -> Self {
+        let few = own.count.min(other.count) < ENOUGH;
+        let verdict = |ahead: bool, behind: bool| match (few, ahead, behind) {
+            (true, ..) => Verdict::TooFew,
+            (_, true, _) => Verdict::Ahead,
+            (_, _, true) => Verdict::Behind,
+            _ => Verdict::Open,
+        };
         let successes = own.success.zip(other.success);
         if let Some((a, b)) = successes
             && a.fraction() != b.fraction()
@@ -188,7 +227,7 @@ impl Comparison {
             return Self {
                 rival,
                 level: a.fraction() > b.fraction(),
-                clear: interval.low > 0.0 || interval.high < 0.0,
+                verdict: verdict(interval.low > 0.0, interval.high < 0.0),
             };
         }
         let forgiven = match (row.goal, optimum) {
@@ -199,15 +238,13 @@ impl Comparison {
         Self {
             rival,
             level: own.returns >= other.returns - forgiven,
-            clear: a.low > b.high || b.low > a.high,
+            verdict: verdict(a.low > b.high, b.low > a.high),
         }
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use consort_trainer::config::ArmName;
-
     use super::*;
     use crate::sequential::cells::{Arm, Point};
     use crate::sequential::design::METHODS;
@@ -279,11 +316,19 @@ pub(crate) mod tests {
         let [strong, mild] = &found.comparisons[..] else {
             panic!("{found:?}")
         };
-        // One success of two against two of two is chance's.
-        assert!(!strong.level && !strong.clear && mild.level);
+        assert!(!strong.level && mild.level);
+        // Of two runs nothing is said, not of two against none either.
+        assert_eq!(
+            (strong.verdict, mild.verdict),
+            (Verdict::TooFew, Verdict::TooFew)
+        );
         assert_eq!(level(&found), Some(false));
         let found = row("two-step", Some(8.0), [&[8.0; 10], &[7.0; 10], &[7.0; 10]]);
-        assert!(found.comparisons[0].level && found.comparisons[0].clear);
+        assert!(found.comparisons[0].level);
+        assert_eq!(found.comparisons[0].verdict, Verdict::Ahead);
+        let few = [8.0, 8.0, 8.0, 7.0];
+        let found = row("two-step", Some(8.0), [&[8.0; 4], &few, &[8.0; 4]]);
+        assert_eq!(found.comparisons[0].verdict, Verdict::Open);
     }
 
     #[test]
@@ -294,8 +339,23 @@ pub(crate) mod tests {
         let [strong, mild] = &found.comparisons[..] else {
             panic!("{found:?}")
         };
-        assert!(!strong.level && strong.clear && mild.level && mild.clear);
+        assert!(!strong.level && mild.level);
+        let verdicts = (strong.verdict, mild.verdict);
+        assert_eq!(verdicts, (Verdict::TooFew, Verdict::TooFew));
         assert!(found.cells[0].runs.as_ref().unwrap().success.is_none());
+    }
+
+    #[test]
+    fn what_is_behind_but_forgiven_is_not_ahead() {
+        let found = row(
+            "lbf-8x8-2p-2f-coop",
+            None,
+            [&[0.995; 4], &[1.0; 4], &[0.5; 4]],
+        );
+        let verdicts: Vec<(bool, Verdict)> = (found.comparisons.iter())
+            .map(|found| (found.level, found.verdict))
+            .collect();
+        assert_eq!(verdicts, [(true, Verdict::Behind), (true, Verdict::Ahead)]);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use consort_trainer::report::count;
 
 use super::cost::{Cost, Head};
 use super::design::{ANNEALED, Goal, Group, METHODS};
-use super::findings::{CellFindings, Comparison, Findings, MethodFacts, RowFindings, Runs};
+use super::findings::{
+    CellFindings, Comparison, ENOUGH, Findings, MethodFacts, RowFindings, Runs, Verdict,
+};
 use consort_trainer::report::markdown::{line, table};
 use consort_trainer::report::statistics::Count;
 
@@ -113,7 +115,8 @@ fn in_words(findings: &Findings) -> String {
     text += &format!(
         "**{}** is at least as good as both **factored-strong** and **factored-mild** on {} of {} tasks: it reaches \
          the goal with a larger share of the seeds or, where the shares are equal or there is no goal, its interquartile \
-         mean return is no lower but for 1 % (where the goal is the optimum, but for what still counts as it).\n\n",
+         mean return is no lower but for 1 % (where the goal is the optimum, but for what still counts as it). With fewer \
+         than {ENOUGH} runs on either side nothing is said of chance.\n\n",
         ANNEALED.name,
         good.len(),
         compared.len(),
@@ -125,7 +128,7 @@ fn in_words(findings: &Findings) -> String {
         .filter(|row| {
             row.comparisons
                 .iter()
-                .any(|found| found.level && found.clear)
+                .any(|found| found.level && found.verdict == Verdict::Ahead)
         })
         .collect();
     if !clearly.is_empty() {
@@ -167,9 +170,10 @@ fn against(row: &RowFindings, comparison: &Comparison) -> String {
             },
         )
     };
-    let chance = match comparison.clear {
-        true => "more than chance",
-        false => "chance is not excluded",
+    let chance = match comparison.verdict {
+        Verdict::Ahead | Verdict::Behind => "more than chance",
+        Verdict::Open => "chance is not excluded",
+        Verdict::TooFew => "too few runs to exclude chance",
     };
     format!(
         "`{}` against {}: {} against {} ({chance})",
@@ -216,7 +220,7 @@ fn groups(findings: &Findings) -> String {
          the 95 % interval of one run's own return, the widest of the seeds; *exact* where it is computed on the model. \
          *Joint* is the policy that exists in training only, by the episodes of the learning curve: at the end, and the \
          highest point of the curve, which its noise makes too high; what it earns beyond the images is the price of \
-         decentralisation. Steps and seconds are a run's mean.\n\n",
+         decentralisation. *Arms kept*: whose networks the runs exported. Steps and seconds are a run's mean.\n\n",
     );
     let titles = [
         (
@@ -252,6 +256,7 @@ fn groups(findings: &Findings) -> String {
             "return (95 %)",
             "±",
             "joint: end, highest",
+            "arms kept",
             "steps",
             "seconds",
         ]);
@@ -307,7 +312,7 @@ fn goal_of(row: &RowFindings) -> String {
     }
 }
 
-fn figures(method: &str, runs: &Runs) -> [String; 7] {
+fn figures(method: &str, runs: &Runs) -> [String; 8] {
     let reached = runs.success.map_or_else(
         || format!("– of {}", runs.count),
         |Count { successes, trials }| format!("{successes} of {trials}"),
@@ -326,6 +331,10 @@ fn figures(method: &str, runs: &Runs) -> [String; 7] {
             || "–".to_owned(),
             |[end, highest]| format!("{}, {}", decimals(end), decimals(highest)),
         ),
+        (runs.kept.iter())
+            .map(|(arm, count)| format!("{count} {arm}"))
+            .collect::<Vec<_>>()
+            .join(", "),
         count(runs.env_steps.round() as u64),
         format!("{:.0}", runs.seconds),
     ]
@@ -481,8 +490,8 @@ mod tests {
             "At least as good on: `dec-tiger-h2`, `mpe-spread`.",
             "- `two-step` against factored-strong: 0 of 2 seeds, return 7.000 against 2 of 2 seeds, return 8.000",
             "over these tasks: annealed 2 of 4, factored-strong 4 of 4, factored-mild 0 of 4.",
-            "| `two-step` | 8.000 | annealed | 0 of 2 | 7.000 (7.000 to 7.000) | 1.250 | 8.000, 9.000 | 990 | 2 |",
-            "|  |  | factored-mild | – of 2 | -12.000 (-12.000 to -12.000) | 1.250 | – | 990 | 2 |",
+            "| `two-step` | 8.000 | annealed | 0 of 2 | 7.000 (7.000 to 7.000) | 1.250 | 8.000, 9.000 | 2 annealed | 990 | 2 |",
+            "|  |  | factored-mild | – of 2 | -12.000 (-12.000 to -12.000) | 1.250 | – | 2 explore-mild | 990 | 2 |",
             "![Learning curves of mpe-spread](sequential/mpe-spread.svg)",
             "| autoregressive | 8 | 10^8 | 25.0 | 8 | 8,000 | 10 |",
             "From 2 agents to 8, 4.0 times as many, a step takes 2.5 times as long, memory 4.0 times; the joint policy \

@@ -187,6 +187,16 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
     ] {
         not_negative(&at(key), value)?;
     }
+    let until = schedule.temperature_until;
+    require(
+        until == 0.0 || (schedule.warmup < until && until <= 1.0),
+        &at("temperature_until"),
+        until,
+        &format!(
+            "0, or later than the warmup, {}, and at most 1",
+            schedule.warmup
+        ),
+    )?;
     let decay = schedule.gap_decay;
     require(
         (0.0..1.0).contains(&decay),

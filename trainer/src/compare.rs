@@ -120,12 +120,20 @@ impl Design {
     ///
     /// # Errors
     /// When a setting, a method or a task is none, or a method cannot learn a task.
-    pub fn cells(&self, out: &Path) -> Result<Vec<Cell>, ConfigError> {
-        let mut cells = Vec::new();
+    pub fn cells(&self, out: &Path) -> Result<Vec<Cell>, Error> {
+        let mut cells: Vec<Cell> = Vec::new();
         for seed in 0..self.seeds {
             for (row, name) in self.tasks.iter().enumerate() {
                 for (column, method) in self.methods.iter().enumerate() {
                     let (config, task) = self.layers(name, method, seed)?.resolve()?;
+                    // Two files may give their games one name; runs are told apart by it.
+                    if cells
+                        .iter()
+                        .any(|other| other.place[0] != row && other.task.name() == task.name())
+                    {
+                        let (list, name) = ("TASK", task.name().to_owned());
+                        return Err(CompareError::Twice { list, name }.into());
+                    }
                     let run = format!("{}.{method}.seed{seed}", task.name());
                     cells.push(Cell {
                         place: [row, column],

@@ -46,7 +46,7 @@ pub struct Enumeration {
 }
 
 /// Largest table (joint observations × what the policies see or choose there) that is worth
-/// summing over fifty times a run.
+/// summing over a hundred times a run.
 const LARGEST_TABLE: usize = 1 << 18;
 
 impl Enumeration {

@@ -77,7 +77,7 @@ pub struct Snapshot {
 /// What one arm came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmOutcome {
-    /// A record every fiftieth of the arm's updates.
+    /// A record every hundredth of the arm's updates.
     pub records: Vec<Record>,
     /// Environment steps spent on training and on the curve.
     pub env_steps: u64,

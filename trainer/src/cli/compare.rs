@@ -125,7 +125,11 @@ impl Args {
     fn command(&self) -> String {
         let mut command = format!(
             "consort compare {} --methods {} --seeds {}",
-            self.tasks.join(" "),
+            self.tasks
+                .iter()
+                .map(|task| quoted(task))
+                .collect::<Vec<_>>()
+                .join(" "),
             self.methods.join(","),
             self.seeds
         );
@@ -135,12 +139,19 @@ impl Args {
         for setting in &self.settings {
             command += &format!(" --set {}", quoted(setting));
         }
-        format!("{command} --out {}", self.out.display())
+        format!(
+            "{command} --out {}",
+            quoted(&self.out.display().to_string())
+        )
     }
 }
 
 /// A word as a POSIX shell takes it, whatever is in it.
 fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=,:+".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
@@ -150,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_setting_with_quotes_is_one_word_of_a_shell() {
-        assert_eq!(quoted("update.epochs=2"), "'update.epochs=2'");
+        assert_eq!(quoted("update.epochs=2"), "update.epochs=2");
+        assert_eq!(quoted("my games/chicken.toml"), "'my games/chicken.toml'");
         // What is quoted ends, an escaped quote follows, and it begins again.
         let arms = quoted("portfolio.arms=['annealed']");
         assert_eq!(arms, r"'portfolio.arms=['\''annealed'\'']'");

@@ -1,5 +1,6 @@
 //! What a finished run came to, read from its folder.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -105,6 +106,15 @@ impl Run {
         }
         let manifest = Manifest::read(&team.join(MANIFEST));
         let manifest = manifest.map_err(|error| wrong(error.to_string()))?;
+        let commit = option_env!("CONSORT_COMMIT");
+        if manifest.commit.as_deref() != commit {
+            let of = |commit: Option<&str>| commit.unwrap_or("an unknown commit").to_owned();
+            return Err(wrong(format!(
+                "a run that another build made ({}, this is {}); numbers of two builds do not compare",
+                of(manifest.commit.as_deref()),
+                of(commit)
+            )));
+        }
         let mut lines = Vec::new();
         for (number, line) in text(&cell.folder.join(METRICS))?.lines().enumerate() {
             let line: Line = serde_json::from_str(line)
@@ -141,18 +151,26 @@ impl Run {
     }
 }
 
-/// The curve of the arm that was kept. Arms are trained side by side: when it had taken a share of
-/// its own steps, the run had taken that share of all.
+/// The curve of the arm that was kept, by the run's steps. Arms are trained side by side as far as each
+/// goes, which in a race is not equally far; the choice between them, and what they were judged by, is
+/// spread over the whole.
 fn curve(lines: &[Line], kept: usize, env_steps: u64, act: Choice) -> Vec<Point> {
     let own = || lines.iter().filter(|line| line.arm == kept);
+    let mut others: BTreeMap<usize, u64> = BTreeMap::new();
+    for line in lines.iter().filter(|line| line.arm != kept) {
+        let last = others.entry(line.arm).or_default();
+        *last = line.env_steps.max(*last);
+    }
+    let of_all = |steps: u64| steps + others.values().map(|&last| steps.min(last)).sum::<u64>();
     let last = own().map(|line| line.env_steps).max().unwrap_or(1).max(1);
+    let scale = env_steps as f64 / of_all(last) as f64;
     let point = |line: &Line| {
         let value = match act {
             Choice::Greedy => line.greedy,
             Choice::Sampled => line.product,
         };
         Some(Point {
-            env_steps: line.env_steps as f64 / last as f64 * env_steps as f64,
+            env_steps: of_all(line.env_steps) as f64 * scale,
             value: value?,
         })
     };
@@ -175,6 +193,7 @@ mod tests {
         };
         let lines = [
             line(0, 50, Some(7.0)),
+            line(0, 100, Some(6.0)),
             line(1, 50, Some(1.0)),
             line(1, 75, None),
             line(1, 100, Some(2.0)),
@@ -196,5 +215,27 @@ mod tests {
         };
         let at = [0.0, 130.0, 249.0, 250.0].map(|steps| run.at(steps));
         assert_eq!(at, [1.0, 1.0, 1.0, 2.0].map(Some));
+    }
+
+    /// Two arms race for 50 steps each, and the winner goes on to 150 of its own: 200 in all, and 220
+    /// with what they were judged by.
+    #[test]
+    fn a_winners_curve_has_the_losers_steps_before_the_races_end_only() {
+        let line = |arm, env_steps| Line {
+            arm,
+            env_steps,
+            product: Some(1.0),
+            greedy: None,
+        };
+        let lines = [
+            line(0, 50),
+            line(1, 25),
+            line(1, 50),
+            line(1, 100),
+            line(1, 150),
+        ];
+        let found = curve(&lines, 1, 220, Choice::Sampled);
+        let steps: Vec<f64> = found.iter().map(|point| point.env_steps.round()).collect();
+        assert_eq!(steps, [55.0, 110.0, 165.0, 220.0]);
     }
 }

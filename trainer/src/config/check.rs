@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use consort_runtime::MAX_LAYERS;
 
-use super::{ArmName, Config, ConfigError};
+use super::{ArmName, Budget, Config, ConfigError};
 use crate::algo::UpdateConfig;
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::coma::ComaConfig;
@@ -285,20 +285,14 @@ fn check_steps(config: &Config, task: &Task) -> Result<(), ConfigError> {
     } else {
         1
     };
-    let alone = arms.len() == 1;
-    if budget.updates < needed || (!alone && budget.preliminary == 0) {
-        let an_update = config.parallel(&spec) * config.rollout_length(&spec);
-        let training = arms.len() as f64 * an_update as f64 * needed as f64;
-        let selection = config.portfolio.selection;
-        let least = if alone {
-            training
-        } else {
-            (training / (1.0 - selection)).max(2.0 * arms.len() as f64 / selection)
-        };
+    let suffices =
+        |budget: &Budget| budget.updates >= needed && (arms.len() == 1 || budget.preliminary > 0);
+    if !suffices(&budget) {
         let expected = format!(
-            "at least {}: {} arm(s) of {needed} update(s), {an_update} steps each, and the choice between them",
-            least.ceil(),
+            "at least {}: {} arm(s) of {needed} update(s), {} steps each, the curves, and the choice between the arms",
+            least_steps(config, &spec, suffices),
             arms.len(),
+            config.parallel(&spec) * config.rollout_length(&spec),
         );
         require(false, "steps", config.steps, &expected)?;
     }
@@ -310,6 +304,30 @@ fn check_steps(config: &Config, task: &Task) -> Result<(), ConfigError> {
         "less than 2^63",
     )?;
     require(config.seed <= most, "seed", config.seed, "less than 2^63")
+}
+
+/// Steps that suffice, where one less does not: found by halves, as shares of steps are rounded in many
+/// places.
+fn least_steps(config: &Config, spec: &TeamSpec, suffices: impl Fn(&Budget) -> bool) -> u64 {
+    let enough = |steps: u64| {
+        let config = Config {
+            steps,
+            ..config.clone()
+        };
+        suffices(&config.budget(spec))
+    };
+    let (mut few, mut many) = (config.steps, config.steps.max(1));
+    while !enough(many) && many < i64::MAX as u64 / 2 {
+        many *= 2;
+    }
+    while many - few > 1 {
+        let half = few + (many - few) / 2;
+        match enough(half) {
+            true => many = half,
+            false => few = half,
+        }
+    }
+    many
 }
 
 /// The fewest updates after which the ramp has certainly ended before the last.
@@ -521,6 +539,31 @@ mod tests {
                 next = anneal.coefficients(time);
             }
             assert_eq!(used.beta, 1.0, "{warmup_limit} + {ramp}, {updates} updates");
+        }
+    }
+
+    /// What the refusal asks for is enough, and one step less is not.
+    #[test]
+    fn the_steps_that_are_asked_for_are_the_least_that_suffice() {
+        for (task, arms) in [
+            ("assurance", 20),
+            ("dec-tiger-h4", 2),
+            ("dec-tiger-h4", 1),
+            ("lbf-8x8-2p-2f-coop", 2),
+        ] {
+            let task = Task::find(task).unwrap();
+            let mut config = Config::for_kind(task.kind());
+            config.portfolio.arms.truncate(arms);
+            config.steps = 1;
+            let mut check = |steps| {
+                config.steps = steps;
+                check_steps(&config, &task).map_err(|error| error.to_string())
+            };
+            let message = check(1).unwrap_err();
+            let least = message.split("at least ").nth(1).unwrap();
+            let least: u64 = least.split(':').next().unwrap().parse().unwrap();
+            assert_eq!(check(least), Ok(()), "{message}");
+            assert!(check(least - 1).is_err(), "{message}");
         }
     }
 

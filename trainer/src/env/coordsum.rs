@@ -90,6 +90,8 @@ impl CoordSum {
             targets,
             spec: TeamSpec {
                 state: 2 + actions,
+                // All see the target.
+                common: 1,
                 ..TeamSpec::new(
                     vec![AgentSpec::discrete(1, actions); agents],
                     STEPS as usize,
@@ -167,6 +169,10 @@ impl Environment for CoordSum {
         state[1] = self.now.steps as f32 / STEPS as f32;
         state[2..].fill(0.0);
         state[2 + self.guess()] = 1.0;
+    }
+
+    fn common_knowledge(&self, _: &[usize], features: &mut [f32]) {
+        features.fill(self.now.target as f32);
     }
 
     fn save(&self) -> Vec<u8> {

@@ -9,13 +9,15 @@ mod own;
 mod qtran;
 
 use anyhow::Result;
+use consort_trainer::config::Method;
 use consort_trainer::report::markdown::{line, table};
 use consort_trainer::report::statistics::{Count, Interval, bootstrap};
 use consort_trainer::rng::Stream;
 use serde::Serialize;
 
-use super::cells::Cells;
-use super::design::Sizes;
+use super::cells::{Cells, Trained};
+use super::design::{self, Sizes};
+use super::taught::Lesson;
 
 pub(crate) use compare::{Choice, choose, comparison};
 
@@ -30,6 +32,8 @@ pub(crate) struct Claim {
     pub(crate) test: String,
     /// What has to be found for the claim to hold, and what was.
     pub(crate) checks: Vec<Check>,
+    /// What was set otherwise than by default, a line each kind of run.
+    pub(crate) settings: Vec<String>,
     /// Figures beside it, in Markdown.
     pub(crate) figures: String,
 }
@@ -40,6 +44,8 @@ pub(crate) struct Check {
     pub(crate) expected: String,
     pub(crate) found: String,
     pub(crate) held: bool,
+    /// Whether it must hold, and only shows that what is measured is what is meant. It counts for nothing.
+    pub(crate) by_definition: bool,
 }
 
 /// What the checks of a claim come to.
@@ -56,11 +62,35 @@ pub(crate) enum Verdict {
 
 impl Claim {
     pub(crate) fn verdict(&self) -> Verdict {
-        match self.checks.iter().filter(|check| check.held).count() {
+        let all = || self.checks.iter().filter(|check| !check.by_definition);
+        match all().filter(|check| check.held).count() {
             0 => Verdict::Failed,
-            held if held == self.checks.len() => Verdict::Held,
+            held if held == all().count() => Verdict::Held,
             _ => Verdict::InPart,
         }
+    }
+
+    /// The claim with what its runs and lessons have set.
+    fn with<'a>(
+        mut self,
+        runs: impl IntoIterator<Item = &'a Trained>,
+        lessons: impl IntoIterator<Item = &'a Lesson>,
+    ) -> Self {
+        let runs = runs
+            .into_iter()
+            .map(|run| (run.method, &run.settings, "trained"));
+        let lessons = (lessons.into_iter()).map(|one| (one.method, &one.settings, "taught"));
+        for (method, settings, how) in runs.chain(lessons) {
+            let settings = match settings.is_empty() {
+                true => "nothing".to_owned(),
+                false => format!("`{}`", settings.join("`, `")),
+            };
+            let line = format!("`{}`, {how}: {settings}", method.name());
+            if !self.settings.contains(&line) {
+                self.settings.push(line);
+            }
+        }
+        self
     }
 }
 
@@ -76,30 +106,55 @@ impl Verdict {
 
 /// Every claim, in the proposal's order.
 pub(crate) fn all(cells: &Cells, sizes: Sizes) -> Result<Vec<Claim>> {
+    let none: [&Trained; 0] = [];
+    let untaught: [&Lesson; 0] = [];
+    let basins = design::basins(sizes);
+    let replays = [Method::Maddpg, Method::Iql].map(|method| design::replay(method, sizes));
+    let (decomposed, play) = (design::decomposed(sizes), design::decomposed_play(sizes));
+    let two_step = design::two_step(sizes);
+    let qtran = design::qtran(sizes);
+    let qtran = || qtran.iter().flat_map(|(_, lessons)| lessons);
+    let (alias, common, own) = (
+        design::alias(sizes),
+        design::common(sizes),
+        design::own(sizes),
+    );
+    let own = |which: &'static [usize]| {
+        let own = own.iter();
+        own.flat_map(move |cells| which.iter().map(|&cell| &cells[cell]))
+    };
     Ok(vec![
-        gradient::basin(cells, sizes)?,
-        gradient::counterfactual(cells, sizes)?,
-        gradient::replay(cells, sizes)?,
-        monotonic::form(cells, sizes)?,
-        monotonic::trap(cells, sizes)?,
-        monotonic::narrower(cells, sizes)?,
-        qtran::weights(cells, sizes)?,
-        qtran::conditions(cells, sizes)?,
-        alias::stochastic(cells, sizes)?,
-        common::either_or(cells, sizes)?,
-        own::no_trap(cells, sizes)?,
-        own::as_written(cells, sizes)?,
-        own::by_construction(cells, sizes)?,
+        gradient::basin(cells, sizes)?.with([&basins.factored, &basins.joint], untaught),
+        gradient::counterfactual(cells, sizes)?.with([&basins.factored, &basins.coma], untaught),
+        gradient::replay(cells, sizes)?.with([&basins.maddpg], replays.iter().flatten()),
+        monotonic::form(cells, sizes)?.with(none, &decomposed),
+        monotonic::trap(cells, sizes)?.with(play.iter().chain(&two_step), &decomposed),
+        monotonic::narrower(cells, sizes)?.with(&two_step, &decomposed),
+        qtran::weights(cells, sizes)?.with(none, qtran()),
+        qtran::conditions(cells, sizes)?.with(none, qtran()),
+        alias::stochastic(cells, sizes)?.with(&alias, untaught),
+        common::either_or(cells, sizes)?.with(&common, untaught),
+        own::no_trap(cells, sizes)?.with(own(&[0, 2]), untaught),
+        own::as_written(cells, sizes)?.with(own(&[1]), untaught),
+        own::by_construction(cells, sizes)?.with(own(&[0, 1]), untaught),
     ])
 }
 
 impl Check {
+    fn by_definition(self) -> Self {
+        Self {
+            by_definition: true,
+            ..self
+        }
+    }
+
     /// Held where the share of successes is at least `least`.
     fn at_least(expected: impl Into<String>, count: Count, least: f64) -> Self {
         Self {
             expected: format!("{} (at least {})", expected.into(), percent(least)),
             found: share(count),
             held: count.trials > 0 && count.fraction() >= least,
+            by_definition: false,
         }
     }
 }
@@ -172,12 +227,14 @@ mod tests {
             expected: String::new(),
             found: String::new(),
             held,
+            by_definition: false,
         };
         Claim {
             title: "",
             why: "",
             test: String::new(),
             checks: held.iter().map(check).collect(),
+            settings: Vec::new(),
             figures: String::new(),
         }
     }

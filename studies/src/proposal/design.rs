@@ -368,8 +368,8 @@ pub(crate) fn contenders() -> Vec<Contender> {
     ]
 }
 
-/// Games on which settings are chosen, and games on which methods are compared.
-pub(crate) const SEARCHED: [&str; 2] = ["climbing", "xor-safe"];
+/// Games on which settings are chosen, and others, on which methods are compared.
+pub(crate) const SEARCHED: [&str; 2] = ["weak-link-10", "climbing-private"];
 pub(crate) const COMPARED: [&str; 5] = [
     "assurance",
     "climbing",

@@ -21,9 +21,8 @@ fn head(findings: &Findings) -> String {
          Made by `{}` at commit `{}` (sources `{}`): do not edit. The research proposal that this project implements argues about vanilla policy gradient, COMA, MADDPG, QMIX, VDN, QTRAN \
          and MACKRL, and promises something of its own method. Here is each claim with an experiment that tests it. Every method on a game has equal environment steps ({} unless said; \
          evaluation is exact and costs none). What has to be found for a claim to hold was written down before it was looked for; whether it was is computed. Intervals are 95 %: Wilson's of \
-         shares, bootstrap of means. \
-         Settings are the defaults, which follow published ones ([algorithms](../algorithms)), but for what an experiment says and for off-policy methods on games, which take a \
-         gradient step every four environment steps and, where they are taught, a step size of .005.\n\n",
+         shares, bootstrap of means. What must hold by definition is shown and not counted. \
+         Settings are the defaults, which follow published ones ([algorithms](../algorithms)), but for what stands under a claim.\n\n",
         findings.command,
         findings.commit,
         findings.sources,
@@ -34,11 +33,12 @@ fn head(findings: &Findings) -> String {
 fn summary(claims: &[Claim]) -> String {
     let mut text = table(&["", "claim", "found", "verdict"]);
     for (index, claim) in claims.iter().enumerate() {
-        let held = claim.checks.iter().filter(|check| check.held).count();
+        let counts = || claim.checks.iter().filter(|check| !check.by_definition);
+        let held = counts().filter(|check| check.held).count();
         text += &line([
             (index + 1).to_string(),
             claim.title.to_owned(),
-            format!("{held} of {}", claim.checks.len()),
+            format!("{held} of {}", counts().count()),
             verdict(claim),
         ]);
     }
@@ -59,11 +59,22 @@ fn section(number: usize, claim: &Claim) -> String {
     );
     text += &table(&["what has to be found", "what was", ""]);
     for check in &claim.checks {
-        let held = if check.held { "yes" } else { "**no**" };
+        let held = match (check.held, check.by_definition) {
+            (true, false) => "yes",
+            (true, true) => "yes, by definition",
+            (false, _) => "**no**",
+        };
         text += &line([check.expected.clone(), check.found.clone(), held.to_owned()]);
     }
+    let settings = match claim.settings.is_empty() {
+        true => String::new(),
+        false => format!(
+            "\nSet otherwise than by default:\n\n- {}\n",
+            claim.settings.join("\n- ")
+        ),
+    };
     text + &format!(
-        "\nThe claim {}.\n\n{}",
+        "\nThe claim {}.\n{settings}\n{}",
         claim.verdict().name(),
         claim.figures
     )

@@ -74,6 +74,7 @@ pub(super) fn stochastic(cells: &Cells, sizes: Sizes) -> Result<Claim> {
                 0.9,
             ),
         ],
+        settings: Vec::new(),
         figures: rows(&["method", "memory", "mean return"], lines)
             + &format!(
                 "What is aliased can also be remembered: with 16 units of memory VDN earns {}, {} than the best dice.\n\n",

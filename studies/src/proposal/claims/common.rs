@@ -64,6 +64,7 @@ pub(super) fn either_or(cells: &Cells, sizes: Sizes) -> Result<Claim> {
                 0.9,
             ),
         ],
+        settings: Vec::new(),
         figures: rows(
             &["task", "method", "joint", "images"],
             [

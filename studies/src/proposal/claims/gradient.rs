@@ -108,6 +108,7 @@ pub(super) fn basin(cells: &Cells, sizes: Sizes) -> Result<Claim> {
             basins.factored.seeds, basins.factored.steps,
         ),
         checks,
+        settings: Vec::new(),
         figures: rows(
             &["agents that begin with q > ¾", "teams", "end at 10"],
             lines,
@@ -133,6 +134,7 @@ pub(super) fn counterfactual(cells: &Cells, sizes: Sizes) -> Result<Claim> {
             100.0 * difference.high
         ),
         held: difference.low <= 0.0 && difference.high >= 0.0,
+        by_definition: false,
     });
     checks.push(Check::at_least(
         "teams that end as plain policy gradient ends from the same first policies",
@@ -152,6 +154,7 @@ pub(super) fn counterfactual(cells: &Cells, sizes: Sizes) -> Result<Claim> {
             "`coma` without entropy bonus in the place of `factored` in claim 1: same batches, step size, seeds and steps. {beginning}"
         ),
         checks,
+        settings: Vec::new(),
         figures: rows(
             &["method", "end at 10"],
             [("factored", &plain), ("coma", &coma)]
@@ -229,6 +232,7 @@ pub(super) fn replay(cells: &Cells, sizes: Sizes) -> Result<Claim> {
             design::replay(Method::Maddpg, sizes)[0].seeds,
         ),
         checks,
+        settings: Vec::new(),
         figures: rows(
             &[
                 "q in the replay",

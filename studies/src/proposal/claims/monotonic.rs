@@ -138,6 +138,7 @@ pub(super) fn form(cells: &Cells, sizes: Sizes) -> Result<Claim> {
             expected: "no table is in the class: the best fit is off on every one".to_owned(),
             found: format!("{off} of {}", found.len()),
             held: off == found.len(),
+            by_definition: false,
         },
         Check {
             expected:
@@ -145,6 +146,7 @@ pub(super) fn form(cells: &Cells, sizes: Sizes) -> Result<Claim> {
                     .to_owned(),
             found: if bound { "none does" } else { "some do" }.to_owned(),
             held: bound,
+            by_definition: true,
         },
         Check::at_least(
             "learners whose team takes the best cell of the fit",
@@ -172,6 +174,7 @@ pub(super) fn form(cells: &Cells, sizes: Sizes) -> Result<Claim> {
             found[0].lesson.batches, found[0].lesson.seeds,
         ),
         checks,
+        settings: Vec::new(),
         figures: rows(
             &[
                 "table",
@@ -237,6 +240,7 @@ pub(super) fn trap(cells: &Cells, sizes: Sizes) -> Result<Claim> {
             plays[0].seeds, plays[0].steps,
         ),
         checks,
+        settings: Vec::new(),
         figures: rows(&["game", "method", "mean return", "optimum"], lines),
     })
 }
@@ -277,7 +281,8 @@ pub(super) fn narrower(cells: &Cells, sizes: Sizes) -> Result<Claim> {
                 "tables on which the monotonic fit is no worse",
                 Count::of(never_worse),
                 1.0,
-            ),
+            )
+            .by_definition(),
             Check::at_least(
                 "tables on which its error is less than .9 of the sum's",
                 Count::of(better),
@@ -286,6 +291,7 @@ pub(super) fn narrower(cells: &Cells, sizes: Sizes) -> Result<Claim> {
             Check::at_least("two-step game: VDN ends at 7", at(&vdn, 7.0), 0.9),
             Check::at_least("two-step game: QMIX ends at 8", at(&qmix, 8.0), 0.9),
         ],
+        settings: Vec::new(),
         figures: String::new(),
     })
 }

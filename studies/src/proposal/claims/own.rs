@@ -70,6 +70,7 @@ pub(super) fn no_trap(cells: &Cells, sizes: Sizes) -> Result<Claim> {
             sizes_in_words(sizes)
         ),
         checks,
+        settings: Vec::new(),
         figures: rows(
             &[
                 "game",
@@ -108,14 +109,16 @@ pub(super) fn as_written(cells: &Cells, sizes: Sizes) -> Result<Claim> {
         ]);
     }
     Ok(Claim {
-        title: "The recipe word for word is enough: one divergence whose weight rises, a mixture that hands over, nothing else",
+        title: "The proposal's recipe is enough as it stands: one divergence whose weight rises and a mixture that hands over, no entropy, TC and IG weighted alike",
         why: "the method as the proposal states it has no entropy bonus and does not tell TC and IG apart",
         test: format!(
-            "One annealed arm with τ = 0 and both parts of the divergence weighted 1, {}. A joint policy that leans on what no single agent sees cannot be factored: \
+            "One annealed arm with τ = 0 and both parts of the divergence weighted 1, {}. (Still ours: each side of the divergence moves one policy only, the marginals' fit has weight 1 − x from the \
+             start, the ramp waits for a plateau.) A joint policy that leans on what no single agent sees cannot be factored: \
              that is where it should fail.",
             sizes_in_words(sizes)
         ),
         checks,
+        settings: Vec::new(),
         figures: rows(
             &[
                 "game",
@@ -150,13 +153,15 @@ pub(super) fn by_construction(cells: &Cells, sizes: Sizes) -> Result<Claim> {
             runs.len()
         ),
         checks: vec![
-            Check::at_least("runs whose mixture ends as the product alone, β = 1", ends, 1.0),
+            Check::at_least("runs whose mixture ends as the product alone, β = 1", ends, 1.0).by_definition(),
             Check {
                 expected: "the trained product and the exported images earn the same (all agents draw): within .001 of payoff".to_owned(),
                 found: format!("largest difference {largest:.1e}"),
                 held: largest < 1e-3,
+                by_definition: false,
             },
         ],
+        settings: Vec::new(),
         figures: String::new(),
     })
 }

@@ -23,7 +23,10 @@
 //! TC ≈ Σ_i E[KL(π(· | x, a_<i) ‖ q_i)]      IG ≈ Σ_i E_{a_i ∼ π(· | x, a_<i)}[log q_i − log π_i]
 //! ```
 //!
-//! exact where q_i = marg_i π_J; their sum, KL(π_J ‖ ∏ π_i), needs no q and is always unbiased.
+//! exact where q_i = marg_i π_J; their sum, KL(π_J ‖ ∏ π_i), needs no q. Both are unbiased while the
+//! prefixes are the policy's own. A batch is gone through several times, and after the first step its
+//! prefixes are those of the policy that acted, which the clipped ratio keeps near: as everywhere in
+//! PPO, what is averaged over them is then slightly off, and is not weighted back.
 
 use candle_core::{D, Device, Error, Result, Tensor, Var};
 

@@ -28,7 +28,8 @@ use crate::rng::Stream;
 /// What a joint policy says of a batch, beside the marginals' own opinion. All `[R, S]`.
 ///
 /// Where a quantity is estimated rather than summed (autoregressive heads), its value is an
-/// unbiased estimate and its gradient that of the expectation.
+/// unbiased estimate and its gradient that of the expectation, as long as the policy itself drew the
+/// actions: in the first gradient step on a batch.
 pub struct JointEvaluation {
     /// log π_J(a | x) of the joint actions taken.
     pub log_prob: Tensor,

@@ -256,9 +256,8 @@ impl Config {
                     lambda_end: 1.0,
                     total_correlation: 1.0,
                     // What is learnt fastest together is handed over early: later the joint policy is a
-                    // brake.
-                    ramp: 0.15,
-                    // Together the bonus of explore-mild.
+                    // brake. Not at once: some of it is learnt only then.
+                    ramp: 0.3,
                     temperature_start: 0.0,
                     temperature_floor: 0.01,
                     temperature_per_gap: 0.0,

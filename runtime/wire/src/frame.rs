@@ -9,8 +9,9 @@ use postcard::ser_flavors::{Cobs, Flavor as _, Slice, crc::CrcModifier};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The version of the protocol: the first byte of every frame's body. Version 1 had no actions of several numbers.
-pub const PROTOCOL: u8 = 2;
+/// The version of the protocol: the first byte of every frame's body. Version 1 had no actions of several numbers, version 2
+/// no answer to other versions.
+pub const PROTOCOL: u8 = 3;
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 const CRC_LEN: usize = 4;
@@ -45,6 +46,7 @@ pub struct EncodeError {
 
 /// Why bytes between two zeros are no frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum FrameError {
     /// More bytes than the receiver has room for.
     #[error("more bytes between two zeros than a frame may have")]
@@ -99,6 +101,14 @@ pub fn decode<'a, M: Deserialize<'a>>(body: &'a [u8]) -> Result<Frame<M>, FrameE
         Ok((frame, [])) => Ok(frame),
         _ => Err(FrameError::Message),
     }
+}
+
+/// The header of a body of whatever version: it is the same in all, so that both sides can say that they do not understand each
+/// other. None where there is none.
+pub fn header(body: &[u8]) -> Option<Header> {
+    postcard::take_from_bytes(body)
+        .ok()
+        .map(|(header, _)| header)
 }
 
 /// Finds frames of up to `N` bytes, encoded and without their zeros, in a stream of bytes.

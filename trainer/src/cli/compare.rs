@@ -133,26 +133,8 @@ impl Args {
             command += &format!(" --steps {steps}");
         }
         for setting in &self.settings {
-            command += &format!(" --set {}", quoted(setting));
+            command += &format!(" --set {}", super::quoted(setting));
         }
         format!("{command} --out {}", self.out.display())
-    }
-}
-
-/// A word as a POSIX shell takes it, whatever is in it.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_setting_with_quotes_is_one_word_of_a_shell() {
-        assert_eq!(quoted("update.epochs=2"), "'update.epochs=2'");
-        // What is quoted ends, an escaped quote follows, and it begins again.
-        let arms = quoted("portfolio.arms=['annealed']");
-        assert_eq!(arms, r"'portfolio.arms=['\''annealed'\'']'");
     }
 }

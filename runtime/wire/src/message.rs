@@ -263,8 +263,8 @@ pub enum Refused {
     /// There is no image to act from.
     #[error("the device has no image to act from")]
     NoImage,
-    /// No episode has begun.
-    #[error("no episode has begun")]
+    /// No episode has begun, or the agent's count leads to steps that it has taken already: a reset begins one.
+    #[error("no episode has begun, or it was led back in it")]
     NoEpisode,
     /// The agent counts another step as its next; the host is wrong, or it is.
     #[error("the device's next step is ({episode}, {tick})")]

@@ -164,6 +164,24 @@ fn a_wrong_moment_is_refused_until_it_is_set_right() {
 }
 
 #[test]
+fn a_step_that_was_taken_is_not_taken_again_whatever_the_moment_is_said_to_be() {
+    let mut script = Script::upload(IMAGE);
+    script.reset().observe(0, &observation(IMAGE));
+    script.ask(Request::Resync {
+        episode: 4,
+        tick: 0,
+    });
+    script.observe(0, &observation(IMAGE));
+    script.reset().observe(0, &observation(IMAGE));
+    script.last(3, |index, _, reply| match index {
+        // No moment that nobody means.
+        0 => assert_eq!(reply, Reply::Refused(Refused::NoEpisode)),
+        1 => assert_eq!(reply, Reply::Done),
+        _ => assert!(matches!(reply, Reply::Act(Act { tick: 0, .. }))),
+    });
+}
+
+#[test]
 fn an_upload_is_what_was_announced_or_nothing() {
     let refusal = |script: &Script| {
         let mut found = None;

@@ -311,6 +311,52 @@ fn firmware_of_another_protocol_is_named() {
     }
 }
 
+/// A device that is in a session of the number that the host draws first, and takes what comes of it for late.
+struct Engaged {
+    inner: HostLink,
+    session: Option<u16>,
+    deaf: bool,
+}
+
+impl Link for Engaged {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut receiver = Box::new(Receiver::<FRAME>::new());
+        for &byte in bytes {
+            if let Some(Ok(body)) = receiver.push(byte) {
+                let found = consort_wire::header(body).map(|header| header.session);
+                self.session = self.session.or(found);
+                self.deaf = self.session == found;
+            }
+        }
+        match self.deaf {
+            true => Ok(()),
+            false => self.inner.send(bytes),
+        }
+    }
+
+    fn receive(&mut self, place: &mut [u8]) -> io::Result<usize> {
+        match self.deaf {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => self.inner.receive(place),
+        }
+    }
+}
+
+#[test]
+fn a_session_that_is_taken_is_left_for_another() {
+    let team = team("assurance");
+    let engaged = Engaged {
+        inner: HostLink::start(),
+        session: None,
+        deaf: false,
+    };
+    let links: Vec<Box<dyn Link>> = vec![Box::new(HostLink::start()), Box::new(engaged)];
+    let report = Bench::new(&team).links(links).run();
+    let report = report.unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.is_equal(), "{:?}", report.hung);
+    assert_eq!(report.agents[1].repeated, 2);
+}
+
 #[test]
 fn a_replay_that_differs_shows_both_states() {
     let team = team("dec-tiger-h4");

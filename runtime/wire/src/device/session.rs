@@ -163,7 +163,7 @@ impl<'b> Session<'b> {
         // Time passes with a step, not with a question about another one.
         let mut clock = episode.clock;
         let next = clock.step();
-        // A clock that has run out knows of no next step, as before a reset.
+        // A clock that was led back to what it has used, or has run out, knows of no next step, as before a reset.
         let next = next.map_err(|_| Refused::NoEpisode)?;
         if next != asked {
             return Err(Refused::Moment {

@@ -1,4 +1,9 @@
 //! What a host sends a device in the tests, and what comes back.
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses its own part"
+)]
 
 mod stream;
 

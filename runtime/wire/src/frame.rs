@@ -5,9 +5,11 @@
 //! spoiling it.
 
 use crc::{CRC_32_ISO_HDLC, Crc};
-use postcard::ser_flavors::{Cobs, Flavor as _, Slice, crc::CrcModifier};
+use postcard::ser_flavors::{Flavor as _, crc::CrcModifier};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::cobs::{Encoder, decode_in_place};
 
 /// The version of the protocol: the first byte of every frame's body. Version 1 had no actions of several numbers, version 2
 /// no answer to other versions.
@@ -77,13 +79,12 @@ pub fn encode<M: Serialize>(frame: &Frame<M>, place: &mut [u8]) -> Result<usize,
     let short = EncodeError { room: place.len() };
     let (first, rest) = place.split_first_mut().ok_or(short)?;
     *first = 0;
-    let body = Cobs::try_new(Slice::new(rest)).map_err(|_| short)?;
     let mut serializer = postcard::Serializer {
-        output: CrcModifier::new(body, CRC.digest()),
+        output: CrcModifier::new(Encoder::new(rest), CRC.digest()),
     };
     frame.serialize(&mut serializer).map_err(|_| short)?;
     let written = serializer.output.finalize().map_err(|_| short)?;
-    Ok(written.len().saturating_add(1))
+    Ok(written.saturating_add(1))
 }
 
 /// Reads a body that a [`Receiver`] gave.
@@ -164,7 +165,7 @@ impl<const N: usize> Receiver<N> {
 
 /// Decodes in place; the body, whose checksum fits. What is behind it is cut off but for the checksum.
 fn open<const N: usize>(bytes: &mut heapless::Vec<u8, N>) -> Result<&[u8], FrameError> {
-    let len = cobs::decode_in_place(bytes).map_err(|_| FrameError::Cobs)?;
+    let len = decode_in_place(bytes).ok_or(FrameError::Cobs)?;
     bytes.truncate(len);
     let (body, sum) = bytes
         .split_last_chunk::<CRC_LEN>()

@@ -16,6 +16,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod cobs;
 mod copied;
 mod device;
 mod frame;

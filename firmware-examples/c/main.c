@@ -201,7 +201,7 @@ static bool suits(void *context, const consort_info_t *info) {
 /* An update: received in parts of 100 bytes, tried by the next boot, which here needs no reset, and confirmed. */
 static consort_status_t update(uint16_t agent, consort_status_t *first, consort_boot_t *boot) {
     static consort_slots_t slots;
-    const consort_flash_t driver = {NULL, flash_view, flash_write, flash_erase, 0, 2 * ERASED, ERASED};
+    const consort_flash_t driver = {NULL, flash_view, flash_write, flash_erase, 0, 2 * ERASED, ERASED, NULL};
     consort_admission_t admission = {0};
     consort_status_t status;
 #if AGENT_SIGNED

@@ -10,7 +10,7 @@ use core::panic::PanicInfo;
 use board::{FRAME, MEMORY, NAME, SLOT, counter, entry};
 use consort_probes::Painted;
 use consort_replay::Metered;
-use consort_wire::{Board, Ended, Ram, serve};
+use consort_wire::{Board, Ram, serve};
 use embedded_io::{ErrorType, Read, Write};
 use semihosting::process::exit;
 use semihosting::sys::arm_compat::{sys_readc, sys_write0, sys_writec};
@@ -33,7 +33,7 @@ fn main() -> ! {
     };
     let mut meter = Metered::instructions(clock, Painted);
     match serve::<_, _, _, FRAME>(&mut Console, board, &mut meter) {
-        Ok(Ended::Closed | Ended::Restart) => exit(0),
+        Ok(_) => exit(0),
         Err(_) => exit(FAILURE),
     }
 }

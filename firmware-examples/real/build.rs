@@ -31,7 +31,7 @@ fn main() {
     fs::write(out.join("board.rs"), constants(&board)).expect("OUT_DIR is writable");
 }
 
-/// The slots, counted from the flash's first byte, and the serial line's rate.
+/// The slots, counted from the flash's first byte, what a policy is lent, and the serial line's rate.
 fn constants(board: &toml::Table) -> String {
     let flash = &board["flash"];
     let number = |value: &toml::Value| value.as_integer().expect("a whole number in board.toml");
@@ -40,10 +40,14 @@ fn constants(board: &toml::Table) -> String {
         "/// Where the slots' images begin.\npub(crate) const IMAGES: [u32; 2] = {:?};\n\
          /// Where their records do.\npub(crate) const RECORDS: [u32; 2] = {:?};\n\
          /// Bytes of an image.\npub(crate) const ROOM: usize = {};\n\
+         /// Values of memory lent to a policy.\npub(crate) const MEMORY: usize = {};\n\
+         /// Bytes of the longest frame.\npub(crate) const FRAME: usize = {};\n\
          /// Bits a second.\npub(crate) const BAUD: u32 = {};\n",
         both("images"),
         both("records"),
         number(&flash["room"]),
+        number(&board["memory"]),
+        number(&board["frame"]),
         number(&board["baud"]),
     )
 }

@@ -10,6 +10,7 @@ use embedded_io::{ErrorType, Read, Write};
 use embedded_storage::nor_flash::NorFlash;
 
 pub(crate) use board::BAUD;
+use board::{FRAME, MEMORY};
 #[allow(unused_imports, reason = "most boards need not know")]
 pub(crate) use board::{IMAGES, RECORDS, ROOM};
 
@@ -17,12 +18,6 @@ pub(crate) use board::{IMAGES, RECORDS, ROOM};
 mod board {
     include!(concat!(env!("OUT_DIR"), "/board.rs"));
 }
-
-/// Values of memory lent to a policy: 16 KiB.
-const MEMORY: usize = 4096;
-
-/// Bytes of the longest frame.
-const FRAME: usize = 4096;
 
 /// Bytes that a serial line's driver holds in each direction.
 #[allow(dead_code, reason = "of one board, the hardware holds as many")]
@@ -79,7 +74,7 @@ pub(crate) fn play<R, W, F, C>(
     let _ = serve::<_, _, _, FRAME>(&mut line, board, &mut Metered::new(clock, Painted, rate));
 }
 
-/// A serial line: what goes wrong on it costs bytes, and those the protocol gets over.
+/// A serial line by two functions, as drivers differ: what goes wrong on it costs bytes, and those the protocol gets over.
 pub(crate) struct Line<R, W> {
     /// Waits for bytes and says how many came, none where the line failed.
     pub(crate) read: R,

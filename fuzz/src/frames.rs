@@ -2,11 +2,12 @@
 
 use chacha20::ChaCha8Rng;
 use consort_wire::{
-    Board, Ended, Observe, Ram, Receiver, Reply, Request, Unmetered, decode, hash, serve,
+    Board, Ended, Key, Observe, PROTOCOL, Ram, Receiver, Reply, Request, Unmetered, decode, hash,
+    serve,
 };
 
 use crate::{Target, awkward, below, one_of, scramble};
-use stream::{Stream, frame};
+use stream::{Stream, frame, frame_of};
 
 // As the wire's own tests have it.
 #[path = "../../runtime/wire/tests/common/stream.rs"]
@@ -98,7 +99,7 @@ fn seed(rng: &mut ChaCha8Rng) -> Vec<u8> {
         let mask: &[u8] = one_of(rng, &[&[][..], &[], &[3], &[0], &[1, 2]]);
         let dice = one_of(rng, &[None, Some(3)]);
         let request = match below(rng, 12) {
-            0 => Request::Key { key },
+            0 => Request::Key { key: Key(key) },
             1 | 2 => Request::Reset {
                 episode,
                 ticks: one_of(rng, &[0, 1, 4, u32::MAX]),
@@ -132,7 +133,8 @@ fn mutate(data: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
         // A frame whose checksum fits, somewhere.
         0 => {
             let (session, sequence) = (one_of(rng, &[7, 7, 8]), below(rng, 30) as u32);
-            let more = frame(session, sequence, Request::State);
+            let version = one_of(rng, &[PROTOCOL, PROTOCOL, PROTOCOL - 1, 200]);
+            let more = frame_of(version, session, sequence, Request::State);
             let place = below(rng, data.len() + 1);
             data.splice(place..place, more);
         }

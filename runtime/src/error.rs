@@ -7,6 +7,7 @@ use crate::format::{FORMAT_VERSION, MAGIC, MAX_LAYERS, SIGNATURE_LEN};
 
 /// Why [`Image::new_checked`](crate::Image::new_checked) refuses some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ImageError {
     /// The bytes do not start like an image.
     #[error("not a policy image: starts with {found:02x?}, not {MAGIC:02x?}")]
@@ -215,6 +216,7 @@ pub enum ImageError {
 
 /// Why a policy can be no image's, whether parsed or emitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ShapeError {
     /// A shared seed of fewer than two symbols, or of more than the observation has values.
     #[error(
@@ -302,6 +304,7 @@ fn before(layer: usize) -> &'static str {
 
 /// Why [`ImageRepr::emit`](crate::ImageRepr::emit) writes no image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum EmitError {
     /// What is to be issued anew is no image.
     #[error(transparent)]
@@ -431,6 +434,7 @@ pub enum EmitError {
 /// Why a step gives no action. It has changed no state: the next step goes on from where this one
 /// began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum StepError {
     /// The observation has the wrong length.
     #[error("the observation has {found} values: the policy takes {expected}")]

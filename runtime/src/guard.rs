@@ -55,6 +55,7 @@ pub struct Acted<'m> {
 
 /// Why an action is the safe one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Fault {
     /// The image was refused: no step will act.
     #[error("image: {0}")]
@@ -69,6 +70,7 @@ pub enum Fault {
 
 /// Why a safe action could not be a policy's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SafeError {
     /// One is a number, the other a vector, or a number a group.
     #[error(
@@ -109,6 +111,12 @@ pub enum SafeError {
         /// Its dimension.
         dimension: usize,
     },
+    /// A value of the safe action lies outside of what the policy's actions can be.
+    #[error("the safe action's value {dimension} is outside of [-1, 1], where the policy's are")]
+    Range {
+        /// Its dimension.
+        dimension: usize,
+    },
 }
 
 impl<'a> Guarded<'a> {
@@ -116,7 +124,7 @@ impl<'a> Guarded<'a> {
     /// [`Image::new_checked`] or [`Image::new_verified`].
     ///
     /// An image whose actions could never be `safe` (fewer actions, another length, numbers for
-    /// vectors) was made for another machine: it is refused as a [`Fault::Safe`].
+    /// vectors, values beyond a squashed Gaussian's) was made for another machine: it is refused as a [`Fault::Safe`].
     pub fn new<E: Into<VerifyError>>(image: Result<Image<'a>, E>, safe: Action<'a>) -> Self {
         let policy =
             image
@@ -236,9 +244,13 @@ fn suits(safe: Action<'_>, head: Head<'_>) -> Result<(), SafeError> {
             if found != expected {
                 return Err(SafeError::Dimensions { expected, found });
             }
-            match safe.iter().position(|value| !value.is_finite()) {
+            if let Some(dimension) = safe.iter().position(|value| !value.is_finite()) {
+                return Err(SafeError::NonFinite { dimension });
+            }
+            let outside = |value: &f32| matches!(head, Head::Gaussian { .. }) && value.abs() > 1.0;
+            match safe.iter().position(outside) {
                 None => Ok(()),
-                Some(dimension) => Err(SafeError::NonFinite { dimension }),
+                Some(dimension) => Err(SafeError::Range { dimension }),
             }
         }
         _ => Err(SafeError::Kind),

@@ -104,3 +104,6 @@ pub use repr::{DenseRepr, GruRepr, LayerRepr};
 pub use seed::{Per, Seeding, SharedSeed, Symbol};
 pub use seed_clock::{Cadence, Drift, Moment, SeedClock, SeedClockError};
 pub use verify::{Verifier, VerifyError};
+
+/// The crate whose [`Rng`](rand_core::Rng) sampled steps draw from: a part of this crate's interface.
+pub use rand_core;

@@ -22,6 +22,7 @@ impl<F: FnMut(&[u8], &[u8; SIGNATURE_LEN]) -> bool> Verifier for F {
 
 /// Why [`Image::new_verified`](crate::Image::new_verified) refuses some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum VerifyError {
     /// They are no image, or a damaged one.
     #[error(transparent)]

@@ -118,6 +118,16 @@ fn an_image_that_could_never_take_the_safe_action_is_refused() {
         found: 1,
     };
     assert_eq!(refusal(&vector, Action::Continuous(&[0.0])), dimensions);
+    // A squashed Gaussian's actions end at 1; 1 itself is one.
+    let outside = SafeError::Range { dimension: 1 };
+    assert_eq!(refusal(&vector, Action::Continuous(&[0.0, 5.0])), outside);
+    assert_eq!(refusal(&vector, Action::Continuous(&[1.0, -1.5])), outside);
+    let edge = Action::Continuous(&[-1.0, 1.0]);
+    assert!(
+        Guarded::new(Image::new_checked(vector.bytes()), edge)
+            .policy()
+            .is_ok()
+    );
     // Not comparable with itself, so without the helper.
     let guarded = Guarded::new(
         Image::new_checked(vector.bytes()),

@@ -77,7 +77,12 @@ fn a_failing_sensor_and_a_dead_agent_cost_return_and_nothing_else() {
         (report.agents[1].dead_steps, report.agents[1].steps),
         (230, 10)
     );
-    assert_eq!((report.faults_injected, report.faults_recovered), (1, 1));
+    let faults = (
+        report.deaths,
+        report.faults_injected,
+        report.faults_recovered,
+    );
+    assert_eq!(faults, (1, 0, 0));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use consort_runtime::Image;
 use consort_update::{NoCounter, Refusal, Slots, View};
-use consort_wire::Ram;
+use consort_wire::{Limits, Ram, Unfit};
 use serde::Deserialize;
 
 /// Why an agent does not come onto a board.
@@ -43,6 +43,16 @@ pub enum FlashError {
         /// Bytes of a slot.
         room: usize,
     },
+    /// The image asks for more than the board has.
+    #[error("agent {agent} on {board}: {error}")]
+    Unfit {
+        /// The agent.
+        agent: usize,
+        /// The board.
+        board: String,
+        /// What there is too little of.
+        error: Unfit,
+    },
     /// A program is missing.
     #[error(
         "{program}: not found; install it, probe-rs by `cargo install probe-rs-tools --locked` or as https://probe.rs says"
@@ -79,6 +89,10 @@ pub struct Board {
     pub port: String,
     /// Bits a second on it.
     pub baud: u32,
+    /// Values of memory that its firmware lends a policy.
+    pub memory: usize,
+    /// Bytes of the longest frame that it takes.
+    pub frame: usize,
     /// Its slots.
     pub flash: Flash,
 }
@@ -107,6 +121,16 @@ impl Board {
         };
         let text = fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
         toml::from_str(&text).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// What it has for a policy.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            memory: self.memory,
+            // As its firmware has it: what a frame can bring.
+            values: self.frame / size_of::<f32>(),
+            frame: self.frame,
+        }
     }
 }
 

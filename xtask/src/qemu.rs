@@ -231,12 +231,12 @@ impl Board {
         })
     }
 
-    /// Parser and policy, with everything they can do, have no way to panic and call nothing that is at work already. The
-    /// binaries that show it do not depend on the agent's image, so one is enough.
+    /// Parser and policy, with everything they can do, and a device of `consort hil` have no way to panic and call nothing that is at
+    /// work already. The binaries that show it do not depend on the agent's image, so one is enough.
     fn check_linked(&self, toolchain: &Toolchain, agent: &Agent) -> Result<Size> {
-        let names = ["policy", "all", "empty"];
+        let names = ["policy", "all", "hil", "empty"];
         let binaries = self.build(toolchain, &agent.folder, agent.index, &names)?;
-        for name in ["policy", "all"] {
+        for name in ["policy", "all", "hil"] {
             promise::check(&binaries[name]).with_context(|| format!("binary `{name}`"))?;
         }
         let [policy, empty] = ["policy", "empty"].map(|name| Firmware::read(&binaries[name]));

@@ -237,9 +237,16 @@ consort_status_t consort_moment_at(uint32_t period_us, uint32_t ticks, uint64_t 
 /*
  * Flash, and where in it the slots lie. Offsets are in bytes and are `base` or above. Each function is given `context`.
  *   view    the `len` bytes from `offset` on, or null where that fails: an address, where the flash is mapped into memory; else they are
- *           read into memory of yours. They must lie at a multiple of 4, better 16, where `offset` does, and stay until the next call.
+ *           read into memory of yours, as many as an image has. They must lie at a multiple of 4, better 16, where `offset` does, and stay
+ *           until the next call.
  *   write   writes `len` bytes, a multiple of 32, as `offset` is: none was written to since it was erased; whether that succeeded.
  *   erase   erases `len` bytes from `offset` on, both multiples of `erase_size`, to 0xff; whether that succeeded.
+ *   read    reads the `len` bytes from `offset` on, both multiples of 32, to `bytes`; whether that succeeded. By it records are read, so that
+ *           images alone are viewed. Null where the flash is mapped into memory.
+ *
+ * Where `view` copies, one buffer is enough, but what lies in it changes with every boot and every commit, one that is refused too: copy the
+ * image before consort_policy_init, or reset after a commit whatever it returns. Such a flash needs `read`: without it the records would be
+ * copied over the image in use.
  */
 typedef struct consort_flash {
     void *context;
@@ -249,6 +256,7 @@ typedef struct consort_flash {
     uint32_t base;       /* where the first slot begins, a multiple of erase_size; the second is right behind it */
     uint32_t slot_len;   /* of each, a multiple of erase_size, at least two: its last part is for records, the rest for an image */
     uint32_t erase_size; /* what is erased at once: at least 224 */
+    bool (*read)(void *context, uint32_t offset, void *bytes, uint32_t len);
 } consort_flash_t;
 
 /*
@@ -278,7 +286,8 @@ consort_status_t consort_slots_init(consort_slots_t *slots, const consort_flash_
 
 /* The image in use. */
 typedef struct consort_boot {
-    const void *image;       /* where it lies, as `view` says: for consort_policy_init or consort_policy_init_verified */
+    const void *image;       /* where it lies, as `view` says: for consort_policy_init or consort_policy_init_verified. Copy it before, if
+                                `view` does */
     size_t image_len;        /* in bytes */
     uint32_t revision;
     uint32_t slot;           /* 0 or 1 */
@@ -301,7 +310,10 @@ consort_status_t consort_slots_confirm(consort_slots_t *slots);
 consort_status_t consort_update_begin(consort_slots_t *slots);
 /* Writes the image's next bytes, as many as there are. After an error the update is over: begin again. */
 consort_status_t consort_update_write(consort_slots_t *slots, const void *bytes, size_t len);
-/* Checks the image where it now lies and commits it: the next boot tries it. After an error nothing is committed and the update is over. */
+/*
+ * Checks the image where it now lies and commits it: the next boot tries it. After an error the update is over and nothing is committed;
+ * after CONSORT_ERR_FLASH it may be all the same, which the next boot finds out.
+ */
 consort_status_t consort_update_commit(consort_slots_t *slots);
 
 #ifdef __cplusplus

@@ -171,8 +171,9 @@ pub unsafe extern "C" fn consort_slots_confirm(slots: *mut ConsortSlots) -> Stat
     status::of(slots.and_then(|slots| {
         slots.confirm().map_err(|error| match error {
             ConfirmError::NotBooted => ERR_NOT_BOOTED,
-            ConfirmError::ReadBack => ERR_FLASH,
             ConfirmError::Counter(Failed) => ERR_COUNTER,
+            // ReadBack.
+            _ => ERR_FLASH,
         })
     }))
 }
@@ -245,11 +246,12 @@ fn of_update(error: UpdateError<Failed, Failed>) -> Status {
     match error {
         UpdateError::Unconfirmed => ERR_UNCONFIRMED,
         UpdateError::NotBooted => ERR_NOT_BOOTED,
-        UpdateError::Flash(Failed) | UpdateError::ReadBack { .. } => ERR_FLASH,
         UpdateError::Counter(Failed) => ERR_COUNTER,
         UpdateError::TooLong { .. } => ERR_SLOT_FULL,
         UpdateError::Refused(Refusal::Image(error)) => status::of_verified(error),
-        UpdateError::Refused(Refusal::Unsuitable) => ERR_UNSUITABLE,
+        UpdateError::Refused(_) => ERR_UNSUITABLE,
         UpdateError::Rollback { .. } => ERR_ROLLBACK,
+        // Flash, and ReadBack; what is added has a line of its own.
+        _ => ERR_FLASH,
     }
 }

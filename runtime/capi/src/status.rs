@@ -108,6 +108,8 @@ pub(crate) fn of_image(error: ImageError) -> Status {
         | ImageError::IntegerParameter { .. }
         | ImageError::IntegerShift { .. }
         | ImageError::IntegerOverflow { .. } => ERR_IMAGE_MALFORMED,
+        // A later runtime's: until it has a line above, the image is none for this library.
+        _ => ERR_IMAGE_MALFORMED,
     }
 }
 
@@ -116,6 +118,8 @@ pub(crate) fn of_verified(error: VerifyError) -> Status {
         VerifyError::Image(error) => of_image(error),
         VerifyError::Unsigned => ERR_IMAGE_UNSIGNED,
         VerifyError::Signature => ERR_IMAGE_SIGNATURE,
+        // As above.
+        _ => ERR_IMAGE_SIGNATURE,
     }
 }
 
@@ -130,5 +134,7 @@ pub(crate) fn of_step(error: StepError) -> Status {
         StepError::MaskLength { .. } => ERR_MASK_LENGTH,
         StepError::EmptyMask => ERR_MASK_EMPTY,
         StepError::Kind => ERR_KIND,
+        // As above: of something that this library does not know.
+        _ => ERR_IMAGE_UNKNOWN,
     }
 }

@@ -17,6 +17,9 @@ use crate::verify::{Verify, asking};
 /// The bytes from `offset` on, or null.
 pub type FlashView =
     unsafe extern "C" fn(context: *mut c_void, offset: u32, len: u32) -> *const c_void;
+/// Reads bytes; whether that succeeded.
+pub type FlashRead =
+    unsafe extern "C" fn(context: *mut c_void, offset: u32, bytes: *mut c_void, len: u32) -> bool;
 /// Writes bytes; whether that succeeded.
 pub type FlashWrite =
     unsafe extern "C" fn(context: *mut c_void, offset: u32, bytes: *const c_void, len: u32) -> bool;
@@ -47,6 +50,8 @@ pub struct ConsortFlash {
     pub slot_len: u32,
     /// What is erased at once, in bytes.
     pub erase_size: u32,
+    /// See [`FlashRead`]; none where flash is mapped into memory, and read as it is viewed.
+    pub read: Option<FlashRead>,
 }
 
 /// `consort_admission_t`: which images may act on this device.
@@ -85,10 +90,11 @@ pub(crate) struct Flash {
     view: FlashView,
     write: FlashWrite,
     erase: FlashErase,
+    read: Option<FlashRead>,
 }
 
 impl Flash {
-    /// With all three functions.
+    /// With all functions but perhaps `read`.
     pub(crate) fn new(flash: &ConsortFlash) -> Result<Self, Status> {
         let (Some(view), Some(write), Some(erase)) = (flash.view, flash.write, flash.erase) else {
             return Err(ERR_NULL);
@@ -98,6 +104,7 @@ impl Flash {
             view,
             write,
             erase,
+            read: flash.read,
         })
     }
 }
@@ -120,6 +127,13 @@ impl ReadNorFlash for Flash {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Failed> {
+        // A view may be a copy, over the image that is in use.
+        if let Some(read) = self.read {
+            let (start, len) = (bytes.as_mut_ptr().cast(), bytes.len() as u32);
+            // SAFETY: the caller's promise; there is room for as many bytes as said.
+            let done = unsafe { read(self.context, offset, start, len) };
+            return done.then_some(()).ok_or(Failed);
+        }
         let found = self.view(offset, bytes.len())?;
         (bytes.iter_mut().zip(found)).for_each(|(byte, &found)| *byte = found);
         Ok(())

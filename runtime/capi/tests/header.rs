@@ -63,7 +63,7 @@ fn assertions() -> String {
             $(facts.push((format!("offsetof({}, {})", $name, stringify!($field)), offset_of!($type, $field)));)+
         };
     }
-    offsets!(ConsortFlash as "consort_flash_t": context, view, write, erase, base, slot_len, erase_size);
+    offsets!(ConsortFlash as "consort_flash_t": context, view, write, erase, base, slot_len, erase_size, read);
     offsets!(ConsortAdmission as "consort_admission_t": verify, verify_context, context, suits, least, advance);
     offsets!(
         ConsortBoot as "consort_boot_t":

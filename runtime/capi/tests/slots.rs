@@ -121,6 +121,7 @@ fn flash(board: &mut Board) -> ConsortFlash {
         base: 0,
         slot_len: SLOT as u32,
         erase_size: ERASE as u32,
+        read: None,
     }
 }
 
@@ -304,6 +305,104 @@ fn what_may_not_act_is_not_committed() {
     board.counts = false;
     let mut own = slots(&mut board, &mut key);
     assert_eq!(boot(&mut own), Err(ERR_COUNTER));
+}
+
+/// A board whose flash is read by a driver, to one buffer.
+#[repr(C)]
+struct Copying {
+    board: Board,
+    copy: AlignedBytes<ERASE>,
+    reads: usize,
+}
+
+unsafe extern "C" fn view_copied(context: *mut c_void, offset: u32, len: u32) -> *const c_void {
+    // SAFETY: the test gives such a board.
+    let own = unsafe { &mut *context.cast::<Copying>() };
+    let found = &own.board.flash.0[offset as usize..][..len as usize];
+    // As a driver that reads whole pages.
+    own.copy.0.fill(0x66);
+    own.copy.0[..len as usize].copy_from_slice(found);
+    own.copy.0.as_ptr().cast()
+}
+
+unsafe extern "C" fn read(context: *mut c_void, offset: u32, bytes: *mut c_void, len: u32) -> bool {
+    assert!(offset.is_multiple_of(32) && len.is_multiple_of(32));
+    // SAFETY: the test gives such a board, the library a place for as many bytes as it says.
+    let (own, place) = unsafe {
+        (
+            &mut *context.cast::<Copying>(),
+            std::slice::from_raw_parts_mut(bytes.cast::<u8>(), len as usize),
+        )
+    };
+    own.reads += 1;
+    place.copy_from_slice(&own.board.flash.0[offset as usize..][..len as usize]);
+    true
+}
+
+/// The action that a policy takes.
+fn step(policy: &ConsortPolicy) -> u32 {
+    let (mut memory, mut action) = ([0.0; 16], u32::MAX);
+    let observation = [1.0_f32];
+    // SAFETY: the policy is initialised, the places are as long as said.
+    let status = unsafe {
+        consort_act_greedy(
+            policy,
+            observation.as_ptr(),
+            1,
+            memory.as_mut_ptr(),
+            memory.len(),
+            &raw mut action,
+        )
+    };
+    assert_eq!(status, OK);
+    action
+}
+
+/// Where looking at flash is copying it, what acts is not copied over by records, and a refused update leaves what the caller copied.
+#[test]
+fn an_image_that_is_copied_to_be_viewed_goes_on_acting() {
+    let mut own = Box::new(Copying {
+        board: *Board::new(),
+        copy: AlignedBytes([0; ERASE]),
+        reads: 0,
+    });
+    let driver = ConsortFlash {
+        view: Some(view_copied),
+        read: Some(read),
+        ..flash(&mut own.board)
+    };
+    let mut slots = Box::new(MaybeUninit::<ConsortSlots>::zeroed());
+    // SAFETY: zeros are numbers; the structures are initialised, the board outlives the slots.
+    let slots = unsafe {
+        let status = consort_slots_init(slots.as_mut_ptr(), &raw const driver, null());
+        assert_eq!(status, OK);
+        &mut *slots.as_mut_ptr()
+    };
+    assert_eq!(boot(slots), Err(ERR_NO_IMAGE));
+    assert_eq!(send(slots, &image(0, 3)), OK);
+    let found = boot(slots).unwrap();
+    // Where it lies: confirming reads and writes records, and must not touch it.
+    // SAFETY: as many bytes as the boot says.
+    let bytes = unsafe { std::slice::from_raw_parts(found.image.cast::<u8>(), found.image_len) };
+    let (policy, status) = common::init(bytes);
+    assert_eq!(status, OK);
+    let acted = step(&policy);
+    assert_eq!(acted, 1);
+    assert_eq!(confirm(slots), OK);
+    assert_eq!(step(&policy), acted);
+    // SAFETY: the slots are valid.
+    assert_eq!(unsafe { consort_update_begin(slots) }, OK);
+    assert_eq!(step(&policy), acted);
+    assert!(own.reads > 0);
+    // A commit looks at the new image in the same buffer; the caller's copy is its own.
+    let kept = AlignedBytes::<ERASE>(own.copy.0);
+    let (policy, status) = common::init(&kept.0[..found.image_len]);
+    assert_eq!((status, step(&policy)), (OK, acted));
+    assert_eq!(send(slots, &image(0, 2)), ERR_ROLLBACK);
+    assert_eq!(step(&policy), acted);
+    // And where the image is looked at once more, it is the one in use.
+    assert_eq!(boot(slots).unwrap().revision, 3);
+    assert_eq!(own.copy.0[..found.image_len], kept.0[..found.image_len]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 /// Why an image may not act on this device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// It is none, is damaged, or is not signed as it must be.
     #[error(transparent)]
@@ -24,6 +25,7 @@ impl From<ImageError> for Refusal {
 
 /// Why two slots cannot lie where they are to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum LayoutError {
     /// Slots begin and end with what can be erased by itself.
     #[error(
@@ -82,7 +84,11 @@ pub enum LayoutError {
 }
 
 /// Why an image was not taken into a slot. What was in use is untouched, and the update can be begun again.
+///
+/// Where flash fails while an image is committed ([`Flash`](Self::Flash), [`ReadBack`](Self::ReadBack)), its record may be there all
+/// the same: the next boot tries the image if it finds the record whole, and uses the old one if not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum UpdateError<F: Debug, C: Debug> {
     /// The image in use is on trial: the other slot is what remains if it fails.
     #[error(
@@ -125,6 +131,7 @@ pub enum UpdateError<F: Debug, C: Debug> {
 
 /// Why an image is not confirmed. It goes on being on trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ConfirmError<C: Debug> {
     /// No image is in use.
     #[error("nothing was booted: there is nothing to confirm")]

@@ -119,8 +119,8 @@ where
     ///
     /// # Errors
     ///
-    /// When the image is refused or older than one that was confirmed, or the flash or the counter fails; nothing is then
-    /// committed.
+    /// When the image is refused or older than one that was confirmed, or the counter fails: nothing is then committed. When the
+    /// flash fails, the record may have been written or not, which the next boot finds out.
     pub fn commit(mut self) -> Result<(), UpdateError<F::Error, C::Error>> {
         if !self.progress.len.is_multiple_of(RECORD_LEN as u32) {
             self.flush()?;

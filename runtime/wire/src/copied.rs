@@ -23,6 +23,7 @@ impl<'m, F, const N: usize> Copied<'m, F, N> {
 
 /// Why flash cannot be copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CopiedError<E> {
     /// The flash's own error.
     Flash(E),

@@ -5,12 +5,15 @@
 //! spoiling it.
 
 use crc::{CRC_32_ISO_HDLC, Crc};
-use postcard::ser_flavors::{Cobs, Flavor as _, Slice, crc::CrcModifier};
+use postcard::ser_flavors::{Flavor as _, crc::CrcModifier};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The version of the protocol: the first byte of every frame's body. Version 1 had no actions of several numbers.
-pub const PROTOCOL: u8 = 2;
+use crate::cobs::{Encoder, decode_in_place};
+
+/// The version of the protocol: the first byte of every frame's body. Version 1 had no actions of several numbers, version 2
+/// no answer to other versions.
+pub const PROTOCOL: u8 = 3;
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 const CRC_LEN: usize = 4;
@@ -45,6 +48,7 @@ pub struct EncodeError {
 
 /// Why bytes between two zeros are no frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum FrameError {
     /// More bytes than the receiver has room for.
     #[error("more bytes between two zeros than a frame may have")]
@@ -75,13 +79,12 @@ pub fn encode<M: Serialize>(frame: &Frame<M>, place: &mut [u8]) -> Result<usize,
     let short = EncodeError { room: place.len() };
     let (first, rest) = place.split_first_mut().ok_or(short)?;
     *first = 0;
-    let body = Cobs::try_new(Slice::new(rest)).map_err(|_| short)?;
     let mut serializer = postcard::Serializer {
-        output: CrcModifier::new(body, CRC.digest()),
+        output: CrcModifier::new(Encoder::new(rest), CRC.digest()),
     };
     frame.serialize(&mut serializer).map_err(|_| short)?;
     let written = serializer.output.finalize().map_err(|_| short)?;
-    Ok(written.len().saturating_add(1))
+    Ok(written.saturating_add(1))
 }
 
 /// Reads a body that a [`Receiver`] gave.
@@ -99,6 +102,14 @@ pub fn decode<'a, M: Deserialize<'a>>(body: &'a [u8]) -> Result<Frame<M>, FrameE
         Ok((frame, [])) => Ok(frame),
         _ => Err(FrameError::Message),
     }
+}
+
+/// The header of a body of whatever version: it is the same in all, so that both sides can say that they do not understand each
+/// other. None where there is none.
+pub fn header(body: &[u8]) -> Option<Header> {
+    postcard::take_from_bytes(body)
+        .ok()
+        .map(|(header, _)| header)
 }
 
 /// Finds frames of up to `N` bytes, encoded and without their zeros, in a stream of bytes.
@@ -154,7 +165,7 @@ impl<const N: usize> Receiver<N> {
 
 /// Decodes in place; the body, whose checksum fits. What is behind it is cut off but for the checksum.
 fn open<const N: usize>(bytes: &mut heapless::Vec<u8, N>) -> Result<&[u8], FrameError> {
-    let len = cobs::decode_in_place(bytes).map_err(|_| FrameError::Cobs)?;
+    let len = decode_in_place(bytes).ok_or(FrameError::Cobs)?;
     bytes.truncate(len);
     let (body, sum) = bytes
         .split_last_chunk::<CRC_LEN>()

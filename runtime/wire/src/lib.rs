@@ -7,6 +7,7 @@
 //!
 //! - [`encode`] and [`Receiver`]: frames over any stream of bytes, by `postcard`, CRC-32 and COBS.
 //! - [`serve`]: a device in one call, over `embedded-io`: [images](Request::Begin) into two slots, episodes, steps.
+//!   [`serve_admitting`]: one that asks for [signed images](Admission), or counts revisions.
 //! - [`Ram`]: memory that stands in for flash; [`Copied`]: flash of which images are copied into memory.
 //!
 //! # Panics
@@ -15,6 +16,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod cobs;
 mod copied;
 mod device;
 mod frame;
@@ -24,11 +26,14 @@ mod ram;
 
 pub use copied::{Copied, CopiedError};
 pub use device::{
-    Board, Cost, Ended, Meter, ServeError, Unmetered, dice, safe, safe_groups, serve,
+    Admission, Anyone, Board, Cost, Dice, Ended, Limits, Meter, ServeError, Signed, Unfit,
+    Unmetered, safe, safe_groups, serve, serve_admitting,
 };
-pub use frame::{EncodeError, Frame, FrameError, Header, PROTOCOL, Receiver, decode, encode};
+pub use frame::{
+    EncodeError, Frame, FrameError, Header, PROTOCOL, Receiver, decode, encode, header,
+};
 pub use hash::{Hash, hash};
 pub use message::{
-    Act, Action, Fault, HelloReply, MAX_ACTIONS, Observe, Rate, Refused, Reply, Request, Unit,
+    Act, Action, Fault, HelloReply, Key, MAX_ACTIONS, Observe, Rate, Refused, Reply, Request, Unit,
 };
 pub use ram::Ram;

@@ -1,5 +1,7 @@
 //! What a host asks, and what a device answers. The order of variants and fields is the format: `docs/wire.md`.
 
+use core::fmt;
+
 use consort_runtime::StepError;
 use serde::{Deserialize, Serialize};
 
@@ -8,13 +10,14 @@ pub const MAX_ACTIONS: usize = 256;
 
 /// What a host asks. Each is answered by one [`Reply`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Request<'a> {
     /// Begins a session: what the device had been told in the last one is forgotten, but for its images.
     Hello,
     /// The key of the team's shared seed; it is kept in memory, until the next [`Hello`](Self::Hello).
     Key {
         /// The key.
-        key: [u8; 16],
+        key: Key,
     },
     /// Begins the upload of an image of `length` bytes into the slot that is not in use. Until it is committed or given up (by
     /// any request that is not part of an upload), the device does not act.
@@ -60,6 +63,16 @@ pub enum Request<'a> {
     Restart,
 }
 
+/// The key of a team's shared seed, on its way: what is printed of it is its name.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key(pub [u8; 16]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
 /// What an agent sees at one step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Observe<'a> {
@@ -78,6 +91,7 @@ pub struct Observe<'a> {
 
 /// What a device answers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Reply<'a> {
     /// To [`Request::Hello`]: what the device is.
     Hello(#[serde(borrow)] HelloReply<'a>),
@@ -97,6 +111,8 @@ pub enum Reply<'a> {
 /// What a device is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HelloReply<'a> {
+    /// The [protocol](crate::PROTOCOL) that it speaks.
+    pub protocol: u8,
     /// The board's name.
     pub target: &'a str,
     /// Bytes of the longest frame that it takes, encoded, without the zeros around it.
@@ -154,6 +170,7 @@ impl Rate {
 
 /// What a device's counter counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Unit {
     /// Instructions, of an emulated core.
     Instructions,
@@ -188,6 +205,7 @@ pub struct Act<'a> {
 
 /// An action on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Action<'a> {
     /// A number.
     Discrete(u32),
@@ -199,6 +217,7 @@ pub enum Action<'a> {
 
 /// Why a step gave no action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Fault {
     /// A value of the observation is infinite or not a number: the first of them.
     Observation {
@@ -236,6 +255,7 @@ impl From<StepError> for Fault {
 
 /// Why a request is not granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refused {
     /// The device knows of no such session: it has started anew.
     #[error("the device knows of no such session: it has started anew")]
@@ -243,8 +263,8 @@ pub enum Refused {
     /// There is no image to act from.
     #[error("the device has no image to act from")]
     NoImage,
-    /// No episode has begun.
-    #[error("no episode has begun")]
+    /// No episode has begun, or the agent's count leads to steps that it has taken already: a reset begins one.
+    #[error("no episode has begun, or it was led back in it")]
     NoEpisode,
     /// The agent counts another step as its next; the host is wrong, or it is.
     #[error("the device's next step is ({episode}, {tick})")]
@@ -299,4 +319,14 @@ pub enum Refused {
     /// The reply is longer than the device's frames.
     #[error("the reply is longer than the device's frames")]
     Reply,
+    /// The device speaks another version of the protocol: that of this answer's header. Its number and what is around it stay as
+    /// they are in every version.
+    #[error("the device speaks another version of the protocol")]
+    Version,
+    /// The image is not signed, or not by whom it must be.
+    #[error("the image is not signed as this device asks")]
+    Signature,
+    /// The counter of revisions failed. An image that was to be confirmed is, and the next start tries again to count it.
+    #[error("the device's counter of revisions failed")]
+    Counter,
 }

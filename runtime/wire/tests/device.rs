@@ -2,9 +2,12 @@
 
 mod common;
 
-use common::{Script, answers, frame};
+use common::{Script, answers, answers_of, frame};
 use consort_runtime::{Image, include_image};
-use consort_wire::{Act, Fault, HelloReply, Refused, Reply, Request, hash};
+use consort_wire::{
+    Act, Admission, Fault, HelloReply, Key, Limits, PROTOCOL, Ram, Refused, Reply, Request, Unfit,
+    hash,
+};
 
 #[test]
 fn a_new_device_says_what_it_is() {
@@ -13,6 +16,7 @@ fn a_new_device_says_what_it_is() {
         seen += 1;
         assert_eq!((header.session, header.sequence), (7, 1));
         let Reply::Hello(HelloReply {
+            protocol,
             target,
             room,
             image,
@@ -22,6 +26,7 @@ fn a_new_device_says_what_it_is() {
             panic!("{reply:?}")
         };
         assert_eq!((target, room, image), ("test", 4096 - 256, None));
+        assert_eq!((protocol, header.version), (PROTOCOL, PROTOCOL));
     });
     assert_eq!(seen, 1);
 }
@@ -159,6 +164,24 @@ fn a_wrong_moment_is_refused_until_it_is_set_right() {
 }
 
 #[test]
+fn a_step_that_was_taken_is_not_taken_again_whatever_the_moment_is_said_to_be() {
+    let mut script = Script::upload(IMAGE);
+    script.reset().observe(0, &observation(IMAGE));
+    script.ask(Request::Resync {
+        episode: 4,
+        tick: 0,
+    });
+    script.observe(0, &observation(IMAGE));
+    script.reset().observe(0, &observation(IMAGE));
+    script.last(3, |index, _, reply| match index {
+        // No moment that nobody means.
+        0 => assert_eq!(reply, Reply::Refused(Refused::NoEpisode)),
+        1 => assert_eq!(reply, Reply::Done),
+        _ => assert!(matches!(reply, Reply::Act(Act { tick: 0, .. }))),
+    });
+}
+
+#[test]
 fn an_upload_is_what_was_announced_or_nothing() {
     let refusal = |script: &Script| {
         let mut found = None;
@@ -219,6 +242,135 @@ fn an_upload_is_what_was_announced_or_nothing() {
     assert_eq!(refusal(&script), Refused::NoUpload);
 }
 
+/// Whatever is refused before anything is written: the episode goes on, and no trial is used up.
+#[test]
+fn an_upload_that_is_refused_at_once_changes_nothing() {
+    let mut script = Script::on_trial(IMAGE);
+    script.reset();
+    for length in [9, 9, 9, 9, 4000] {
+        script.ask(Request::Begin { length });
+    }
+    script.observe(0, &observation(IMAGE)).ask(Request::Hello);
+    script.last(7, |index, _, reply| match (index, reply) {
+        (..4, reply) => assert_eq!(reply, Reply::Refused(Refused::Unconfirmed)),
+        (4, reply) => assert!(matches!(reply, Reply::Refused(Refused::TooLong { .. }))),
+        (5, Reply::Act(act)) => assert_eq!((act.tick, act.fault), (0, None)),
+        (6, Reply::Hello(hello)) => {
+            assert_eq!((hello.image, hello.trial), (Some(hash(IMAGE)), true));
+        }
+        (_, reply) => panic!("{reply:?}"),
+    });
+    // The device itself: two starts more are left to the trial, and a third would be too many.
+    let mut flash = Ram::new();
+    let start = |flash: &mut _, sent: &[u8]| {
+        let mut last = None;
+        answers_of(flash, Admission::ANYONE, sent, |_, reply| {
+            if let Reply::Hello(hello) = reply {
+                last = hello.image;
+            }
+        });
+        last
+    };
+    assert_eq!(start(&mut flash, &script.bytes), Some(hash(IMAGE)));
+    let hello = frame(8, 1, Request::Hello);
+    let later: Vec<_> = (0..3).map(|_| start(&mut flash, &hello)).collect();
+    assert_eq!(later, [Some(hash(IMAGE)), Some(hash(IMAGE)), None]);
+}
+
+#[test]
+fn an_upload_that_has_begun_ends_the_episode() {
+    let mut script = Script::upload(IMAGE);
+    script.reset().ask(Request::Begin { length: 9 });
+    script.observe(0, &observation(IMAGE));
+    script.last(2, |index, _, reply| match index {
+        0 => assert_eq!(reply, Reply::Done),
+        _ => assert_eq!(reply, Reply::Refused(Refused::NoEpisode)),
+    });
+}
+
+#[test]
+fn another_version_is_told_so_whatever_it_asks() {
+    for (version, request) in [
+        (PROTOCOL - 1, Request::Hello),
+        (PROTOCOL + 1, Request::Hello),
+        (PROTOCOL + 1, Request::State),
+    ] {
+        let mut sent = frame(7, 1, Request::Hello);
+        sent.extend(common::frame_of(version, 9, 4, request));
+        sent.extend(frame(7, 2, Request::State));
+        let mut seen = Vec::new();
+        answers(&sent, |header, reply| {
+            let version = matches!(reply, Reply::Refused(Refused::Version));
+            seen.push((header.version, header.session, header.sequence, version));
+        });
+        // It answers in its own version, and the session goes on.
+        let expected = [(7, 1, false), (9, 4, true), (7, 2, false)];
+        let expected =
+            expected.map(|(session, sequence, told)| (PROTOCOL, session, sequence, told));
+        assert_eq!(seen, expected);
+    }
+}
+
+#[test]
+fn limits_say_what_there_is_too_little_of() {
+    let image = Image::new_checked(IMAGE).unwrap();
+    let (memory, values) = (image.memory_len(), image.observation_len());
+    let enough = Limits {
+        memory,
+        values,
+        frame: 128,
+    };
+    assert_eq!(enough.check(&image), Ok(()));
+    for (limits, expected) in [
+        (
+            Limits {
+                memory: memory - 1,
+                ..enough
+            },
+            Unfit::Memory {
+                asked: memory,
+                memory: memory - 1,
+            },
+        ),
+        (
+            Limits {
+                values: values - 1,
+                ..enough
+            },
+            Unfit::Values {
+                longest: values,
+                values: values - 1,
+            },
+        ),
+        (
+            Limits {
+                frame: 96,
+                ..enough
+            },
+            Unfit::Frame {
+                bytes: 96 + 4 * values,
+                frame: 96,
+            },
+        ),
+    ] {
+        assert_eq!(limits.check(&image), Err(expected));
+    }
+}
+
+#[test]
+fn a_key_is_not_printed() {
+    let shown = format!(
+        "{:?}",
+        Request::Key {
+            key: Key([173; 16])
+        }
+    );
+    assert!(
+        shown.contains("Key(..)") && !shown.contains("173"),
+        "{shown}"
+    );
+}
+
 #[test]
 fn an_image_in_use_is_updated_over_the_wire() {
     let mut script = Script::upload(IMAGE);
@@ -251,7 +403,7 @@ fn a_shared_seed_needs_its_key() {
         assert_eq!(reply, Reply::Refused(Refused::NoKey))
     });
     script
-        .ask(Request::Key { key: [3; 16] })
+        .ask(Request::Key { key: Key([3; 16]) })
         .observe(0, &observation(SEEDED));
     let image = Image::new_checked(SEEDED).unwrap();
     let moment = consort_runtime::Moment::new(4, 0);

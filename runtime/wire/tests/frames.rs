@@ -133,6 +133,13 @@ fn another_version_and_another_message_are_refused() {
             found: PROTOCOL - 1
         })
     );
+    // Who speaks it can be told all the same.
+    let found = consort_wire::header(&body).unwrap();
+    assert_eq!(
+        (found.version, found.session, found.sequence),
+        (PROTOCOL - 1, 7, 1)
+    );
+    assert_eq!(consort_wire::header(&body[..1]), None);
     // A message that there is not, one that is longer than it says, and none.
     for body in [
         &[PROTOCOL, 7, 1, 99][..],

@@ -13,7 +13,7 @@ use consort_trainer::error::Error;
 use serde_json::json;
 
 use super::progress::Progress;
-use super::{Page, whole_number};
+use super::{Page, quoted, whole_number};
 
 /// Train methods side by side on tasks, at equal environment steps, and say how they compare
 #[derive(clap::Args)]
@@ -143,28 +143,5 @@ impl Args {
             "{command} --out {}",
             quoted(&self.out.display().to_string())
         )
-    }
-}
-
-/// A word as a POSIX shell takes it, whatever is in it.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=,:+".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_setting_with_quotes_is_one_word_of_a_shell() {
-        assert_eq!(quoted("update.epochs=2"), "update.epochs=2");
-        assert_eq!(quoted("my games/chicken.toml"), "'my games/chicken.toml'");
-        // What is quoted ends, an escaped quote follows, and it begins again.
-        let arms = quoted("portfolio.arms=['annealed']");
-        assert_eq!(arms, r"'portfolio.arms=['\''annealed'\'']'");
     }
 }

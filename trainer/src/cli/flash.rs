@@ -1,5 +1,6 @@
 //! `consort flash`: an agent onto a real board, by cargo and probe-rs.
 
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +10,8 @@ use clap::ValueEnum;
 use consort_trainer::atomic;
 use consort_trainer::error::Error;
 use consort_trainer::flash::{Board, FlashError, slot};
-use consort_trainer::team::Team;
+use consort_trainer::team::{AlignedImage, Team};
+use consort_wire::Unfit;
 use serde_json::json;
 
 use super::Page;
@@ -89,7 +91,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
     let source = source(args.source.as_deref())?;
     let board = Board::read(&source.join(args.board.folder()))?;
     let pieces = match args.app {
-        App::Hil => pieces(args, &board, image.bytes(), &source)?,
+        App::Hil => pieces(args, &board, image, &source)?,
         App::Replay => Vec::new(),
     };
     let mut steps = steps(args, &team, &board, &pieces, &source)?;
@@ -140,10 +142,10 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
 fn pieces(
     args: &Args,
     board: &Board,
-    image: &[u8],
+    image: &AlignedImage,
     source: &Path,
 ) -> Result<Vec<Piece>, FlashError> {
-    let (length, room) = (image.len(), board.flash.room);
+    let (length, room) = (image.bytes().len(), board.flash.room);
     if length > room {
         return Err(FlashError::Room {
             length,
@@ -151,7 +153,13 @@ fn pieces(
             room,
         });
     }
-    let [bytes, records] = slot(image).map_err(|message| FlashError::Step {
+    let unfit = |error: Unfit| FlashError::Unfit {
+        agent: args.agent,
+        board: args.board.folder().to_owned(),
+        error,
+    };
+    board.limits().check(&image.view()).map_err(unfit)?;
+    let [bytes, records] = slot(image.bytes()).map_err(|message| FlashError::Step {
         step: format!("the slot of agent {}", args.agent),
         message,
     })?;
@@ -242,7 +250,7 @@ fn steps(
     };
     let mut download = probe("download");
     if args.app == App::Hil {
-        // What an earlier image has left in the slots goes first.
+        // What earlier images have left in either slot goes first: a newer one in the other would be booted in the place of this.
         download.arg("--chip-erase");
     }
     let folder = target(source).join(&board.target).join("release");
@@ -261,19 +269,25 @@ fn steps(
 
 /// The command as a person would type it.
 fn line(command: &Command) -> String {
-    let variables = command.get_envs().filter_map(|(name, value)| {
-        Some(format!(
-            "{}={}",
-            name.to_string_lossy(),
-            value?.to_string_lossy()
-        ))
-    });
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some(format!("{}={}", name.to_string_lossy(), word(value?))));
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words = words.map(|word| word.to_string_lossy().into_owned());
-    let line = variables.chain(words).collect::<Vec<_>>().join(" ");
+    let line = variables.chain(words.map(word));
+    let line = line.collect::<Vec<_>>().join(" ");
     match command.get_current_dir() {
-        Some(folder) => format!("(cd {} && {line})", folder.display()),
+        Some(folder) => format!("(cd {} && {line})", word(folder.as_os_str())),
         None => line,
+    }
+}
+
+/// A word of it, in quotes where a shell would take it for something else.
+fn word(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=+,@%".contains(&byte);
+    match !word.is_empty() && word.bytes().all(plain) {
+        true => word.into_owned(),
+        false => super::quoted(&word),
     }
 }
 
@@ -292,5 +306,25 @@ fn take(step: &mut Command) -> Result<(), FlashError> {
             step: line(step),
             message: format!("ended with {status}"),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shell_would_cut_is_quoted() {
+        let mut command = Command::new("probe-rs");
+        command
+            .args(["download", "--chip", "RP2040"])
+            .arg("/my boards/it's/agent-0.image")
+            .env("CONSORT_TEAM_DIR", "/a team")
+            .current_dir("/my boards");
+        assert_eq!(
+            line(&command),
+            "(cd '/my boards' && CONSORT_TEAM_DIR='/a team' probe-rs download --chip RP2040 \
+             '/my boards/it'\\''s/agent-0.image')"
+        );
     }
 }

@@ -159,13 +159,18 @@ fn page(args: &Args, task: &str, report: &Report) -> Page {
             count(report.observations),
         ),
     };
-    let faults = match report.faults_injected {
-        0 => String::new(),
-        injected => format!(
-            "faults: {} injected, {} recovered from, {} wrong actions unnoticed\n",
+    let faults = match (report.faults_injected, report.deaths) {
+        (0, 0) => String::new(),
+        (injected, deaths) => format!(
+            "faults: {} injected, {} recovered from, {} wrong actions unnoticed{}\n",
             count(injected),
             count(report.faults_recovered),
-            report.wrong_unnoticed
+            report.wrong_unnoticed,
+            match deaths {
+                0 => String::new(),
+                1 => "; 1 agent killed".to_owned(),
+                deaths => format!("; {deaths} agents killed"),
+            }
         ),
     };
     let returns = match args.replay {
@@ -194,12 +199,13 @@ fn page(args: &Args, task: &str, report: &Report) -> Page {
                 "agent": found.agent,
                 "episode": found.episode,
                 "step": found.step,
-                "device_state": found.device_state,
-                "host_state": found.host_state,
+                "device_state": words(&found.device_state),
+                "host_state": words(&found.host_state),
             })),
             "hung": report.hung,
             "faults_injected": report.faults_injected,
             "faults_recovered": report.faults_recovered,
+            "deaths": report.deaths,
             "wrong_unnoticed": report.wrong_unnoticed,
             "return_mean": report.return_mean,
             "return_host": report.return_host,
@@ -210,6 +216,12 @@ fn page(args: &Args, task: &str, report: &Report) -> Page {
     }
 }
 
+/// A state's bits, value by value: as numbers JSON has no NaN, nor all of a packed word.
+fn words(state: &[f32]) -> Vec<String> {
+    let word = |value: &f32| format!("{:08x}", value.to_bits());
+    state.iter().map(word).collect()
+}
+
 /// Both states, side by side.
 fn differs(found: &Divergence, replayed: bool) -> String {
     let other = if replayed { "recorded" } else { "host" };
@@ -217,13 +229,6 @@ fn differs(found: &Divergence, replayed: bool) -> String {
         Acted::Number(number) => number.to_string(),
         Acted::Numbers(numbers) => format!("{numbers:?}"),
         Acted::Vector(vector) => format!("{vector:?}"),
-    };
-    let bits = |state: &[f32]| {
-        let words: Vec<_> = state
-            .iter()
-            .map(|value| format!("{:08x}", value.to_bits()))
-            .collect();
-        words.join(" ")
     };
     let side = |name: &str, outcome: &consort_trainer::hil::Outcome, state: &[f32]| {
         let fault = outcome
@@ -233,7 +238,7 @@ fn differs(found: &Divergence, replayed: bool) -> String {
             "  {name}: action {}{fault}, hash {:016x}, state [{}]\n",
             action(&outcome.action),
             outcome.hash,
-            bits(state)
+            words(state).join(" ")
         )
     };
     format!(

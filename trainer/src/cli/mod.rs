@@ -94,6 +94,15 @@ fn whole_number<const LEAST: i64, const MOST: i64>(text: &str) -> Result<i64, St
         .ok_or_else(|| format!("expected a whole number from {LEAST} to {MOST}"))
 }
 
+/// A word as a POSIX shell takes it, whatever is in it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=,:+".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// Prints to stdout. A reader that has gone away (`consort tasks | head -1`) has read enough.
 fn print(text: &str) -> ExitCode {
     let mut stdout = io::stdout().lock();
@@ -116,4 +125,18 @@ fn fail(error: &Error) -> ExitCode {
     let line = message.lines().next().unwrap_or_default();
     let _ = writeln!(io::stderr(), "error: {line}");
     ExitCode::from(error.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_with_quotes_is_one_word_of_a_shell() {
+        assert_eq!(quoted("update.epochs=2"), "update.epochs=2");
+        assert_eq!(quoted("my games/chicken.toml"), "'my games/chicken.toml'");
+        // What is quoted ends, an escaped quote follows, and it begins again.
+        let arms = quoted("portfolio.arms=['annealed']");
+        assert_eq!(arms, r"'portfolio.arms=['\''annealed'\'']'");
+    }
 }

@@ -63,6 +63,8 @@ pub(super) struct Tally {
     pub(super) repeated: u64,
     /// How often the device was brought back into an episode.
     pub(super) rejoined: u64,
+    /// How often it was sent its image.
+    pub(super) uploads: u64,
 }
 
 /// A reply that outlives the frame it came in.
@@ -73,6 +75,17 @@ enum Answer {
     Act(Outcome, Moment, Option<u8>, u32, Option<u32>),
     State(Vec<f32>),
     Refused(Refused),
+    /// In another protocol, which is all that is known of it.
+    Protocol(u8),
+}
+
+/// What went out to a device.
+#[derive(Clone, Debug)]
+pub(super) enum Sent {
+    /// A frame.
+    Whole(Vec<u8>),
+    /// A frame that was damaged on purpose: what went out, and what it had been.
+    Damaged(Vec<u8>, Vec<u8>),
 }
 
 type Moment = (u64, u32);
@@ -95,6 +108,7 @@ impl Hello {
             Unit::Instructions => "instructions",
             Unit::Cycles => "cycles",
             Unit::Nanoseconds => "nanoseconds",
+            _ => "ticks",
         }
     }
 }
@@ -127,8 +141,8 @@ pub(super) struct Device {
     /// Faults that are not recovered from yet.
     pending: u64,
     pub(super) tally: Tally,
-    /// Every frame sent since it was looked at last.
-    pub(super) log: Vec<Vec<u8>>,
+    /// All that went out since it was looked at last.
+    pub(super) log: Vec<Sent>,
 }
 
 impl Device {
@@ -147,8 +161,7 @@ impl Device {
             key,
             receiver: Receiver::new(),
             unread: VecDeque::new(),
-            // A device that has served an earlier run must not take this for it.
-            session: std::process::id() as u16,
+            session: 0,
             sequence: 0,
             luck,
             late_request: None,
@@ -180,7 +193,7 @@ impl Device {
         self.pending += 1;
     }
 
-    /// A fault of the episode's was got over.
+    /// The faults up to here were got over: the agent has acted as it should.
     pub(super) fn recovered(&mut self) {
         self.tally.recovered += std::mem::take(&mut self.pending);
     }
@@ -204,8 +217,7 @@ impl Device {
     pub(super) fn step(&mut self, sight: Sight) -> Result<Done, HilError> {
         if self.luck.reset() {
             self.injected();
-            self.link.restart().map_err(|error| self.io(error))?;
-            self.forget_bytes();
+            self.restart()?;
         }
         let desync = self.luck.desync();
         self.seen.push((sight, None));
@@ -247,7 +259,6 @@ impl Device {
                     if self.shown < self.seen.len() {
                         continue;
                     }
-                    self.recovered();
                     return Ok(Done {
                         outcome,
                         symbol,
@@ -273,6 +284,22 @@ impl Device {
                 other => return Err(self.unexpected(&other)),
             }
         }
+    }
+
+    /// Lets the device lose its power, or where nobody can take that, restart.
+    fn restart(&mut self) -> Result<(), HilError> {
+        match self.link.restart() {
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                match self.exchange(&Request::Restart)? {
+                    // Asked twice, as its answer was lost: it has restarted, and knows of no session.
+                    Answer::Done | Answer::Refused(Refused::Session) => {}
+                    other => return Err(self.unexpected(&other)),
+                }
+            }
+            restarted => restarted.map_err(|error| self.io(error))?,
+        }
+        self.forget_bytes();
+        Ok(())
     }
 
     /// The device's state, for who wants to see where it differs.
@@ -319,6 +346,15 @@ impl Device {
         })
     }
 
+    fn unfit(&self, what: String) -> HilError {
+        let target = self.hello.as_ref().map(|hello| hello.target.clone());
+        HilError::Fit {
+            agent: self.agent,
+            target: target.unwrap_or_else(|| "its device".to_owned()),
+            what,
+        }
+    }
+
     fn hung(&self, what: &str) -> HilError {
         HilError::Hung {
             agent: self.agent,
@@ -329,9 +365,6 @@ impl Device {
     }
 
     fn io(&self, error: std::io::Error) -> HilError {
-        self.hung(&match error.kind() {
-            ErrorKind::Unsupported => "its power cannot be switched from here".to_owned(),
-            _ => error.to_string(),
-        })
+        self.hung(&error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 use consort_runtime::Seeding;
 
-use super::audit::audit;
+use super::audit::Auditor;
 use super::device::{Device, Episode, Hello, Sight};
 use super::faults::Luck;
 use super::joint::{Joint, Own, own};
@@ -29,13 +29,6 @@ pub(super) fn run(mut bench: Bench<'_>) -> Result<Report, HilError> {
             return Err(HilError::Boards {
                 found: bench.boards.len(),
                 agents,
-            });
-        }
-        if bench.faults.reset > 0.0
-            && let Some(board) = bench.boards.iter().find(|board| !board.restarts())
-        {
-            return Err(HilError::NoRestart {
-                board: board.clone(),
             });
         }
         for board in &bench.boards {
@@ -70,6 +63,7 @@ pub(super) fn run(mut bench: Bench<'_>) -> Result<Report, HilError> {
         seedings: images.iter().map(|image| image.view().seeding()).collect(),
         spec: &spec,
         keyed: key.is_some(),
+        auditor: Auditor::new(&spec, images, key),
         reporter: Reporter::new(agents, bench.deadline_us),
         recorder: bench.record.then(|| Recorder::new(team, bench.seed)),
         step: 0,
@@ -85,16 +79,20 @@ pub(super) fn run(mut bench: Bench<'_>) -> Result<Report, HilError> {
         let nature = || Stream::new(bench.seed, "hil episodes", number);
         let host = alone(&mut *ideal, &mut fleet, &mut nature(), episode);
         let played = fleet.episode(&mut *actual, &mut nature(), episode, &mut bench.view);
-        match played {
-            Ok(Some(sum)) => fleet.reporter.episode(sum, host),
-            Ok(None) => break,
+        // However it ended, what went out is looked at.
+        let audited = fleet.audit();
+        hung = match (played, audited) {
             // The fleet could not start: the input's fault.
-            Err(error) if error.is_bad_input() => return Err(error),
-            Err(error) => {
-                hung = Some(error.to_string());
-                break;
+            (Err(error), _) if error.is_bad_input() => return Err(error),
+            (_, Err(error)) => Some(error),
+            (Err(error), Ok(())) => Some(error.to_string()),
+            (Ok(None), Ok(())) => None,
+            (Ok(Some(sum)), Ok(())) => {
+                fleet.reporter.episode(sum, host);
+                continue;
             }
-        }
+        };
+        break;
     }
     let Fleet {
         devices,
@@ -121,6 +119,7 @@ struct Fleet<'a> {
     spec: &'a TeamSpec,
     /// Whether devices draw a shared seed's symbols themselves.
     keyed: bool,
+    auditor: Auditor<'a>,
     reporter: Reporter,
     recorder: Option<Recorder>,
     /// Steps of the whole run.
@@ -173,6 +172,8 @@ impl Fleet<'_> {
         let mut observations = vec![0.0; spec.joint_observation()];
         let mut mask = vec![true; spec.joint_actions()];
         world.reset(nature, &mut observations);
+        self.auditor
+            .begin((0..self.devices.len()).map(&episode).collect());
         for agent in 0..self.devices.len() {
             let own = episode(agent);
             self.references[agent].reset(own.dice);
@@ -184,13 +185,12 @@ impl Fleet<'_> {
             }
         }
         let number = episode(0).number;
-        // What each agent was to see, by step: what the frames are held against afterwards.
-        let mut shown: Vec<Vec<Sight>> = vec![Vec::new(); self.devices.len()];
         let (mut sum, mut tick) = (0.0, 0);
         loop {
             if spec.masked {
                 world.mask(&mut mask);
             }
+            self.auditor.step(&observations, &mask);
             let mut acted = Vec::new();
             let mut seats = Vec::new();
             for (agent, own) in own(spec, &observations, &mask).into_iter().enumerate() {
@@ -208,13 +208,13 @@ impl Fleet<'_> {
                 if let Some(index) = self.devices[agent].luck().nan(values) {
                     faulty[index] = f32::NAN;
                     self.devices[agent].injected();
+                    self.auditor.fails(agent, index);
                 }
                 let own = Own {
                     observation: &faulty,
                     mask: own.mask,
                 };
                 let (sight, symbol) = own.sight(self.seedings[agent], self.keyed);
-                shown[agent].push(sight.clone());
                 let expected = self.references[agent].step(own.observation, own.mask);
                 let done = self.devices[agent].step(sight.clone())?;
                 if let Some(recorder) = &mut self.recorder {
@@ -234,6 +234,7 @@ impl Fleet<'_> {
                     ));
                     return Ok(None);
                 }
+                self.devices[agent].recovered();
                 let unit = self.devices[agent].hello().map_or("", Hello::unit);
                 seats.push(Seat::new(&faulty, &done, unit));
                 acted.push(done.outcome.action);
@@ -257,12 +258,19 @@ impl Fleet<'_> {
                 break;
             }
         }
-        for (device, shown) in self.devices.iter_mut().zip(&shown) {
-            let audited = audit(std::mem::take(&mut device.log), number, shown);
+        Ok(Some(sum))
+    }
+
+    /// Reads back all that went out since the last time: what is not an agent's own is a verdict.
+    fn audit(&mut self) -> Result<(), String> {
+        for (agent, device) in self.devices.iter_mut().enumerate() {
+            let audited = self.auditor.audit(agent, &std::mem::take(&mut device.log));
+            let audited = audited
+                .map_err(|what| format!("agent {agent} was sent what is not its own: {what}"))?;
             self.reporter.frames += audited.frames;
             self.reporter.observations += audited.observations;
         }
-        Ok(Some(sum))
+        Ok(())
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn firmware(folder: Option<&Path>) -> Result<PathBuf, HilError> {
 /// An emulator at work.
 pub(super) struct Emulator {
     command: Vec<String>,
-    child: Child,
+    running: Running,
     link: SocketLink,
 }
 
@@ -76,13 +76,13 @@ impl Emulator {
         let mut command = emulated.machine.clone();
         command.extend(["-display".into(), "none".into(), "-kernel".into()]);
         command.push(firmware.to_string_lossy().into_owned());
-        let (child, link) = launch(&command).map_err(|source| HilError::Emulator {
+        let (running, link) = launch(&command).map_err(|source| HilError::Emulator {
             program: command.first().cloned().unwrap_or_default(),
             source,
         })?;
         Ok(Self {
             command,
-            child,
+            running,
             link,
         })
     }
@@ -99,39 +99,75 @@ impl Link for Emulator {
     fn receive(&mut self, place: &mut [u8]) -> io::Result<usize> {
         let received = self.link.receive(place);
         match &received {
-            Err(error) if error.kind() != ErrorKind::TimedOut => match self.child.try_wait() {
-                Ok(Some(status)) => Err(io::Error::other(format!("the emulator ended: {status}"))),
-                _ => received,
-            },
+            Err(error) if error.kind() != ErrorKind::TimedOut => {
+                match self.running.child.try_wait() {
+                    Ok(Some(status)) => {
+                        Err(io::Error::other(format!("the emulator ended: {status}")))
+                    }
+                    _ => received,
+                }
+            }
             _ => received,
         }
     }
 
     fn restart(&mut self) -> io::Result<()> {
-        stop(&mut self.child);
-        (self.child, self.link) = launch(&self.command)?;
+        self.running.stop();
+        (self.running, self.link) = launch(&self.command)?;
         Ok(())
     }
 }
 
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        stop(&mut self.child);
+/// A process that ends with this one, however this one ends.
+struct Running {
+    child: Child,
+    /// Kills the child when this process is gone: a shell that waits for the end of a pipe that nobody else holds.
+    watch: Option<Child>,
+}
+
+impl Running {
+    fn new(child: Child) -> Self {
+        let watch = watch(child.id());
+        Self { child, watch }
+    }
+
+    fn stop(&mut self) {
+        // The watch first: once the child is gone, its number may be another's.
+        for process in self.watch.iter_mut().chain([&mut self.child]) {
+            // One that has ended already cannot be killed, which is as well.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 
-fn stop(child: &mut Child) {
-    // One that has ended already cannot be killed, which is as well.
-    let _ = child.kill();
-    let _ = child.wait();
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Where there is no shell, or no such signal, an emulator outlives a command that is killed.
+fn watch(child: u32) -> Option<Child> {
+    if !cfg!(unix) {
+        return None;
+    }
+    Command::new("/bin/sh")
+        .args(["-c", "read -r _; kill -9 \"$1\"", "watch"])
+        .arg(child.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()
 }
 
 /// Starts an emulator whose console is a socket to us.
-fn launch(command: &[String]) -> io::Result<(Child, SocketLink)> {
+fn launch(command: &[String]) -> io::Result<(Running, SocketLink)> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let port = listener.local_addr()?.port();
     let (program, arguments) = command.split_first().ok_or(ErrorKind::InvalidInput)?;
-    let mut child = Command::new(program)
+    let child = Command::new(program)
         .args(arguments)
         .args([
             "-chardev",
@@ -142,11 +178,9 @@ fn launch(command: &[String]) -> io::Result<(Child, SocketLink)> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()?;
-    let connected = accept(&listener, &mut child);
-    if connected.is_err() {
-        stop(&mut child);
-    }
-    Ok((child, connected?))
+    let mut running = Running::new(child);
+    let link = accept(&listener, &mut running.child)?;
+    Ok((running, link))
 }
 
 fn accept(listener: &TcpListener, child: &mut Child) -> io::Result<SocketLink> {
@@ -168,5 +202,42 @@ fn accept(listener: &TcpListener, child: &mut Child) -> io::Result<SocketLink> {
             return Err(ErrorKind::TimedOut.into());
         }
         thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn sleeping() -> Running {
+        let child = Command::new("sleep").arg("600").spawn();
+        Running::new(child.unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// What is left of it after at most five seconds.
+    fn ended(child: &mut Child) -> bool {
+        (0..500).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            !matches!(child.try_wait(), Ok(None))
+        })
+    }
+
+    #[test]
+    fn what_was_started_ends_when_nobody_holds_its_watch() {
+        let mut running = sleeping();
+        assert!(matches!(running.child.try_wait(), Ok(None)));
+        // As when this process is killed: the pipe's end is closed, and nothing else is done.
+        let watch = running.watch.as_mut().and_then(|watch| watch.stdin.take());
+        drop(watch.unwrap_or_else(|| panic!("a shell")));
+        assert!(ended(&mut running.child));
+    }
+
+    #[test]
+    fn what_is_stopped_leaves_nothing() {
+        let mut running = sleeping();
+        running.stop();
+        for process in running.watch.iter_mut().chain([&mut running.child]) {
+            assert!(matches!(process.try_wait(), Ok(Some(_))));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use consort_wire::{Board, Cost, Ended, Meter, Ram, Rate, serve};
@@ -16,14 +16,24 @@ const SLOT: usize = 256 * 1024;
 /// Values of memory of a device in this process.
 const MEMORY: usize = 64 * 1024;
 
+/// What such a device keeps when its power is lost.
+pub(super) type Flash = Ram<{ 2 * SLOT }>;
+
 /// The device's own code in a thread, at the other end of a pipe in memory.
 pub(super) struct HostLink {
     to: Sender<Vec<u8>>,
     from: Receiver<Vec<u8>>,
+    /// Gives back its flash when its line has ended.
+    device: Option<JoinHandle<Box<Flash>>>,
 }
 
 impl HostLink {
+    /// A new device.
     pub(super) fn start() -> Self {
+        Self::with(Box::new(Flash::new()))
+    }
+
+    fn with(mut flash: Box<Flash>) -> Self {
         let (to, input) = channel();
         let (output, from) = channel();
         let mut pipe = Pipe {
@@ -31,8 +41,12 @@ impl HostLink {
             output,
             rest: Vec::new(),
         };
-        thread::spawn(move || device(&mut pipe));
-        Self { to, from }
+        let device = thread::spawn(move || {
+            device(&mut pipe, &mut flash);
+            flash
+        });
+        let device = Some(device);
+        Self { to, from, device }
     }
 }
 
@@ -52,14 +66,22 @@ impl Link for HostLink {
     }
 
     fn restart(&mut self) -> io::Result<()> {
-        *self = Self::start();
+        // Its line ends, and so does it; another one starts with what its flash holds.
+        self.to = channel().0;
+        let ended = self.device.take().ok_or(ErrorKind::NotConnected)?;
+        let flash = ended
+            .join()
+            .map_err(|_| io::Error::other("the device panicked"))?;
+        *self = Self::with(flash);
         Ok(())
     }
 }
 
-/// A device at its end of a stream, until the stream ends.
-pub(super) fn device<S: embedded_io::Read + embedded_io::Write>(stream: &mut S) {
-    let mut flash = Box::new(Ram::<{ 2 * SLOT }>::new());
+/// A device at its end of a stream, until the stream ends. When it is asked to restart, it forgets all but its flash.
+pub(super) fn device<S>(stream: &mut S, flash: &mut Flash)
+where
+    S: embedded_io::Read + embedded_io::Write,
+{
     loop {
         let board = Board {
             target: "host",
@@ -71,7 +93,7 @@ pub(super) fn device<S: embedded_io::Read + embedded_io::Write>(stream: &mut S) 
         };
         match serve::<_, _, _, FRAME>(stream, board, &mut Stopwatch) {
             Ok(Ended::Restart) => {}
-            Ok(Ended::Closed) | Err(_) => return,
+            Ok(_) | Err(_) => return,
         }
     }
 }

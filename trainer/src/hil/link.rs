@@ -22,11 +22,13 @@ pub trait Link: Send {
     /// [`ErrorKind::TimedOut`] when none have come for some seconds, another when none will.
     fn receive(&mut self, place: &mut [u8]) -> io::Result<usize>;
 
-    /// Takes the device's power away and gives it back.
+    /// Takes the device's power away and gives it back. Where the harness has no hold of it, the device is asked to restart itself.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] where the harness has no hold of it, or why it did not start again.
-    fn restart(&mut self) -> io::Result<()>;
+    /// [`ErrorKind::Unsupported`] where there is no hold of it, or why it did not start again.
+    fn restart(&mut self) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
 }
 
 /// Bytes of the longest frame between hosts and the devices of this process, or of an emulator.
@@ -52,10 +54,6 @@ impl Link for SocketLink {
     fn receive(&mut self, place: &mut [u8]) -> io::Result<usize> {
         some(self.0.read(place))
     }
-
-    fn restart(&mut self) -> io::Result<()> {
-        Err(ErrorKind::Unsupported.into())
-    }
 }
 
 /// A serial port.
@@ -76,10 +74,6 @@ impl Link for SerialLink {
 
     fn receive(&mut self, place: &mut [u8]) -> io::Result<usize> {
         some(self.0.read(place))
-    }
-
-    fn restart(&mut self) -> io::Result<()> {
-        Err(ErrorKind::Unsupported.into())
     }
 }
 

@@ -44,6 +44,8 @@ pub use report::{AgentReport, Distribution, Divergence, Report};
 pub use show::{Picture, Scene, Seat, Terminal, View};
 pub use spec::{BAUD, BoardSpec};
 
+use consort_wire::PROTOCOL;
+
 use crate::team::Team;
 
 /// Why a fleet cannot be tried.
@@ -102,15 +104,21 @@ pub enum HilError {
         /// What the system said.
         source: io::Error,
     },
-    /// The harness cannot restart such a board.
+    /// The device speaks another protocol.
     #[error(
-        "fault `reset`: the power of `{board}` cannot be switched from here, only that of host and qemu boards"
+        "agent {agent}: the device speaks protocol {found}, this host {PROTOCOL}: {}",
+        if *found < PROTOCOL { "rebuild its firmware" } else { "this host is older than its firmware" }
     )]
-    NoRestart {
-        /// The board.
-        board: BoardSpec,
+    Protocol {
+        /// The agent.
+        agent: usize,
+        /// What the device speaks.
+        found: u8,
     },
-    /// The image does not fit the device.
+    /// The system has no random bytes to tell sessions apart by.
+    #[error("random bytes: {0}")]
+    Session(getrandom::Error),
+    /// The image does not fit the device, or is not to act on it.
     #[error("agent {agent} on {target}: {what}")]
     Fit {
         /// The agent.
@@ -140,7 +148,7 @@ pub enum HilError {
 impl HilError {
     /// Whether the caller asked for what there is not.
     pub fn is_bad_input(&self) -> bool {
-        !matches!(self, Self::Hung { .. })
+        !matches!(self, Self::Hung { .. } | Self::Session(_))
     }
 }
 

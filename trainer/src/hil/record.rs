@@ -5,14 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
+use consort_runtime::{Head, Image};
 use crc::{CRC_32_ISO_HDLC, Crc};
 use serde::{Deserialize, Serialize};
 
 use super::device::{Device, Episode, Sight};
 use super::faults::{Faults, Luck};
-use super::reference::Outcome;
+use super::reference::{Acted, Outcome, Reference};
 use super::report::{Divergence, Report, Reporter};
-use super::{BoardSpec, HilError, open};
+use super::{BoardSpec, HilError, Link, open};
 use crate::atomic;
 use crate::team::{AlignedImage, Team};
 
@@ -43,6 +44,42 @@ pub struct Recording {
     images: Vec<Vec<u8>>,
     /// What happened, in order: whose it is, and what.
     events: Vec<(u16, Event)>,
+}
+
+/// Whether a step could be this image's: what is wrong with it.
+fn fits(image: Image<'_>, sight: &Sight, outcome: &Outcome) -> Result<(), String> {
+    let counted = |what: &str, found: usize, expected: usize| match found == expected {
+        true => Ok(()),
+        false => Err(format!("found {found} {what}, expected {expected}")),
+    };
+    let symbols = (image.seeding()).map_or(0, |seeding| usize::from(seeding.symbols));
+    counted(
+        "values",
+        sight.values.len(),
+        image.observation_len() - symbols,
+    )?;
+    match sight.symbol.map(usize::from) {
+        None if symbols == 0 => {}
+        Some(symbol) if symbol < symbols => {}
+        _ => return Err("the symbol is none of its shared seed's".to_owned()),
+    }
+    let outputs = image.output_len();
+    if !sight.mask.is_empty() {
+        if image.head().is_continuous() {
+            return Err("a mask, of actions that are vectors".to_owned());
+        }
+        counted("bytes of mask", sight.mask.len(), outputs.div_ceil(8))?;
+    }
+    match (&outcome.action, image.head()) {
+        (Acted::Number(number), Head::Categorical { .. }) if (*number as usize) < outputs => Ok(()),
+        (Acted::Numbers(numbers), Head::MultiDiscrete { sizes }) => {
+            counted("numbers of an action", numbers.len(), sizes.len())
+        }
+        (Acted::Vector(vector), head) if head.is_continuous() => {
+            counted("values of an action", vector.len(), outputs)
+        }
+        _ => Err("the action is none of the policy's".to_owned()),
+    }
 }
 
 /// What happens to a device.
@@ -132,18 +169,35 @@ impl Recording {
             Ok((recording, [])) => recording,
             _ => return Err("the recording is damaged: its contents are none".to_owned()),
         };
-        for (agent, image) in recording.images.iter().enumerate() {
-            AlignedImage::new(image).map_err(|error| format!("image of agent {agent}: {error}"))?;
+        recording.check()?;
+        Ok(recording)
+    }
+
+    /// Whether all events fit the images: what is wrong with the first that does not.
+    fn check(&self) -> Result<(), String> {
+        let image = |(agent, image): (usize, &Vec<u8>)| {
+            AlignedImage::new(image).map_err(|error| format!("image of agent {agent}: {error}"))
+        };
+        let images = self.images.iter().enumerate().map(image);
+        let images: Vec<_> = images.collect::<Result<_, _>>()?;
+        let mut begun = vec![false; images.len()];
+        for (index, (agent, event)) in self.events.iter().enumerate() {
+            let wrong = |what: String| format!("event {index}, of agent {agent}: {what}");
+            let agent = usize::from(*agent);
+            let image = images
+                .get(agent)
+                .ok_or_else(|| wrong(format!("there are {} agents", images.len())))?;
+            match event {
+                Event::Begin(_) => begun[agent] = true,
+                Event::Step(..) if !begun[agent] => {
+                    return Err(wrong("a step before any episode".to_owned()));
+                }
+                Event::Step(sight, outcome) => {
+                    fits(image.view(), sight, outcome).map_err(wrong)?;
+                }
+            }
         }
-        let agents = recording.images.len();
-        match recording
-            .events
-            .iter()
-            .find(|(agent, _)| usize::from(*agent) >= agents)
-        {
-            None => Ok(recording),
-            Some((agent, _)) => Err(format!("an event of agent {agent}: there are {agents}")),
-        }
+        Ok(())
     }
 
     /// Shows the devices on `boards` (one for all, or one an agent) what the recorded ones were shown, and compares what they
@@ -167,19 +221,34 @@ impl Recording {
                 agents,
             });
         }
-        let mut devices = Vec::new();
-        for (agent, (board, image)) in boards.iter().zip(&self.images).enumerate() {
-            let luck = Luck::new(&Faults::default(), self.seed, agent);
-            devices.push(Device::new(
-                agent,
-                open(board, firmware)?,
-                image,
-                None,
-                luck,
-            ));
-        }
-        let mut reporter = Reporter::new(agents, None);
-        let hung = match self.show(&mut devices, &mut reporter) {
+        let links = boards.iter().map(|board| open(board, firmware));
+        let links = links.collect::<Result<_, _>>()?;
+        self.replay_on(boards, links)
+    }
+
+    /// [`replay`](Self::replay) on devices whose links are open.
+    pub(super) fn replay_on(
+        &self,
+        boards: Vec<BoardSpec>,
+        links: Vec<Box<dyn Link>>,
+    ) -> Result<Report, HilError> {
+        let devices = links.into_iter().zip(&self.images).enumerate();
+        let mut devices: Vec<_> = devices
+            .map(|(agent, (link, image))| {
+                let luck = Luck::new(&Faults::default(), self.seed, agent);
+                Device::new(agent, link, image, None, luck)
+            })
+            .collect();
+        let images: Vec<_> = (self.images.iter())
+            .map(|image| {
+                AlignedImage::new(image).expect("checked when it was read, or taken from a team")
+            })
+            .collect();
+        let mut references: Vec<_> = (images.iter())
+            .map(|image| Reference::new(image.view()))
+            .collect();
+        let mut reporter = Reporter::new(devices.len(), None);
+        let hung = match self.show(&mut devices, &mut references, &mut reporter) {
             Err(error) if error.is_bad_input() => return Err(error),
             Err(error) => Some(error.to_string()),
             Ok(()) => None,
@@ -187,7 +256,12 @@ impl Recording {
         Ok(reporter.finish(boards, &devices, None, hung))
     }
 
-    fn show(&self, devices: &mut [Device], reporter: &mut Reporter) -> Result<(), HilError> {
+    fn show(
+        &self,
+        devices: &mut [Device],
+        references: &mut [Reference<'_>],
+        reporter: &mut Reporter,
+    ) -> Result<(), HilError> {
         // Episode and step, and steps of the whole run, by agent: the team took as many as the agent that took most.
         let mut at = vec![(0, 0, 0); devices.len()];
         for (agent, event) in &self.events {
@@ -198,12 +272,14 @@ impl Recording {
                     // What was sent has nothing left to be held against.
                     device.log.clear();
                     device.begin(*episode)?;
+                    references[agent].reset(episode.dice);
                     (at[agent].0, at[agent].1) = (episode.number, 0);
                     // Every agent begins it; the first one counts. What it paid was not recorded.
                     reporter.episodes += u64::from(agent == 0);
                 }
                 Event::Step(sight, expected) => {
                     let done = device.step(sight.clone())?;
+                    let host = references[agent].step_seen(sight);
                     reporter.step(agent, &done, expected);
                     let (episode, step, all) = &mut at[agent];
                     *all += 1;
@@ -216,7 +292,11 @@ impl Recording {
                             device: done.outcome,
                             host: expected.clone(),
                             device_state: device.state()?,
-                            host_state: Vec::new(),
+                            // The state is not recorded; it is what the host comes to, where it acts as the record says.
+                            host_state: match host.same(expected) {
+                                true => references[agent].state().to_vec(),
+                                false => Vec::new(),
+                            },
                         });
                         return Ok(());
                     }
@@ -225,5 +305,81 @@ impl Recording {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hil::Bench;
+
+    fn recorded(name: &str) -> Recording {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        let team = Team::load(&models.join(name)).unwrap_or_else(|error| panic!("{error}"));
+        let report = Bench::new(&team).record().run();
+        let recording = report.ok().and_then(|report| report.recording);
+        recording.unwrap_or_else(|| panic!("a recording"))
+    }
+
+    /// What reading it says after `change` to its first step.
+    fn found(name: &str, change: fn(&mut Sight, &mut Outcome)) -> Result<Recording, String> {
+        let mut recording = recorded(name);
+        let step = recording.events.iter_mut().find_map(|event| match event {
+            (_, Event::Step(sight, outcome)) => Some((sight, outcome)),
+            _ => None,
+        });
+        let (sight, outcome) = step.unwrap_or_else(|| panic!("a step"));
+        change(sight, outcome);
+        Recording::parse(&recording.to_bytes())
+    }
+
+    #[test]
+    fn a_step_that_no_image_can_take_is_bad_input() {
+        for name in ["assurance", "evade-shared", "foraging", "spread-continuous"] {
+            assert_eq!(found(name, |_, _| {}), Ok(recorded(name)), "{name}");
+        }
+        for (name, change, part) in [
+            (
+                "assurance",
+                (|sight, _| sight.values.push(0.0)) as fn(&mut Sight, &mut Outcome),
+                "found 2 values, expected 1",
+            ),
+            ("assurance", |sight, _| sight.symbol = Some(0), "symbol"),
+            ("evade-shared", |sight, _| sight.symbol = None, "symbol"),
+            (
+                "evade-shared",
+                |sight, _| sight.symbol = Some(200),
+                "symbol",
+            ),
+            (
+                "assurance",
+                |sight, _| sight.mask = vec![1, 1],
+                "found 2 bytes of mask, expected 1",
+            ),
+            (
+                "spread-continuous",
+                |sight, _| sight.mask = vec![1],
+                "a mask, of actions that are vectors",
+            ),
+            (
+                "assurance",
+                |_, outcome| outcome.action = Acted::Number(9),
+                "the action is none",
+            ),
+            (
+                "spread-continuous",
+                |_, outcome| outcome.action = Acted::Vector(vec![0.0; 9]),
+                "found 9 values of an action",
+            ),
+        ] {
+            let error = found(name, change).expect_err(name);
+            assert!(error.contains(part), "{name}: {error}");
+        }
+        let mut recording = recorded("assurance");
+        recording
+            .events
+            .retain(|(_, event)| !matches!(event, Event::Begin(_)));
+        let error = Recording::parse(&recording.to_bytes()).expect_err("no episode");
+        assert_eq!(error, "event 0, of agent 0: a step before any episode");
     }
 }

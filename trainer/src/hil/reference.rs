@@ -1,9 +1,10 @@
 //! What an agent should do: its policy on the host, by `consort-runtime` alone.
 
-use chacha20::ChaCha8Rng;
 use consort_runtime::{Action, Head, Image, Policy, StepError};
-use consort_wire::{Fault, Hash, dice, safe, safe_groups};
+use consort_wire::{Dice, Fault, Hash, safe, safe_groups};
 use serde::{Deserialize, Serialize};
+
+use super::device::Sight;
 
 /// What an agent does at a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,7 +54,7 @@ impl Outcome {
 pub(super) struct Reference<'a> {
     policy: Policy<'a>,
     memory: Vec<f32>,
-    dice: Option<ChaCha8Rng>,
+    dice: Option<Dice>,
 }
 
 impl<'a> Reference<'a> {
@@ -69,7 +70,7 @@ impl<'a> Reference<'a> {
     pub(super) fn reset(&mut self, seed: Option<u64>) {
         let reset = self.policy.reset(&mut self.memory);
         reset.expect("memory as long as the image asks for");
-        self.dice = seed.map(dice);
+        self.dice = seed.map(Dice::new);
     }
 
     /// Its state.
@@ -92,6 +93,21 @@ impl<'a> Reference<'a> {
             hash,
             fault,
         }
+    }
+
+    /// The next step, of what went over the wire and the symbol with it.
+    pub(super) fn step_seen(&mut self, sight: &Sight) -> Outcome {
+        let image = self.policy.image();
+        let symbols = (image.seeding()).map_or(0, |seeding| usize::from(seeding.symbols));
+        let mut observation = sight.values.clone();
+        observation.extend((0..symbols).map(|index| {
+            let drawn = sight.symbol.map(usize::from) == Some(index);
+            f32::from(u8::from(drawn))
+        }));
+        let mask: Vec<bool> = (0..image.output_len())
+            .filter_map(|action| Some(sight.mask.get(action / 8)? >> (action % 8) & 1 == 1))
+            .collect();
+        self.step(&observation, (!mask.is_empty()).then_some(&mask))
     }
 
     /// What it does when it cannot act.

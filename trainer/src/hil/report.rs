@@ -81,6 +81,8 @@ pub struct AgentReport {
     pub repeated: u64,
     /// How often the device was brought back into an episode.
     pub rejoined: u64,
+    /// How often it was sent its image.
+    pub uploads: u64,
     /// Steps at which it was dead, and the safe action was taken for it.
     pub dead_steps: u64,
 }
@@ -94,10 +96,12 @@ pub struct Report {
     pub steps: u64,
     /// Steps at which a device's action or state differed from the host's; the first ends the run.
     pub divergences: u64,
-    /// Faults that were injected.
+    /// Faults that were injected, but for deaths.
     pub faults_injected: u64,
-    /// Those after which the agent went on as it should.
+    /// Those after which the agent's next step was the host's.
     pub faults_recovered: u64,
+    /// Agents that were killed: the team went on without them.
+    pub deaths: u64,
     /// Actions that were taken, were not the host's, and that neither device nor protocol had called a fault.
     pub wrong_unnoticed: u64,
     /// Mean return of the episodes, as they went.
@@ -194,7 +198,6 @@ impl Reporter {
         hung: Option<String>,
     ) -> Report {
         let [return_mean, return_host] = self.sums.map(|sum| sum / self.episodes.max(1) as f64);
-        // The death of an agent is got over when the episode in which it died ends.
         let deaths = self.agents.iter().filter(|own| own.dead > 0).count() as u64;
         let sum = |of: fn(&Device) -> u64| devices.iter().map(of).sum::<u64>();
         let agents = self.agents.into_iter().zip(devices).enumerate();
@@ -202,9 +205,9 @@ impl Reporter {
             episodes: self.episodes,
             steps: self.steps,
             divergences: u64::from(self.divergence.is_some()),
-            faults_injected: sum(|device| device.tally.injected) + deaths,
-            faults_recovered: sum(|device| device.tally.recovered)
-                + if hung.is_none() { deaths } else { 0 },
+            faults_injected: sum(|device| device.tally.injected),
+            faults_recovered: sum(|device| device.tally.recovered),
+            deaths,
             wrong_unnoticed: self.wrong,
             return_mean,
             return_host,
@@ -226,6 +229,7 @@ impl Reporter {
                     deadline_misses: own.misses,
                     repeated: device.tally.repeated,
                     rejoined: device.tally.rejoined,
+                    uploads: device.tally.uploads,
                     dead_steps: own.dead,
                 })
                 .collect(),

@@ -25,13 +25,6 @@ pub enum BoardSpec {
     Tcp(String),
 }
 
-impl BoardSpec {
-    /// Whether the harness can take the power away: of real boards it cannot.
-    pub fn restarts(&self) -> bool {
-        matches!(self, Self::Host | Self::Qemu(_))
-    }
-}
-
 impl fmt::Display for BoardSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

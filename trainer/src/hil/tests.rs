@@ -5,7 +5,7 @@ mod lines;
 use std::io;
 use std::path::Path;
 
-use consort_wire::{Action, Frame, Receiver, Reply, decode, encode};
+use consort_wire::{Action, Frame, PROTOCOL, Receiver, Reply, decode, encode};
 
 use super::host::HostLink;
 use super::link::FRAME;
@@ -158,8 +158,8 @@ fn what_cannot_be_had_is_named() {
         missing.contains("`cargo xtask firmware` builds"),
         "{missing}"
     );
-    let faults = |text: &str| text.parse().unwrap_or_else(|error| panic!("{error}"));
-    let dead = refused(Ok(bench().faults(faults("kill=2@0"))));
+    let faults = "kill=2@0".parse().unwrap_or_else(|error| panic!("{error}"));
+    let dead = refused(Ok(bench().faults(faults)));
     assert_eq!(
         dead,
         "fault `kill=2@0`: the team has 2 agents, counted from 0"
@@ -169,10 +169,213 @@ fn what_cannot_be_had_is_named() {
         port.starts_with("board `serial:/nonexistent@115200`: "),
         "{port}"
     );
-    let reset = bench()
-        .boards(["tcp:localhost:1"])
-        .map(|bench| bench.faults(faults("reset=0.1")));
-    assert!(refused(reset).starts_with("fault `reset`: the power of `tcp:localhost:1`"));
+}
+
+fn played(links: Vec<Box<dyn Link>>, team: &Team, faults: &str) -> Result<super::Report, HilError> {
+    let faults = faults.parse().unwrap_or_else(|error| panic!("{error}"));
+    Bench::new(team)
+        .links(links)
+        .episodes(40)
+        .faults(faults)
+        .run()
+}
+
+/// What went wrong counts as got over only when the agent has acted as it should after it.
+#[test]
+fn what_went_wrong_before_a_wrong_action_was_not_got_over() {
+    let team = team("dec-tiger-h4");
+    let mut left = 0;
+    for wrong in 0..8 {
+        let liar = Lying {
+            inner: HostLink::start(),
+            wrong,
+            acted: 0,
+            state: false,
+        };
+        let links: Vec<Box<dyn Link>> = vec![Box::new(HostLink::start()), Box::new(liar)];
+        let report = played(links, &team, "desync=0.5");
+        let report = report.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(report.divergences, 1);
+        left += report.faults_injected - report.faults_recovered;
+        // Audited though the episode did not end.
+        let steps: u64 = report.agents.iter().map(|own| own.steps).sum();
+        assert!(report.observations >= steps && report.frames > report.observations);
+    }
+    // Of some of the wrong steps the moment was wrong, too; no other fault is left.
+    assert!((1..8).contains(&left), "{left}");
+}
+
+#[test]
+fn a_death_is_no_fault_that_is_got_over() {
+    let team = team("dec-tiger-h4");
+    let links: Vec<Box<dyn Link>> = vec![Box::new(HostLink::start()), Box::new(HostLink::start())];
+    let report = played(links, &team, "kill=1@6");
+    let report = report.unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.is_equal());
+    assert_eq!(
+        (
+            report.deaths,
+            report.faults_injected,
+            report.faults_recovered
+        ),
+        (1, 0, 0)
+    );
+    assert_eq!(report.agents[1].dead_steps, report.steps - 6);
+}
+
+/// What the harness loses itself is nothing that a device can be blamed for.
+#[test]
+fn half_of_all_frames_may_be_lost() {
+    let team = team("assurance");
+    let faults = "drop=0.5".parse().unwrap_or_else(|error| panic!("{error}"));
+    let report = Bench::new(&team).episodes(1500).faults(faults).run();
+    let report = report.unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.is_equal(), "{:?}", report.hung);
+    assert_eq!(report.faults_recovered, report.faults_injected);
+}
+
+#[test]
+fn a_device_whose_flash_survives_rejoins_without_its_image() {
+    let team = team("dec-tiger-h4");
+    let links: Vec<Box<dyn Link>> = vec![Box::new(HostLink::start()), Box::new(HostLink::start())];
+    let report = played(links, &team, "reset=0.2");
+    let report = report.unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.is_equal(), "{report:?}");
+    assert_eq!(report.return_mean, report.return_host);
+    for own in &report.agents {
+        assert!(own.rejoined > 10 && own.uploads == 1, "{own:?}");
+    }
+}
+
+/// A device of another protocol: with a word for it, or without, as before there was one.
+struct Foreign {
+    speaks: u8,
+    refuses: bool,
+    answers: Vec<Vec<u8>>,
+}
+
+impl Link for Foreign {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut receiver = Box::new(Receiver::<FRAME>::new());
+        for &byte in bytes {
+            let Some(Ok(body)) = receiver.push(byte) else {
+                continue;
+            };
+            let Some(found) = consort_wire::header(body) else {
+                continue;
+            };
+            if self.refuses || found.version == self.speaks {
+                let header = consort_wire::Header {
+                    version: self.speaks,
+                    ..found
+                };
+                let message = Reply::Refused(consort_wire::Refused::Version);
+                let mut place = [0; 64];
+                let len = encode(&Frame { header, message }, &mut place);
+                let len = len.map_err(io::Error::other)?;
+                self.answers.push(place[..len].to_vec());
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, place: &mut [u8]) -> io::Result<usize> {
+        let answer = self.answers.pop().ok_or(io::ErrorKind::TimedOut)?;
+        place[..answer.len()].copy_from_slice(&answer);
+        Ok(answer.len())
+    }
+}
+
+#[test]
+fn firmware_of_another_protocol_is_named() {
+    let team = team("assurance");
+    let newer = PROTOCOL + 1;
+    for (speaks, refuses, advice) in [
+        (1, false, "rebuild its firmware"),
+        (2, false, "rebuild its firmware"),
+        (newer, true, "this host is older than its firmware"),
+    ] {
+        let foreign = Foreign {
+            speaks,
+            refuses,
+            answers: Vec::new(),
+        };
+        let links: Vec<Box<dyn Link>> = vec![Box::new(HostLink::start()), Box::new(foreign)];
+        let error = Bench::new(&team).links(links).run().map(|_| ());
+        let error = error.expect_err("another protocol");
+        assert!(error.is_bad_input());
+        assert_eq!(
+            error.to_string(),
+            format!("agent 1: the device speaks protocol {speaks}, this host {PROTOCOL}: {advice}")
+        );
+    }
+}
+
+/// A device that is in a session of the number that the host draws first, and takes what comes of it for late.
+struct Engaged {
+    inner: HostLink,
+    session: Option<u16>,
+    deaf: bool,
+}
+
+impl Link for Engaged {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut receiver = Box::new(Receiver::<FRAME>::new());
+        for &byte in bytes {
+            if let Some(Ok(body)) = receiver.push(byte) {
+                let found = consort_wire::header(body).map(|header| header.session);
+                self.session = self.session.or(found);
+                self.deaf = self.session == found;
+            }
+        }
+        match self.deaf {
+            true => Ok(()),
+            false => self.inner.send(bytes),
+        }
+    }
+
+    fn receive(&mut self, place: &mut [u8]) -> io::Result<usize> {
+        match self.deaf {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => self.inner.receive(place),
+        }
+    }
+}
+
+#[test]
+fn a_session_that_is_taken_is_left_for_another() {
+    let team = team("assurance");
+    let engaged = Engaged {
+        inner: HostLink::start(),
+        session: None,
+        deaf: false,
+    };
+    let links: Vec<Box<dyn Link>> = vec![Box::new(HostLink::start()), Box::new(engaged)];
+    let report = Bench::new(&team).links(links).run();
+    let report = report.unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.is_equal(), "{:?}", report.hung);
+    assert_eq!(report.agents[1].repeated, 2);
+}
+
+#[test]
+fn a_replay_that_differs_shows_both_states() {
+    let team = team("dec-tiger-h4");
+    let recording = Bench::new(&team).episodes(3).record().run();
+    let recording = recording.ok().and_then(|report| report.recording);
+    let recording = recording.unwrap_or_else(|| panic!("a recording"));
+    let liar = Lying {
+        inner: HostLink::start(),
+        wrong: 6,
+        acted: 0,
+        state: true,
+    };
+    let links: Vec<Box<dyn Link>> = vec![Box::new(HostLink::start()), Box::new(liar)];
+    let report = recording.replay_on(vec![super::BoardSpec::Host; 2], links);
+    let found = report.ok().and_then(|report| report.divergence);
+    let found = found.unwrap_or_else(|| panic!("a difference"));
+    assert_eq!((found.agent, found.episode, found.step), (1, 1, 2));
+    assert!(!found.device_state.is_empty());
+    assert_eq!(found.device_state, found.host_state);
 }
 
 /// Teams of every kind of action, greedy and drawing, under faults that repeat and restart.

@@ -38,6 +38,7 @@ fn a_fleet_is_reported_and_a_recording_replayed() {
     assert!(report["faults_injected"].as_u64() > Some(0), "{report}");
     assert_eq!(report["faults_injected"], report["faults_recovered"]);
     assert_eq!(report["return_mean"], report["return_host"]);
+    assert_eq!(report["deaths"], 0);
     let replayed = place.json(&["hil", "--replay", "run.hil"]);
     assert_eq!(
         (&replayed["divergences"], &replayed["steps"]),
@@ -152,6 +153,34 @@ fn flashing_builds_the_firmware_and_puts_the_image_into_its_slot() {
         message.contains("agent 2: the team has 2 agents"),
         "{message}"
     );
+}
+
+#[test]
+fn what_does_not_fit_a_board_is_refused_before_anything_is_built() {
+    let place = Place::new();
+    let team = model("assurance");
+    // A board that lends a policy one value.
+    let board = Path::new(&real()).join("rpi-pico/board.toml");
+    let board = fs::read_to_string(board).unwrap();
+    let small = board.replace("memory = 4096", "memory = 1");
+    assert_ne!(small, board);
+    fs::create_dir_all(place.path("small boards/rpi-pico")).unwrap();
+    fs::write(place.path("small boards/Cargo.toml"), "").unwrap();
+    fs::write(place.path("small boards/rpi-pico/board.toml"), small).unwrap();
+    let message = place.error(2, &flash(&team, "1", "pico", "small boards"));
+    assert!(
+        message.contains("agent 1 on rpi-pico: the image computes in "),
+        "{message}"
+    );
+    // The firmware that replays computes in memory of its own; and a shell takes the folder for one word.
+    let arguments = [
+        &flash(&team, "1", "pico", "small boards")[..],
+        &["--app", "replay"],
+    ]
+    .concat();
+    let report = place.json(&arguments);
+    let steps = steps(&report);
+    assert!(steps[0].contains("small boards/rpi-pico' && "), "{steps:?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A device's end of the stream: each request once, and its reply as often as it is asked for.
 
-use embedded_io::{Read, Write};
+use embedded_io::{Error as _, ErrorKind, Read, Write};
 
-use crate::frame::{Frame, Header, PROTOCOL, Receiver, decode, encode};
+use crate::frame::{Frame, FrameError, Header, PROTOCOL, Receiver, decode, encode, header};
 use crate::message::{Refused, Reply, Request};
 
 /// Bytes that are read at once.
@@ -51,15 +51,24 @@ impl<'s, S: Read + Write, const N: usize> Link<'s, S, N> {
             return Ok(true);
         }
         while self.frame()? {
-            let Ok(frame) = decode::<Request<'_>>(self.receiver.body()) else {
-                continue;
+            let body = self.receiver.body();
+            let frame = match decode::<Request<'_>>(body) {
+                Ok(frame) => frame,
+                Err(FrameError::Version { .. }) => {
+                    // Silence would be taken for a board that is dead.
+                    if let Some(header) = header(body) {
+                        self.refuse(header, Refused::Version)?;
+                    }
+                    continue;
+                }
+                Err(_) => continue,
             };
             let (header, hello) = (frame.header, frame.message == Request::Hello);
             let last = self.header.filter(|last| last.session == header.session);
             match last {
                 None if hello => {}
                 None => {
-                    self.refuse(header)?;
+                    self.refuse(header, Refused::Session)?;
                     continue;
                 }
                 Some(last) if header.sequence == last.sequence => {
@@ -86,10 +95,13 @@ impl<'s, S: Read + Write, const N: usize> Link<'s, S, N> {
                     return Ok(true);
                 }
             }
-            self.next = 0;
-            self.end = self.stream.read(&mut self.read)?;
-            if self.end == 0 {
-                return Ok(false);
+            (self.next, self.end) = (0, 0);
+            match self.stream.read(&mut self.read) {
+                Ok(0) => return Ok(false),
+                Ok(len) => self.end = len,
+                Err(error) if is_end(error.kind()) => return Err(error),
+                // A byte that was overrun, a parity that was wrong: the frame fails its checksum, and is asked for again.
+                Err(_) => {}
             }
         }
     }
@@ -113,14 +125,14 @@ impl<'s, S: Read + Write, const N: usize> Link<'s, S, N> {
         }
     }
 
-    /// Says that there is no such session. Not kept as the last answer: a frame that comes late, of a session before, must
-    /// not take the place of what the host may yet ask for again.
-    fn refuse(&mut self, header: Header) -> Result<(), S::Error> {
+    /// Says that there is no such session, or protocol. Not kept as the last answer: a frame that comes late, of a session before,
+    /// must not take the place of what the host may yet ask for again.
+    fn refuse(&mut self, header: Header, why: Refused) -> Result<(), S::Error> {
         let header = Header {
             version: PROTOCOL,
             ..header
         };
-        let message = Reply::Refused(Refused::Session);
+        let message = Reply::Refused(why);
         let mut place = [0; REFUSAL];
         let len = encode(&Frame { header, message }, &mut place).unwrap_or(0);
         write(self.stream, place.get(..len).unwrap_or_default())
@@ -144,7 +156,31 @@ impl<'s, S: Read + Write, const N: usize> Link<'s, S, N> {
     }
 }
 
-fn write<S: Write>(stream: &mut S, bytes: &[u8]) -> Result<(), S::Error> {
-    stream.write_all(bytes)?;
-    stream.flush()
+/// Writes all that the stream takes: what it does not is an answer that was lost, and is asked for again.
+fn write<S: Write>(stream: &mut S, mut bytes: &[u8]) -> Result<(), S::Error> {
+    let mut done = || {
+        while let len @ 1.. = stream.write(bytes)? {
+            bytes = bytes.get(len..).unwrap_or_default();
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        stream.flush()
+    };
+    match done() {
+        Err(error) if is_end(error.kind()) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether nobody is at the other end of the stream any more. Any other error is a line's, and costs bytes.
+fn is_end(error: ErrorKind) -> bool {
+    matches!(
+        error,
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::NotConnected
+            | ErrorKind::BrokenPipe
+    )
 }

@@ -1,21 +1,26 @@
 //! The device's side: one agent, from a stream of bytes to its actions.
 
+mod admission;
+mod limits;
 mod link;
 mod meter;
 mod session;
 mod step;
 mod upload;
 
-use core::convert::Infallible;
 use core::fmt::Debug;
 
-use consort_runtime::{Head, Image, Policy};
-use consort_update::{LayoutError, NoCounter, Refusal, Slots, State, View};
+use consort_runtime::{Image, Policy};
+use consort_update::{
+    Admit, ConfirmError, LayoutError, Refusal, RevisionCounter, Slots, State, View,
+};
 use embedded_io::{Read, Write};
 use thiserror::Error;
 
+pub use admission::{Admission, Anyone, Signed};
+pub use limits::{Limits, Unfit};
 pub use meter::{Cost, Meter, Unmetered};
-pub use step::{dice, safe, safe_groups};
+pub use step::{Dice, safe, safe_groups};
 
 use crate::hash::hash;
 use crate::message::{Refused, Reply};
@@ -41,6 +46,7 @@ pub struct Board<'a, F> {
 
 /// Why a device serves no longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ended {
     /// The stream of bytes ended.
     Closed,
@@ -50,6 +56,7 @@ pub enum Ended {
 
 /// Why a device cannot serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ServeError<E: Debug> {
     /// The stream failed.
     #[error("stream: {0:?}")]
@@ -59,14 +66,16 @@ pub enum ServeError<E: Debug> {
     Layout(#[from] LayoutError),
 }
 
-/// Serves a host: takes images, plays episodes. Frames may have `N` bytes, encoded, with their zeros.
+/// Serves a host: takes images, plays episodes. Frames may have `N` bytes, encoded, with their zeros. Every image that is whole
+/// and fits may act; [`serve_admitting`] is for devices that ask for more.
 ///
 /// It forgets the session, the seed and the episode when it ends, so calling it again is what a restart of the chip is, if the
-/// flash remembers. Ends when the stream does.
+/// flash remembers. Ends when the stream does: when reading gives no byte, or an error says that nobody is at the other end. Other
+/// errors are a line's (an overrun, a parity that was wrong); they cost bytes, and those the protocol gets over.
 ///
 /// # Errors
 ///
-/// The stream's, or a [`LayoutError`].
+/// The stream's, where it says that nobody is there, or a [`LayoutError`].
 pub fn serve<S, F, M, const N: usize>(
     stream: &mut S,
     board: Board<'_, F>,
@@ -75,6 +84,27 @@ pub fn serve<S, F, M, const N: usize>(
 where
     S: Read + Write,
     F: View,
+    M: Meter,
+{
+    serve_admitting::<_, _, _, _, _, N>(stream, board, Admission::ANYONE, meter)
+}
+
+/// Like [`serve`], for a device on which not every image may act. Where the counter of revisions cannot be read, none does.
+///
+/// # Errors
+///
+/// As [`serve`].
+pub fn serve_admitting<S, F, A, C, M, const N: usize>(
+    stream: &mut S,
+    board: Board<'_, F>,
+    admission: Admission<A, C>,
+    meter: &mut M,
+) -> Result<Ended, ServeError<S::Error>>
+where
+    S: Read + Write,
+    F: View,
+    A: Admit,
+    C: RevisionCounter,
     M: Meter,
 {
     let Board {
@@ -90,21 +120,23 @@ where
         values: values.len(),
         frame: N,
     };
+    let (mut who, counter, erase_size) = admission.into_parts();
     let admit = |bytes: &[u8]| {
+        let revision = who.admit(bytes)?;
         let image = Image::new_checked(bytes)?;
-        match limits.fits(&image) {
-            true => Ok(image.revision()),
-            false => Err(Refusal::Unsuitable),
+        match limits.check(&image) {
+            Ok(()) => Ok(revision),
+            Err(_) => Err(Refusal::Unsuitable),
         }
     };
-    let mut slots = Slots::new(flash, base, slot_len, admit, NoCounter)?;
-    let room = slot_len.saturating_sub(F::ERASE_SIZE as u32);
+    let erase_size = erase_size.unwrap_or(F::ERASE_SIZE);
+    let mut slots = Slots::erased_by(erase_size, flash, base, slot_len, admit, counter)?;
+    let room = slots.room();
     let mut link: Link<'_, S, N> = Link::new(stream);
     let mut session = Session::new(target, room, meter.rate(), memory, values);
     loop {
-        let mut booted = slots
-            .boot()
-            .unwrap_or_else(|never: Infallible| match never {});
+        // Without its counter a device does not know what may act, and nothing does.
+        let mut booted = slots.boot().unwrap_or(None);
         loop {
             let exit = {
                 // Admitted a moment ago; flash that fails now is a slot without an image.
@@ -123,50 +155,27 @@ where
                     return Ok(Ended::Restart);
                 }
                 Exit::Confirm => {
-                    let reply = match (slots.confirm().is_ok(), &mut booted) {
-                        (true, Some(boot)) => {
-                            boot.state = State::Confirmed;
-                            Reply::Done
-                        }
-                        (_, None) => Reply::Refused(Refused::NoImage),
-                        (false, _) => Reply::Refused(Refused::Flash),
+                    let (settled, reply) = match slots.confirm() {
+                        Ok(()) => (true, Reply::Done),
+                        Err(ConfirmError::Counter(_)) => (true, Reply::Refused(Refused::Counter)),
+                        Err(ConfirmError::NotBooted) => (false, Reply::Refused(Refused::NoImage)),
+                        Err(_) => (false, Reply::Refused(Refused::Flash)),
                     };
+                    if let Some(boot) = booted.as_mut().filter(|_| settled) {
+                        boot.state = State::Confirmed;
+                    }
                     link.reply(&reply).map_err(ServeError::Stream)?;
                 }
                 Exit::Upload(length) => {
-                    upload::receive(&mut link, &mut slots, length, room)
+                    let begun = upload::receive(&mut link, &mut slots, length, room)
                         .map_err(ServeError::Stream)?;
-                    break;
+                    // What was refused before it began changed nothing; and a boot would count as one of a trial's.
+                    if begun {
+                        session.end_episode();
+                        break;
+                    }
                 }
             }
         }
-    }
-}
-
-/// What a device has for a policy.
-#[derive(Clone, Copy)]
-struct Limits {
-    memory: usize,
-    values: usize,
-    frame: usize,
-}
-
-impl Limits {
-    fn fits(self, image: &Image<'_>) -> bool {
-        // Around the values of an observation or an action: the rest of the message and a mask, generously.
-        const AROUND: usize = 96;
-        let (observation, outputs) = (image.observation_len(), image.output_len());
-        let mut longest = observation.max(image.state_len());
-        match image.head() {
-            Head::Deterministic { .. } | Head::Gaussian { .. } => longest = longest.max(outputs),
-            _ if outputs > crate::MAX_ACTIONS => return false,
-            Head::MultiDiscrete { sizes } => longest = longest.max(sizes.len()),
-            Head::Categorical { .. } => {}
-        }
-        let bytes = longest.saturating_mul(size_of::<f32>());
-        image.memory_len() <= self.memory
-            && longest <= self.values
-            // COBS adds a byte in 254.
-            && bytes.saturating_add(bytes / 254).saturating_add(AROUND) <= self.frame
     }
 }

@@ -2,13 +2,13 @@
 
 use core::num::NonZeroU32;
 
-use chacha20::ChaCha8Rng;
 use consort_runtime::{Moment, Policy, SeedClock, SharedSeed};
 use embedded_io::{Read, Write};
 
 use super::Meter;
 use super::link::Link;
-use super::step::{Step, dice};
+use super::step::{Dice, Step};
+use crate::frame::PROTOCOL;
 use crate::message::{HelloReply, Observe, Rate, Refused, Reply, Request};
 
 /// What is not for the session itself to do.
@@ -38,7 +38,7 @@ pub(super) struct Session<'b> {
 struct Episode {
     /// The team's next step, as the agent counts.
     clock: SeedClock,
-    dice: Option<ChaCha8Rng>,
+    dice: Option<Dice>,
 }
 
 impl<'b> Session<'b> {
@@ -79,13 +79,10 @@ impl<'b> Session<'b> {
                     Ok(Reply::Hello(self.hello(policy.as_ref(), N)))
                 }
                 Request::Key { key } => {
-                    self.key = Some(SharedSeed::new(key));
+                    self.key = Some(SharedSeed::new(key.0));
                     Ok(Reply::Done)
                 }
-                Request::Begin { length } => {
-                    self.episode = None;
-                    return Ok(Exit::Upload(length));
-                }
+                Request::Begin { length } => return Ok(Exit::Upload(length)),
                 Request::Chunk { .. } | Request::Commit { .. } => Err(Refused::NoUpload),
                 Request::Confirm => return Ok(Exit::Confirm),
                 Request::Restart => return Ok(Exit::Restart),
@@ -109,10 +106,16 @@ impl<'b> Session<'b> {
         }
     }
 
+    /// Gives the episode up.
+    pub(super) fn end_episode(&mut self) {
+        self.episode = None;
+    }
+
     fn hello(&self, policy: Option<&Policy<'_>>, frame: usize) -> HelloReply<'b> {
         let image = policy.map(Policy::image);
         let length = |of: Option<usize>| of.unwrap_or(0) as u32;
         HelloReply {
+            protocol: PROTOCOL,
             target: self.target,
             frame: frame.saturating_sub(2) as u32,
             room: self.room,
@@ -143,7 +146,7 @@ impl<'b> Session<'b> {
         clock.resync(Moment::new(episode, 0));
         self.episode = Some(Episode {
             clock,
-            dice: seed.map(dice),
+            dice: seed.map(Dice::new),
         });
         Ok(Reply::Done)
     }
@@ -160,8 +163,9 @@ impl<'b> Session<'b> {
         // Time passes with a step, not with a question about another one.
         let mut clock = episode.clock;
         let next = clock.step();
-        if next != Ok(asked) {
-            let next = next.unwrap_or(Moment::new(u64::MAX, u32::MAX));
+        // A clock that was led back to what it has used, or has run out, knows of no next step, as before a reset.
+        let next = next.map_err(|_| Refused::NoEpisode)?;
+        if next != asked {
             return Err(Refused::Moment {
                 episode: next.episode,
                 tick: next.tick,

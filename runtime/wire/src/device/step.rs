@@ -1,19 +1,43 @@
 //! One step: from an observation on the wire to an action on the wire.
 
+use core::convert::Infallible;
+
 use chacha20::ChaCha8Rng;
-use chacha20::rand_core::SeedableRng as _;
 use consort_runtime::head::{greedy, greedy_masked, parts, sample, sample_masked};
 use consort_runtime::{Head, Moment, Policy, SharedSeed, StepError};
+use rand_core::{SeedableRng as _, TryRng};
 
 use super::Meter;
 use crate::hash::Hash;
 use crate::message::{Act, Action, Fault, MAX_ACTIONS, Observe, Refused};
 
-/// The generator of an episode's draws: ChaCha8 with `seed`, little-endian, and zeros as its key.
-pub fn dice(seed: u64) -> ChaCha8Rng {
-    let mut key = [0; 32];
-    put(&mut key, seed.to_le_bytes());
-    ChaCha8Rng::from_seed(key)
+/// The generator of an episode's draws: ChaCha8 with the episode's seed, little-endian, and zeros as its key.
+#[derive(Debug)]
+pub struct Dice(ChaCha8Rng);
+
+impl Dice {
+    /// Of a [seed](crate::Request::Reset).
+    pub fn new(seed: u64) -> Self {
+        let mut key = [0; 32];
+        put(&mut key, seed.to_le_bytes());
+        Dice(ChaCha8Rng::from_seed(key))
+    }
+}
+
+impl TryRng for Dice {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.0.try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.0.try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.0.try_fill_bytes(bytes)
+    }
 }
 
 /// The safe action of an agent with numbered actions: the lowest that `mask` allows, or 0 where it allows none or there is no
@@ -99,7 +123,7 @@ impl Step {
         &self,
         policy: &Policy<'_>,
         moment: Moment,
-        dice: Option<&mut ChaCha8Rng>,
+        dice: Option<&mut Dice>,
         memory: &mut [f32],
         values: &'v mut [f32],
         meter: &mut M,
@@ -159,7 +183,7 @@ fn step<'m>(
     policy: &Policy<'_>,
     seen: usize,
     mask: Option<&[bool]>,
-    dice: Option<&mut ChaCha8Rng>,
+    dice: Option<&mut Dice>,
     memory: &'m mut [f32],
     values: &mut [f32],
 ) -> Outcome<'m> {
@@ -200,7 +224,7 @@ fn step<'m>(
 }
 
 /// One of the actions that are allowed, by its logits; none where none is.
-fn choose(logits: &[f32], mask: Option<&[bool]>, dice: Option<&mut ChaCha8Rng>) -> Option<usize> {
+fn choose(logits: &[f32], mask: Option<&[bool]>, dice: Option<&mut Dice>) -> Option<usize> {
     match (dice, mask) {
         (None, None) => Some(greedy(logits)),
         (None, Some(mask)) => greedy_masked(logits, mask),

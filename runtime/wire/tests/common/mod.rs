@@ -1,28 +1,46 @@
 //! What a host sends a device in the tests, and what comes back.
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses its own part"
+)]
 
 mod stream;
 
+use consort_update::{Admit, RevisionCounter};
 use consort_wire::{
-    Board, Ended, Header, Observe, Ram, Receiver, Reply, Request, Unmetered, decode, hash, serve,
+    Admission, Board, Ended, Header, Observe, Ram, Receiver, Reply, Request, Unmetered, decode,
+    hash, serve_admitting,
 };
 
-pub(crate) use stream::{Stream, frame};
+pub(crate) use stream::{Stream, frame, frame_of};
 
 /// What a new device answers, frame by frame.
-pub(crate) fn answers(sent: &[u8], mut each: impl FnMut(Header, Reply<'_>)) {
+pub(crate) fn answers(sent: &[u8], each: impl FnMut(Header, Reply<'_>)) {
+    answers_of(&mut Ram::new(), Admission::ANYONE, sent, each);
+}
+
+/// What a device answers whose flash remembers, and on which not every image may act.
+pub(crate) fn answers_of<A: Admit, C: RevisionCounter>(
+    flash: &mut Ram<8192>,
+    admission: Admission<A, C>,
+    sent: &[u8],
+    mut each: impl FnMut(Header, Reply<'_>),
+) {
     let mut stream = Stream {
         sent: sent.iter().copied().collect(),
         got: Vec::new(),
     };
     let board = Board {
         target: "test",
-        flash: &mut Ram::<8192>::new(),
+        flash,
         base: 0,
         slot_len: 4096,
         memory: &mut [0.0; 64],
         values: &mut [0.0; 64],
     };
-    let ended = serve::<_, _, _, 512>(&mut stream, board, &mut Unmetered);
+    let ended =
+        serve_admitting::<_, _, _, _, _, 512>(&mut stream, board, admission, &mut Unmetered);
     assert_eq!(ended, Ok(Ended::Closed));
     let mut receiver = Receiver::<512>::new();
     for byte in stream.got {
@@ -49,6 +67,13 @@ impl Script {
 
     /// A hello and an upload that is confirmed.
     pub(crate) fn upload(image: &[u8]) -> Self {
+        let mut script = Self::on_trial(image);
+        script.ask(Request::Confirm);
+        script
+    }
+
+    /// A hello and an upload.
+    pub(crate) fn on_trial(image: &[u8]) -> Self {
         let mut script = Self::default();
         let length = image.len() as u32;
         script.ask(Request::Hello).ask(Request::Begin { length });
@@ -57,7 +82,6 @@ impl Script {
             script.ask(Request::Chunk { offset, bytes });
         }
         script.ask(Request::Commit { hash: hash(image) });
-        script.ask(Request::Confirm);
         script
     }
 

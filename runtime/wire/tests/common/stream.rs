@@ -36,9 +36,14 @@ impl Write for Stream {
 
 /// A request's bytes.
 pub(crate) fn frame(session: u16, sequence: u32, message: Request<'_>) -> Vec<u8> {
+    frame_of(PROTOCOL, session, sequence, message)
+}
+
+/// The same in another version of the protocol.
+pub(crate) fn frame_of(version: u8, session: u16, sequence: u32, message: Request<'_>) -> Vec<u8> {
     let mut place = [0; 1400];
     let header = Header {
-        version: PROTOCOL,
+        version,
         session,
         sequence,
     };

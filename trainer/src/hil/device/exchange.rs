@@ -1,12 +1,13 @@
 //! A request and its answer: once each, whatever happens to their frames on the way.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use consort_wire::{
     Act, Action, Frame, Header, HelloReply, PROTOCOL, Receiver, Reply, Request, decode, encode,
+    header,
 };
 
-use super::{Answer, Device, Hello};
+use super::{Answer, Device, Hello, Sent};
 use crate::hil::HilError;
 use crate::hil::faults::Fate;
 use crate::hil::link::FRAME;
@@ -15,12 +16,35 @@ use crate::hil::reference::{Acted, Outcome};
 /// How often a request is sent before the device counts as hung.
 const ATTEMPTS: usize = 24;
 
+/// What became of an answer.
+enum Came {
+    Answer(Answer),
+    /// The harness lost it.
+    Lost,
+    /// The device is silent.
+    Nothing,
+}
+
 impl Device {
     /// Sends a request until it is answered.
     pub(super) fn exchange(&mut self, message: &Request<'_>) -> Result<Answer, HilError> {
+        match self.ask(PROTOCOL, message, ATTEMPTS)? {
+            Some(answer) => Ok(answer),
+            None => Err(self.hung("it does not answer")),
+        }
+    }
+
+    /// Sends a request of some version of the protocol until it is answered, or as often as the device is silent by itself; those
+    /// times do not count that the harness has spoilt.
+    pub(super) fn ask(
+        &mut self,
+        version: u8,
+        message: &Request<'_>,
+        attempts: usize,
+    ) -> Result<Option<Answer>, HilError> {
         self.sequence += 1;
         let header = Header {
-            version: PROTOCOL,
+            version,
             session: self.session,
             sequence: self.sequence,
         };
@@ -35,17 +59,24 @@ impl Device {
             what: error.to_string(),
         })?;
         place.truncate(len);
-        for attempt in 0..ATTEMPTS {
-            self.tally.repeated += u64::from(attempt > 0);
+        let (mut silent, mut first) = (0, true);
+        while silent < attempts {
+            self.tally.repeated += u64::from(!std::mem::take(&mut first));
             let [request, answer] = self.luck.frame();
             if !self.transmit(&place, request)? {
                 continue;
             }
-            if let Some(answer) = self.answer(answer)? {
-                return Ok(answer);
+            match self.answer(answer)? {
+                Came::Answer(Answer::Protocol(found)) => {
+                    let agent = self.agent;
+                    return Err(HilError::Protocol { agent, found });
+                }
+                Came::Answer(answer) => return Ok(Some(answer)),
+                Came::Lost => {}
+                Came::Nothing => silent += 1,
             }
         }
-        Err(self.hung("it does not answer"))
+        Ok(None)
     }
 
     /// Sends a frame, as fate has it: whether an answer can be expected.
@@ -53,13 +84,12 @@ impl Device {
         if fate != Fate::Arrives {
             self.injected();
         }
-        self.log.push(frame.to_vec());
         // Late is behind a request that was made after it: until then it is as good as lost.
         let late = (self.late_request)
             .take_if(|(sequence, _)| *sequence != self.sequence)
             .map(|(_, frame)| frame);
         let sent = match fate {
-            Fate::Arrives => self.link.send(frame),
+            Fate::Arrives => self.send(frame),
             Fate::Dropped => Ok(()),
             Fate::Delayed => {
                 self.late_request = Some((self.sequence, frame.to_vec()));
@@ -67,25 +97,33 @@ impl Device {
             }
             Fate::Corrupted => {
                 let damaged = self.luck.corrupt(frame);
+                self.log
+                    .push(Sent::Damaged(damaged.clone(), frame.to_vec()));
                 self.link.send(&damaged)
             }
-            Fate::Doubled => self.link.send(frame).and_then(|()| self.link.send(frame)),
+            Fate::Doubled => self.send(frame).and_then(|()| self.send(frame)),
         };
-        let sent = sent.and_then(|()| late.map_or(Ok(()), |late| self.link.send(&late)));
+        let sent = sent.and_then(|()| late.map_or(Ok(()), |late| self.send(&late)));
         sent.map_err(|error| self.io(error))?;
         Ok(matches!(fate, Fate::Arrives | Fate::Doubled))
     }
 
-    /// Waits for the answer to the last request, as fate has it; none where it does not come.
-    fn answer(&mut self, fate: Fate) -> Result<Option<Answer>, HilError> {
+    /// Sends a frame, and remembers that it did.
+    fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.log.push(Sent::Whole(frame.to_vec()));
+        self.link.send(frame)
+    }
+
+    /// Waits for the answer to the last request, as fate has it.
+    fn answer(&mut self, fate: Fate) -> Result<Came, HilError> {
         while let Some(body) = self.late_answers.pop_front() {
             if let Some(answer) = self.read(&body) {
-                return Ok(Some(answer));
+                return Ok(Came::Answer(answer));
             }
         }
         loop {
             let Some(body) = self.body()? else {
-                return Ok(None);
+                return Ok(Came::Nothing);
             };
             let Some(answer) = self.read(&body) else {
                 continue;
@@ -94,20 +132,20 @@ impl Device {
                 self.injected();
             }
             return Ok(match fate {
-                Fate::Arrives => Some(answer),
-                Fate::Dropped => None,
+                Fate::Arrives => Came::Answer(answer),
+                Fate::Dropped => Came::Lost,
                 Fate::Delayed => {
                     self.late_answers.push_back(body);
-                    None
+                    Came::Lost
                 }
                 // Damaged bits are refused by the same receiver; that its checksum notices is asserted.
                 Fate::Corrupted => {
                     self.damage(&body);
-                    None
+                    Came::Lost
                 }
                 Fate::Doubled => {
                     self.late_answers.push_back(body);
-                    Some(answer)
+                    Came::Answer(answer)
                 }
             });
         }
@@ -152,13 +190,18 @@ impl Device {
 
     /// The answer in a body, if it is to the last request.
     fn read(&self, body: &[u8]) -> Option<Answer> {
-        let frame = decode::<Reply<'_>>(body).ok()?;
         let Header {
-            session, sequence, ..
-        } = frame.header;
+            version,
+            session,
+            sequence,
+        } = header(body)?;
         if (session, sequence) != (self.session, self.sequence) {
             return None;
         }
+        if version != PROTOCOL {
+            return Some(Answer::Protocol(version));
+        }
+        let frame = decode::<Reply<'_>>(body).ok()?;
         Some(match frame.message {
             Reply::Hello(hello) => Answer::Hello(own(&hello)),
             Reply::Done => Answer::Done,
@@ -168,6 +211,8 @@ impl Device {
             }
             Reply::State { values } => Answer::State(floats(values)),
             Reply::Refused(refused) => Answer::Refused(refused),
+            // No reply of this protocol.
+            _ => return None,
         })
     }
 
@@ -200,6 +245,8 @@ fn outcome(act: &Act<'_>) -> Outcome {
                 let (words, _) = bytes.as_chunks::<4>();
                 Acted::Numbers(words.iter().map(|&word| u32::from_le_bytes(word)).collect())
             }
+            // No action of this protocol: none that any agent takes.
+            _ => Acted::Numbers(Vec::new()),
         },
         hash: act.hash,
         fault: act.fault,

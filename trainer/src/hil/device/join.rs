@@ -1,9 +1,13 @@
 //! Into a session and to the beginning of an episode: a greeting, the image if the device lacks it, and the key.
 
-use consort_wire::{Refused, Request};
+use consort_wire::{Key, PROTOCOL, Refused, Request};
 
 use super::{Answer, Device, Hello, REJOINS};
 use crate::hil::HilError;
+
+/// Sessions that are tried before a device that does not answer counts as dead, and greetings in each.
+const SESSIONS: usize = 6;
+const GREETINGS: usize = 3;
 
 /// Bytes of an image that are sent at once, if the device's frames are as long.
 const CHUNK: usize = 1024;
@@ -29,6 +33,7 @@ impl Device {
         self.joined = false;
         self.shown = 0;
         let mut hello = self.greet()?;
+        self.hello = Some(hello.clone());
         if hello.image != Some(self.hash) {
             if hello.trial {
                 // What is in use must be settled before the other slot can be written.
@@ -47,7 +52,7 @@ impl Device {
         }
         self.hello = Some(hello);
         if let Some(key) = self.key
-            && !self.granted(&Request::Key { key })?
+            && !self.granted(&Request::Key { key: Key(key) })?
         {
             return Ok(false);
         }
@@ -59,25 +64,37 @@ impl Device {
         Ok(self.joined)
     }
 
+    /// Begins a session. The device may be in that of a host that is gone: numbers are drawn, and another where it stays silent, as
+    /// it takes what has its session's number and comes before its last request for late.
     fn greet(&mut self) -> Result<Hello, HilError> {
-        self.session = self.session.wrapping_add(1);
-        self.sequence = 0;
-        match self.exchange(&Request::Hello)? {
-            Answer::Hello(hello) => Ok(hello),
-            other => Err(self.unexpected(&other)),
+        for trial in 0..SESSIONS {
+            self.session = drawn()?;
+            self.sequence = 0;
+            match self.ask(PROTOCOL, &Request::Hello, GREETINGS)? {
+                Some(Answer::Hello(hello)) => return Ok(hello),
+                Some(other) => return Err(self.unexpected(&other)),
+                // Firmware of protocols before 3 answers none but its own.
+                None if trial == 1 => {
+                    for version in 1..3 {
+                        self.ask(version, &Request::Hello, 1)?;
+                    }
+                }
+                None => {}
+            }
         }
+        Err(self.hung("it does not answer"))
     }
 
     fn upload(&mut self, hello: &Hello) -> Result<bool, HilError> {
         let image = self.image.clone();
         let length = image.len() as u32;
         if length > hello.room {
-            return Err(HilError::Fit {
-                agent: self.agent,
-                target: hello.target.clone(),
-                what: format!("the image has {length} bytes, a slot {}", hello.room),
-            });
+            return Err(self.unfit(format!(
+                "the image has {length} bytes, a slot {}",
+                hello.room
+            )));
         }
+        self.tally.uploads += 1;
         if !self.granted(&Request::Begin { length })? {
             return Ok(false);
         }
@@ -97,15 +114,25 @@ impl Device {
         match self.exchange(request)? {
             Answer::Done => Ok(true),
             Answer::Refused(Refused::Session | Refused::NoUpload) => Ok(false),
-            Answer::Refused(Refused::Unsuitable) => Err(HilError::Fit {
-                agent: self.agent,
-                target: self
-                    .hello
-                    .as_ref()
-                    .map_or_else(String::new, |hello| hello.target.clone()),
-                what: Refused::Unsuitable.to_string(),
-            }),
+            Answer::Refused(why @ (Refused::Unsuitable | Refused::TooLong { .. })) => {
+                Err(self.unfit(why.to_string()))
+            }
+            Answer::Refused(why @ Refused::Rollback { least }) => Err(self.unfit(format!(
+                "{why}: give the team that revision or a higher one (`consort sign --revision {least}`), or erase the board's slots \
+                 (`consort flash` does)"
+            ))),
+            Answer::Refused(why @ Refused::Signature) => Err(self.unfit(format!(
+                "{why}: sign the team with the key whose public half it has (`consort sign`)"
+            ))),
             other => Err(self.unexpected(&other)),
         }
     }
+}
+
+/// A session's number. All have the same length on the wire, so that what a run does to frames does not depend on it.
+fn drawn() -> Result<u16, HilError> {
+    const THREE_BYTES: u16 = 1 << 14;
+    let mut bytes = [0; 2];
+    getrandom::fill(&mut bytes).map_err(HilError::Session)?;
+    Ok(u16::from_le_bytes(bytes) | THREE_BYTES)
 }

@@ -34,7 +34,7 @@ fn processor() -> String {
 }
 
 /// The commit that was built; `+` where files differ from it.
-fn commit() -> Result<String> {
+pub(in crate::bench) fn commit() -> Result<String> {
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
         process::stdout(git.current_dir(root()).args(arguments))

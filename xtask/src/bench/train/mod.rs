@@ -8,7 +8,7 @@
 mod end_to_end;
 mod environments;
 mod growth;
-mod machine;
+pub(super) mod machine;
 mod networks;
 mod peers;
 mod program;

@@ -1,6 +1,5 @@
 //! `consort flash`: an agent onto a real board, by cargo and probe-rs.
 
-use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,7 +13,7 @@ use consort_trainer::team::{AlignedImage, Team};
 use consort_wire::Unfit;
 use serde_json::json;
 
-use super::Page;
+use super::{Page, quoted};
 
 /// Put an agent onto a real board, by cargo and probe-rs: firmware that `consort hil` talks to, and the image in its slot
 #[derive(clap::Args)]
@@ -269,25 +268,19 @@ fn steps(
 
 /// The command as a person would type it.
 fn line(command: &Command) -> String {
-    let variables = command
-        .get_envs()
-        .filter_map(|(name, value)| Some(format!("{}={}", name.to_string_lossy(), word(value?))));
+    let variables = command.get_envs().filter_map(|(name, value)| {
+        Some(format!(
+            "{}={}",
+            name.to_string_lossy(),
+            quoted(&value?.to_string_lossy())
+        ))
+    });
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let line = variables.chain(words.map(word));
+    let line = variables.chain(words.map(|word| quoted(&word.to_string_lossy())));
     let line = line.collect::<Vec<_>>().join(" ");
     match command.get_current_dir() {
-        Some(folder) => format!("(cd {} && {line})", word(folder.as_os_str())),
+        Some(folder) => format!("(cd {} && {line})", quoted(&folder.to_string_lossy())),
         None => line,
-    }
-}
-
-/// A word of it, in quotes where a shell would take it for something else.
-fn word(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=+,@%".contains(&byte);
-    match !word.is_empty() && word.bytes().all(plain) {
-        true => word.into_owned(),
-        false => super::quoted(&word),
     }
 }
 

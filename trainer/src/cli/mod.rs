@@ -96,7 +96,7 @@ fn whole_number<const LEAST: i64, const MOST: i64>(text: &str) -> Result<i64, St
 
 /// A word as a POSIX shell takes it, whatever is in it.
 fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=,:+".contains(letter);
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=+,@%".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }

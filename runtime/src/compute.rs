@@ -1,6 +1,8 @@
 //! What a step calls for its heavy work: the kernels of the target where there are some and the
 //! feature `kernels` is on, else the portable functions that define the bits.
 
+use core::slice::from_mut;
+
 #[cfg(all(
     feature = "kernels",
     target_arch = "arm",
@@ -47,16 +49,21 @@ mod portable {
 pub(crate) use portable::*;
 
 /// As `math::silu`, four at a time: a value is needed again beside what became of it.
+///
+/// Arrays of one length and single values, as a copy of any other length is a call of the compiler's `memcpy`, which is
+/// a fifth of a small firmware.
 pub(crate) fn silu(values: &mut [f32]) {
-    for values in values.chunks_mut(4) {
-        let mut weights = [0.0; 4];
-        for (weight, &mut x) in weights.iter_mut().zip(&mut *values) {
-            *weight = x;
+    let (fours, rest) = values.as_chunks_mut::<4>();
+    for four in fours {
+        let inputs = *four;
+        sigmoid(four);
+        for (weight, x) in four.iter_mut().zip(inputs) {
+            *weight *= x;
         }
-        sigmoid(&mut weights);
-        values
-            .iter_mut()
-            .zip(weights)
-            .for_each(|(x, weight)| *x *= weight);
+    }
+    for value in rest {
+        let x = *value;
+        sigmoid(from_mut(value));
+        *value *= x;
     }
 }

@@ -114,7 +114,7 @@ impl ImageRepr<'_> {
             seeding: self.seeding,
         };
         encoded.put(&Header {
-            team: self.team,
+            team: &self.team.0,
             agent: self.agent,
             agents: self.agents,
             revision: self.revision,

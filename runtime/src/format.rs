@@ -141,9 +141,9 @@ impl Prefix {
 /// The postcard header. As many layer records as `layers` says follow it, in postcard too and
 /// within the header's length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
-pub(crate) struct Header {
-    pub(crate) team: TeamId,
+pub(crate) struct Header<'a> {
+    /// The identifier's bytes where they lie.
+    pub(crate) team: &'a [u8; 16],
     pub(crate) agent: u16,
     pub(crate) agents: u16,
     pub(crate) revision: u32,
@@ -155,13 +155,13 @@ pub(crate) struct Header {
     pub(crate) layers: u8,
 }
 
-impl Header {
+impl<'a> Header<'a> {
     /// Reads a header and returns what follows it.
-    pub(crate) fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (&team, rest) = bytes.split_first_chunk()?;
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (team, rest) = bytes.split_first_chunk()?;
         let mut fields = Fields(rest);
         let header = Header {
-            team: TeamId(team),
+            team,
             agent: fields.u16()?,
             agents: fields.u16()?,
             revision: fields.u32()?,
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_longest_header_fits() {
         let header = Header {
-            team: TeamId([0xff; 16]),
+            team: &[0xff; 16],
             agent: u16::MAX - 1,
             agents: u16::MAX,
             revision: u32::MAX,
@@ -227,6 +227,36 @@ mod tests {
         assert!(postcard::to_slice(&quantise, &mut buffer).unwrap().len() <= layer);
     }
 
+    /// The fields of a header behind the team, by which postcard reads them.
+    type Fixed = (u16, u16, u32, u32, u16, u32, u8, u16, u8);
+
+    fn in_parts(header: Header<'_>) -> (TeamId, Fixed) {
+        let Header {
+            team,
+            agent,
+            agents,
+            revision,
+            period_us,
+            observations,
+            memory,
+            head,
+            head_size,
+            layers,
+        } = header;
+        let fixed = (
+            agent,
+            agents,
+            revision,
+            period_us,
+            observations,
+            memory,
+            head,
+            head_size,
+            layers,
+        );
+        (TeamId(*team), fixed)
+    }
+
     #[test]
     fn headers_and_records_are_read_as_postcard_reads_them() {
         let mut state = 1u32;
@@ -247,8 +277,9 @@ mod tests {
                 }
             });
             let bytes = &bytes[..number() as usize % 48];
-            let header = postcard::take_from_bytes::<Header>(bytes).ok();
-            assert_eq!(Header::read(bytes), header, "{bytes:02x?}");
+            let header = postcard::take_from_bytes::<(TeamId, Fixed)>(bytes).ok();
+            let read = Header::read(bytes).map(|(header, rest)| (in_parts(header), rest));
+            assert_eq!(read, header, "{bytes:02x?}");
             let dense = postcard::take_from_bytes::<DenseRecord>(bytes).ok();
             assert_eq!(DenseRecord::read(bytes), dense, "{bytes:02x?}");
             let gru = postcard::take_from_bytes::<GruRecord>(bytes).ok();

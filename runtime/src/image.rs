@@ -1,5 +1,7 @@
 //! A policy image: checked once, then used where it lies.
 
+use core::mem;
+
 use crate::error::ImageError;
 use crate::format::{
     CRC_LEN, Header, Memory, PREFIX_LEN, Prefix, SIGNATURE_LEN, TeamId, crc32, padding_len,
@@ -7,6 +9,7 @@ use crate::format::{
 use crate::head::Head;
 use crate::layer::{Activation, Layer};
 use crate::network::Network;
+use crate::quantised::layers::{dense_words, gru_words};
 use crate::seed::Seeding;
 use crate::verify::{Verifier, VerifyError};
 
@@ -19,7 +22,7 @@ pub struct Image<'a> {
     crc: u32,
     signature: Option<&'a [u8; SIGNATURE_LEN]>,
     seeding: Option<Seeding>,
-    header: Header,
+    header: Header<'a>,
     network: Network<'a>,
 }
 
@@ -97,10 +100,10 @@ impl<'a> Image<'a> {
             seeding.check(usize::from(header.observations))?;
         }
         Ok(Image {
-            seeding: parts.seeding,
             bytes,
             crc,
             signature: parts.signature,
+            seeding: parts.seeding,
             header,
             network: Network::read(&header, records, parts)?,
         })
@@ -108,7 +111,7 @@ impl<'a> Image<'a> {
 
     /// The team this agent was trained with.
     pub fn team(&self) -> TeamId {
-        self.header.team
+        TeamId(*self.header.team)
     }
 
     /// This agent's index in its team, below [`Image::agents`].
@@ -176,37 +179,45 @@ impl<'a> Image<'a> {
 
     /// The layers, in order.
     pub fn layers(&self) -> impl Iterator<Item = LayerInfo> {
-        self.network().iter().map(|layer| match *layer {
-            Layer::Dense(layer) => LayerInfo {
-                kind: LayerKind::Dense(layer.activation),
-                inputs: layer.inputs,
-                outputs: layer.outputs,
-                weight_bytes: size_of_val(layer.parameters),
-            },
-            Layer::Gru(layer) => LayerInfo {
-                kind: LayerKind::Gru,
-                inputs: layer.inputs,
-                outputs: layer.hidden,
-                weight_bytes: size_of_val(layer.parameters),
-            },
-            Layer::Quantise(layer) => LayerInfo {
-                kind: LayerKind::Quantise,
-                inputs: layer.words.len(),
-                outputs: layer.words.len(),
-                weight_bytes: size_of_val(layer.words),
-            },
-            Layer::IntegerDense(layer) => LayerInfo {
-                kind: LayerKind::IntegerDense(layer.activation),
-                inputs: layer.inputs,
-                outputs: layer.outputs,
-                weight_bytes: size_of_val(layer.words),
-            },
-            Layer::IntegerGru(layer) => LayerInfo {
-                kind: LayerKind::IntegerGru,
-                inputs: layer.inputs,
-                outputs: layer.hidden,
-                weight_bytes: size_of_val(layer.words),
-            },
+        let mut inputs = self.observation_len();
+        self.network().iter().map(move |&layer| {
+            let (kind, outputs, words) = match layer {
+                Layer::Dense {
+                    outputs,
+                    activation,
+                } => {
+                    let outputs = usize::from(outputs);
+                    (
+                        LayerKind::Dense(activation),
+                        outputs,
+                        outputs * (inputs + 1),
+                    )
+                }
+                Layer::Gru { hidden } => {
+                    let hidden = usize::from(hidden);
+                    (LayerKind::Gru, hidden, hidden * (4 + 3 * (inputs + hidden)))
+                }
+                Layer::Quantise => (LayerKind::Quantise, inputs, inputs),
+                Layer::IntegerDense {
+                    outputs,
+                    activation,
+                    ..
+                } => {
+                    let outputs = usize::from(outputs);
+                    let words = dense_words(inputs, outputs);
+                    (LayerKind::IntegerDense(activation), outputs, words)
+                }
+                Layer::IntegerGru { hidden, .. } => {
+                    let hidden = usize::from(hidden);
+                    (LayerKind::IntegerGru, hidden, gru_words(inputs, hidden))
+                }
+            };
+            LayerInfo {
+                kind,
+                inputs: mem::replace(&mut inputs, outputs),
+                outputs,
+                weight_bytes: words * size_of::<f32>(),
+            }
         })
     }
 
@@ -253,7 +264,12 @@ impl<'a> Image<'a> {
         self.network.memory
     }
 
-    pub(crate) fn network(&self) -> &[Layer<'a>] {
+    /// Every layer's parameters and then the head's.
+    pub(crate) fn parameters(&self) -> &'a [f32] {
+        self.network.parameters
+    }
+
+    pub(crate) fn network(&self) -> &[Layer] {
         self.network
             .layers
             .get(..usize::from(self.header.layers))

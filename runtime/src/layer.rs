@@ -22,7 +22,6 @@
 
 use crate::compute;
 use crate::math;
-use crate::quantised::{IntegerDense, IntegerGru, Quantise};
 
 /// The widths a dense layer's outputs are cut into, each taken as often as it fits.
 pub(crate) const PANEL_WIDTHS: [usize; 4] = [8, 4, 2, 1];
@@ -71,52 +70,43 @@ fn relu(x: f32) -> f32 {
     if x < 0.0 { 0.0 } else { x }
 }
 
-/// A layer of a checked image.
+/// A layer of a checked image, in as few bytes as there is to know.
+///
+/// What its place says is not in it: its inputs are what the layer before it gives, its parameters lie behind that
+/// layer's. So a table of them is small enough to move without a call of `memcpy`, which a small firmware then need not have.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Layer<'a> {
-    Dense(Dense<'a>),
-    Gru(Gru<'a>),
-    Quantise(Quantise<'a>),
-    IntegerDense(IntegerDense<'a>),
-    IntegerGru(IntegerGru<'a>),
-}
-
-/// A gated recurrent unit of a checked image:
-/// `parameters.len() == hidden * (4 + 3 * (inputs + hidden))`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Gru<'a> {
-    pub(crate) inputs: usize,
-    pub(crate) hidden: usize,
-    pub(crate) parameters: &'a [f32],
-}
-
-/// A dense layer of a checked image: `parameters.len() == outputs * (inputs + 1)`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Dense<'a> {
-    pub(crate) inputs: usize,
-    pub(crate) outputs: usize,
-    pub(crate) activation: Activation,
-    pub(crate) parameters: &'a [f32],
-}
-
-impl Layer<'_> {
-    pub(crate) const EMPTY: Self = Layer::Dense(Dense {
-        inputs: 0,
-        outputs: 0,
-        activation: Activation::Identity,
-        parameters: &[],
-    });
+pub(crate) enum Layer {
+    Dense {
+        outputs: u16,
+        activation: Activation,
+    },
+    Gru {
+        hidden: u16,
+    },
+    Quantise,
+    IntegerDense {
+        outputs: u16,
+        activation: Activation,
+        shift: u8,
+        exponent: u8,
+    },
+    IntegerGru {
+        hidden: u16,
+        /// Of the gates, of n and of q.
+        shifts: [u8; 3],
+    },
 }
 
 /// The affine part of a dense layer: `output_j = b_j + Σ_k w_jk input_k`, without the activation.
 ///
-/// `parameters` are in panels (see the [module](self)), `output.len() * (input.len() + 1)` of them;
-/// outputs whose parameters are missing are left as they were.
-pub fn dense(parameters: &[f32], input: &[f32], output: &mut [f32]) {
+/// `parameters` are in panels (see the [module](self)), `output.len() * (input.len() + 1)` of them, and returned are those
+/// behind them; outputs whose parameters are missing are left as they were.
+pub fn dense<'p>(parameters: &'p [f32], input: &[f32], output: &mut [f32]) -> &'p [f32] {
     let (parameters, output) = panels_of_8(parameters, input, output);
     let (parameters, output) = panels_of_4(parameters, input, output);
     let (parameters, output) = panels_of_2(parameters, input, output);
-    panels_of_1(parameters, input, output);
+    let (parameters, _) = panels_of_1(parameters, input, output);
+    parameters
 }
 
 /// Defines a function that computes as many panels of one width as `output` holds, and returns the
@@ -166,16 +156,17 @@ panels!(panels_of_1, 1, y0 += w0);
 
 /// A step of a gated recurrent unit: the next state from `input`, `[I]`, and `state`, `[H]`.
 ///
-/// `parameters` are in panels (see the [module](self)), `H * (4 + 3 * (I + H))` of them; units whose
-/// parameters are missing are left as they were in `next`, `[H]`; all are where `state` has another
+/// `parameters` are in panels (see the [module](self)), `H * (4 + 3 * (I + H))` of them, and returned are those behind them;
+/// units whose parameters are missing are left as they were in `next`, `[H]`; all are where `state` has another
 /// length.
-pub fn gru(parameters: &[f32], input: &[f32], state: &[f32], next: &mut [f32]) {
+pub fn gru<'p>(parameters: &'p [f32], input: &[f32], state: &[f32], next: &mut [f32]) -> &'p [f32] {
     if state.len() != next.len() {
-        return;
+        return parameters;
     }
     let (parameters, held, next) = units_of_4(parameters, input, state, state, next);
     let (parameters, held, next) = units_of_2(parameters, input, state, held, next);
-    units_of_1(parameters, input, state, held, next);
+    let (parameters, _, _) = units_of_1(parameters, input, state, held, next);
+    parameters
 }
 
 /// What a unit's four sums and its state make its next state.

@@ -6,59 +6,58 @@ use crate::format::{
 };
 use crate::head::Head;
 use crate::image::Parts;
-use crate::layer::{Activation, Dense, Gru, Layer};
+use crate::layer::{Activation, Layer};
 use crate::quantised::check::{Check, SHIFTS, exponents};
-use crate::quantised::{IntegerDense, IntegerGru, Quantise};
 
 /// What the layer table and the parameters say.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Network<'a> {
     pub(crate) head: Head<'a>,
     /// The first `header.layers` are the policy's, the rest are empty.
-    pub(crate) layers: [Layer<'a>; MAX_LAYERS],
+    pub(crate) layers: [Layer; MAX_LAYERS],
+    /// The layers' parameters, one's after another's, and then the head's.
+    pub(crate) parameters: &'a [f32],
     pub(crate) memory: Memory,
 }
 
 impl<'a> Network<'a> {
-    /// Reads the layer table in `records` and gives every layer, and the head, its share of the
+    /// Reads the layer table in `records` and checks every layer's, and the head's, share of the
     /// parameters.
     pub(crate) fn read(
-        header: &Header,
+        header: &Header<'_>,
         mut records: &[u8],
         parts: &Parts<'a>,
     ) -> Result<Self, ImageError> {
         let unknown_head = ImageError::HeadTag { found: header.head };
         let kind = HeadKind::from_tag(header.head).ok_or(unknown_head)?;
         let mut parameters = Parameters::new(parts)?;
+        let all = parameters.left;
         let count = usize::from(header.layers);
         let observations = usize::from(header.observations);
         let mut chain = Chain::new(header.agent, header.agents, count, observations)?;
-        let mut layers = [Layer::EMPTY; MAX_LAYERS];
+        let mut layers = [Layer::Quantise; MAX_LAYERS];
         for (layer, slot) in layers.iter_mut().enumerate().take(count) {
             let (record, rest) = LayerRecord::read(layer, records)?;
             records = rest;
             *slot = match record {
                 LayerRecord::Dense(record) => {
                     let activation = activation(layer, record.activation)?;
-                    let (inputs, outputs) =
-                        (usize::from(record.inputs), usize::from(record.outputs));
-                    Layer::Dense(Dense {
-                        inputs,
-                        outputs,
+                    let (inputs, outputs) = (record.inputs.into(), record.outputs.into());
+                    parameters.take(layer, chain.dense(inputs, outputs)?)?;
+                    Layer::Dense {
+                        outputs: record.outputs,
                         activation,
-                        parameters: parameters.take(layer, chain.dense(inputs, outputs)?)?,
-                    })
+                    }
                 }
                 LayerRecord::Gru(_) if !cfg!(feature = "gru") => {
                     return Err(ImageError::LeftOut { feature: "gru" });
                 }
                 LayerRecord::Gru(record) => {
-                    let (inputs, hidden) = (usize::from(record.inputs), usize::from(record.hidden));
-                    Layer::Gru(Gru {
-                        inputs,
-                        hidden,
-                        parameters: parameters.take(layer, chain.gru(inputs, hidden)?)?,
-                    })
+                    let (inputs, hidden) = (record.inputs.into(), record.hidden.into());
+                    parameters.take(layer, chain.gru(inputs, hidden)?)?;
+                    Layer::Gru {
+                        hidden: record.hidden,
+                    }
                 }
                 LayerRecord::Quantise(_)
                 | LayerRecord::IntegerDense(_)
@@ -68,15 +67,14 @@ impl<'a> Network<'a> {
                     return Err(ImageError::LeftOut { feature: "int8" });
                 }
                 LayerRecord::Quantise(record) => {
-                    let own = chain.quantise(usize::from(record.inputs))?;
+                    let own = chain.quantise(record.inputs.into())?;
                     let (check, words) = parameters.take_words(layer, own)?;
                     check.quantise(words)?;
-                    Layer::Quantise(Quantise { words })
+                    Layer::Quantise
                 }
                 LayerRecord::IntegerDense(record) => {
                     let activation = activation(layer, record.activation)?;
-                    let (inputs, outputs) =
-                        (usize::from(record.inputs), usize::from(record.outputs));
+                    let (inputs, outputs) = (record.inputs.into(), record.outputs.into());
                     let (shift, exponent) = (record.shift, record.exponent);
                     let exponents = exponents(activation, chain.is_at_last());
                     let own = chain.integer_dense(inputs, outputs, activation)?;
@@ -87,17 +85,15 @@ impl<'a> Network<'a> {
                     }
                     let (check, words) = parameters.take_words(layer, own)?;
                     check.dense(words, inputs, outputs, shift)?;
-                    Layer::IntegerDense(IntegerDense {
-                        inputs,
-                        outputs,
+                    Layer::IntegerDense {
+                        outputs: record.outputs,
                         activation,
-                        shift: u32::from(shift),
-                        exponent: u32::from(exponent),
-                        words,
-                    })
+                        shift,
+                        exponent,
+                    }
                 }
                 LayerRecord::IntegerGru(record) => {
-                    let (inputs, hidden) = (usize::from(record.inputs), usize::from(record.hidden));
+                    let (inputs, hidden) = (record.inputs.into(), record.hidden.into());
                     let own = chain.integer_gru(inputs, hidden)?;
                     for found in record.shifts {
                         if !SHIFTS.contains(&found) {
@@ -106,12 +102,10 @@ impl<'a> Network<'a> {
                     }
                     let (check, words) = parameters.take_words(layer, own)?;
                     check.gru(words, inputs, hidden, record.shifts)?;
-                    Layer::IntegerGru(IntegerGru {
-                        inputs,
-                        hidden,
-                        shifts: record.shifts.map(u32::from),
-                        words,
-                    })
+                    Layer::IntegerGru {
+                        hidden: record.hidden,
+                        shifts: record.shifts,
+                    }
                 }
             };
         }
@@ -131,6 +125,7 @@ impl<'a> Network<'a> {
         Ok(Network {
             head,
             layers,
+            parameters: all,
             memory,
         })
     }
@@ -209,8 +204,8 @@ impl<'a> Parameters<'a> {
         Ok((Check { layer, offset }, bytemuck::cast_slice(own)))
     }
 
-    /// The next `expected` of them, all finite: layer `layer`'s.
-    fn take(&mut self, layer: usize, expected: usize) -> Result<&'a [f32], ImageError> {
+    /// Checks that the next `expected` of them are finite: layer `layer`'s.
+    fn take(&mut self, layer: usize, expected: usize) -> Result<(), ImageError> {
         let offset = self.offset;
         let own = self.split(layer, expected)?;
         if let Some(index) = own.iter().position(|value| !value.is_finite()) {
@@ -219,7 +214,7 @@ impl<'a> Parameters<'a> {
                 offset: offset + 4 * index,
             });
         }
-        Ok(own)
+        Ok(())
     }
 
     fn split(&mut self, layer: usize, expected: usize) -> Result<&'a [f32], ImageError> {

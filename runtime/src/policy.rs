@@ -290,7 +290,8 @@ impl<'a> Policy<'a> {
         // Dense layers write to the two regions in turn, recurrent ones to their part of `next`;
         // each reads what the one before it wrote.
         let (mut last, mut len, mut stepped) = (Place::Observation, 0, 0);
-        for layer in self.image.network() {
+        let mut parameters = self.image.parameters();
+        for &layer in self.image.network() {
             let (before, after) = next.split_at_mut_checked(stepped).ok_or(short)?;
             let input = match last {
                 Place::Observation => observation,
@@ -298,25 +299,30 @@ impl<'a> Policy<'a> {
                 Place::State(start) => before.get(start..).ok_or(short)?,
             };
             match layer {
-                Layer::Dense(layer) => {
-                    let output = target.get_mut(..layer.outputs).ok_or(short)?;
-                    dense(layer.parameters, input, output);
-                    layer.activation.apply(output);
-                    (last, len) = (Place::Region, layer.outputs);
+                Layer::Dense {
+                    outputs,
+                    activation,
+                } => {
+                    let outputs = usize::from(outputs);
+                    let output = target.get_mut(..outputs).ok_or(short)?;
+                    parameters = dense(parameters, input, output);
+                    activation.apply(output);
+                    (last, len) = (Place::Region, outputs);
                 }
-                Layer::Gru(layer) if cfg!(feature = "gru") => {
+                Layer::Gru { hidden } if cfg!(feature = "gru") => {
+                    let hidden = usize::from(hidden);
                     let (_, own) = state.split_at_checked(stepped).ok_or(short)?;
-                    let own = own.get(..layer.hidden).ok_or(short)?;
-                    let output = after.get_mut(..layer.hidden).ok_or(short)?;
-                    gru(layer.parameters, input, own, output);
-                    (last, len) = (Place::State(stepped), layer.hidden);
-                    stepped += layer.hidden;
+                    let own = own.get(..hidden).ok_or(short)?;
+                    let output = after.get_mut(..hidden).ok_or(short)?;
+                    parameters = gru(parameters, input, own, output);
+                    (last, len) = (Place::State(stepped), hidden);
+                    stepped += hidden;
                 }
                 // No checked image has one in a build that leaves them out, nor beside a layer in f32.
-                Layer::Gru(_)
-                | Layer::Quantise(_)
-                | Layer::IntegerDense(_)
-                | Layer::IntegerGru(_) => return Err(short),
+                Layer::Gru { .. }
+                | Layer::Quantise
+                | Layer::IntegerDense { .. }
+                | Layer::IntegerGru { .. } => return Err(short),
             }
             (target, source) = (source, target);
         }
@@ -359,6 +365,7 @@ impl<'a> Policy<'a> {
         let (even, odd) = rest.split_at_mut_checked(even)?;
         let (region, len) = quantised::step(
             self.image.network(),
+            bytemuck::cast_slice(self.image.parameters()),
             observation,
             state,
             [&mut *even, &mut *odd],

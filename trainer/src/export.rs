@@ -7,6 +7,7 @@
 mod card;
 mod golden;
 mod images;
+mod round;
 mod sign;
 mod weights;
 
@@ -20,19 +21,21 @@ use crate::atomic::{PendingFolder, WriteError};
 use crate::config::{ArmName, Config, Method};
 use crate::env::{ActionSpace, Game, Task};
 use crate::net::NetworkWeights;
-use crate::quantise::{CALIBRATION_STEPS, Comparison, IntegerNetwork, QuantiseError, compare};
+use crate::quantise::QuantiseError;
 use crate::team::{
     Actors, AgentEntry, AlignedImage, CONFIG, Choice, FORMAT, KEY, MANIFEST, Manifest, Returns,
     SharedSeedEntry, Team, TeamError, TeamKey, Versions, WEIGHTS, read,
 };
 
 pub use images::{actors, actors_for};
+pub use round::{FineTuned, FineTuning};
 pub use sign::sign;
 pub use weights::{WeightsError, activation_word};
 
 use images::Stamp;
 #[cfg(test)]
 pub(crate) use images::layer;
+use round::{Rounded, round};
 
 /// Most steps of the episodes by which images are judged where they have no exact value, were all
 /// as long as can be; most of those episodes, and fewest whatever their length.
@@ -170,6 +173,7 @@ pub fn export(
     };
     let form = Form {
         precision: Precision::F32,
+        fine_tuning: FineTuning::default(),
         period_us: task.spec().period_us,
         key: task.seeding().map(|_| TeamKey::of_run(config.seed)),
     };
@@ -196,6 +200,7 @@ struct Origin {
 #[derive(Clone, Copy)]
 struct Form {
     precision: Precision,
+    fine_tuning: FineTuning,
     period_us: u32,
     key: Option<TeamKey>,
 }
@@ -220,15 +225,21 @@ fn write(
         seeding: task.seeding(),
     };
     let exact = Actors::new(images::emit(stamp, networks)?);
-    let (actors, quantisation) = match form.precision {
-        Precision::F32 => (exact, None),
+    let (actors, quantisation, fine_tuned) = match form.precision {
+        Precision::F32 => (exact, None, None),
         Precision::I8 => {
-            let (rounded, comparison) = round(stamp, &exact, networks, task, origin)?;
-            (rounded, Some(comparison))
+            let (act, seed) = (origin.act, origin.seed);
+            let Rounded {
+                actors,
+                comparison,
+                fine_tuned,
+            } = round(stamp, &exact, networks, task, act, seed, form.fine_tuning)?;
+            (actors, Some(comparison), fine_tuned)
         }
     };
     let manifest = Manifest {
         quantisation,
+        fine_tuned,
         ..manifest(origin, task, stamp.team, &actors, key)?
     };
 
@@ -262,37 +273,6 @@ fn write(
     })
 }
 
-/// Agents of `exact`'s networks in whole numbers, calibrated on that team's own episodes, and what rounding
-/// changed.
-fn round(
-    stamp: Stamp,
-    exact: &Actors,
-    networks: &[NetworkWeights],
-    task: &Task,
-    origin: &Origin,
-) -> Result<(Actors, Comparison), ExportError> {
-    let (seed, act) = (origin.seed, origin.act);
-    let drawn = exact.traces(task, CALIBRATION_STEPS, seed, Choice::Sampled)?;
-    let greedy = exact.traces(task, CALIBRATION_STEPS, seed, Choice::Greedy)?;
-    let mut images = Vec::new();
-    for (agent, network) in networks.iter().enumerate() {
-        let seen = [drawn[agent].as_slice(), &greedy[agent]].concat();
-        let integer = IntegerNetwork::new(network, &seen)
-            .map_err(|source| ExportError::Quantise { agent, source })?;
-        images.push(images::emit_integer(
-            stamp,
-            [agent, networks.len()],
-            &integer,
-        )?);
-    }
-    let rounded = Actors::new(images);
-    // Other episodes than those that calibrated.
-    let unseen = exact.traces(task, CALIBRATION_STEPS, seed + 1, act)?;
-    let episodes = judging_episodes(task.spec().horizon);
-    let comparison = compare(exact, &rounded, task, act, &unseen, episodes, seed)?;
-    Ok((rounded, comparison))
-}
-
 /// The file name of an agent's golden sequence.
 fn golden_name(agent: usize) -> String {
     format!("agent-{agent}.golden.json")
@@ -311,6 +291,8 @@ fn taken(error: WriteError) -> ExportError {
 pub struct Changes {
     /// The images' numbers.
     pub precision: Option<Precision>,
+    /// When networks in whole numbers are fine-tuned; where nothing is said, again where they were.
+    pub fine_tuning: Option<FineTuning>,
     /// The time between two steps that the images state, in µs; 0: the task is not periodic.
     pub period_us: Option<u32>,
     /// Whether its shared seed gets a key that nobody can foresee.
@@ -335,6 +317,10 @@ pub fn export_again(
         precision: changes.precision.unwrap_or(match manifest.quantisation {
             Some(_) => Precision::I8,
             None => Precision::F32,
+        }),
+        fine_tuning: changes.fine_tuning.unwrap_or(match manifest.fine_tuned {
+            Some(_) => FineTuning::Always,
+            None => FineTuning::Needed,
         }),
         period_us: (changes.period_us).unwrap_or_else(|| actors.period_us()),
         key: match (key, changes.new_key) {
@@ -455,6 +441,7 @@ fn manifest(
             exported_interval,
         },
         quantisation: None,
+        fine_tuned: None,
         versions: Versions {
             consort: env!("CARGO_PKG_VERSION").to_owned(),
             image_format: FORMAT_VERSION,

@@ -79,7 +79,8 @@ impl Firmware {
         found.map(|(_, address, _)| address & !1)
     }
 
-    /// Bytes of the compiler's routines that copy and clear memory: a firmware has them as soon as it copies a structure.
+    /// Bytes of the compiler's routines that copy, clear and compare memory: a firmware has them as soon as it does so with more
+    /// than a few words.
     pub(crate) fn memory_routines(&self) -> u64 {
         // Some have several names.
         let routines: BTreeMap<u64, u64> = (self.symbols.iter())

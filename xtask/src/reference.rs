@@ -40,7 +40,7 @@ enum Output {
 use Activation::{Identity, Relu, Sigmoid, Silu, Tanh};
 use Shape::{Dense, Gru};
 
-const REFERENCES: [Reference; 11] = [
+const REFERENCES: [Reference; 13] = [
     Reference {
         name: "reference-dense-13-64-64-4",
         inputs: 13,
@@ -139,6 +139,23 @@ const REFERENCES: [Reference; 11] = [
         output: Output::Deterministic,
         masked: false,
         integer: false,
+    },
+    Reference {
+        name: "reference-sine-1-16-16-1-i8",
+        inputs: 1,
+        layers: &[Dense(16, Relu), Dense(16, Relu), Dense(1, Identity)],
+        output: Output::Deterministic,
+        masked: false,
+        integer: true,
+    },
+    // Between the others in size: what an integer image is expected to cost is fitted to all of them.
+    Reference {
+        name: "reference-dense-24-32-24-6-i8",
+        inputs: 24,
+        layers: &[Dense(32, Silu), Dense(24, Sigmoid), Dense(6, Identity)],
+        output: Output::Categorical,
+        masked: false,
+        integer: true,
     },
 ];
 

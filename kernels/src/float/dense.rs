@@ -5,13 +5,14 @@ use core::arch::asm;
 /// The dense layer of the image format without its activation: `output_j = b_j + Σ_k w_jk input_k`.
 ///
 /// The twin of `consort_runtime::layer::dense`: `parameters` in panels of 8, 4, 2 and 1 outputs,
-/// `output.len() * (input.len() + 1)` of them; outputs whose parameters are missing are left as they
-/// were.
-pub fn dense(parameters: &[f32], input: &[f32], output: &mut [f32]) {
+/// `output.len() * (input.len() + 1)` of them, and returned are those behind them; outputs whose parameters
+/// are missing are left as they were.
+pub fn dense<'p>(parameters: &'p [f32], input: &[f32], output: &mut [f32]) -> &'p [f32] {
     let (parameters, output) = panels_of_8(parameters, input, output);
     let (parameters, output) = panels_of_4(parameters, input, output);
     let (parameters, output) = panels_of_2(parameters, input, output);
-    panels_of_1(parameters, input, output);
+    let (parameters, _) = panels_of_1(parameters, input, output);
+    parameters
 }
 
 /// Defines a function that computes as many panels of one width as `output` holds, and returns the
@@ -27,6 +28,10 @@ macro_rules! panels {
             output: &'o mut [f32],
         ) -> (&'p [f32], &'o mut [f32]) {
             let (panels, rest) = output.as_chunks_mut::<$width>();
+            // Most widths have no panel: then nothing is counted.
+            if panels.is_empty() {
+                return (parameters, rest);
+            }
             let panel_len = input.len().saturating_add(1).saturating_mul($width);
             let count = panels
                 .len()

@@ -9,15 +9,16 @@ use super::{half, tanh};
 /// `state`, `[H]`.
 ///
 /// The twin of `consort_runtime::layer::gru`: `parameters` in panels of 4, 2 and 1 units,
-/// `H * (4 + 3 * (I + H))` of them; units whose parameters are missing are left as they were in `next`,
-/// `[H]`; all are where `state` has another length.
-pub fn gru(parameters: &[f32], input: &[f32], state: &[f32], next: &mut [f32]) {
+/// `H * (4 + 3 * (I + H))` of them, and returned are those behind them; units whose parameters are missing
+/// are left as they were in `next`, `[H]`; all are where `state` has another length.
+pub fn gru<'p>(parameters: &'p [f32], input: &[f32], state: &[f32], next: &mut [f32]) -> &'p [f32] {
     if state.len() != next.len() {
-        return;
+        return parameters;
     }
     let (parameters, held, next) = units_of_4(parameters, input, state, state, next);
     let (parameters, held, next) = units_of_2(parameters, input, state, held, next);
-    units_of_1(parameters, input, state, held, next);
+    let (parameters, _, _) = units_of_1(parameters, input, state, held, next);
+    parameters
 }
 
 /// Defines a function that steps as many panels of one width as `next` holds, and returns the
@@ -37,6 +38,10 @@ macro_rules! units {
         ) -> (&'p [f32], &'s [f32], &'o mut [f32]) {
             let (panels, rest) = next.as_chunks_mut::<$width>();
             let (holding, held_rest) = held.as_chunks::<$width>();
+            // Most widths have no panel: then nothing is counted.
+            if panels.is_empty() {
+                return (parameters, held_rest, rest);
+            }
             let columns = input.len().saturating_add(state.len());
             let panel_len = (columns.saturating_mul(3).saturating_add(4)).saturating_mul($width);
             for (panel, held) in panels.iter_mut().zip(holding) {

@@ -49,7 +49,7 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    /// The words of a [`Quantise`](super::Quantise) layer.
+    /// The words of a [`Quantise`](crate::layer::Layer::Quantise) layer: one of [`InputScale`](super::InputScale) an input.
     pub(crate) fn quantise(self, words: &[i32]) -> Result<(), ImageError> {
         let good = |&word: &i32| {
             let [multiplier, base] = [word & 0x7f, word >> 7 & 0x1ff];

@@ -3,31 +3,22 @@
 use super::panel::{pair_len, quad_len};
 use crate::layer::Activation;
 
-/// The border: a word of [`InputScale`](super::InputScale) for every input.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Quantise<'a> {
-    pub(crate) words: &'a [i32],
-}
-
 /// A dense layer in whole numbers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct IntegerDense<'a> {
-    pub(crate) inputs: usize,
+pub(crate) struct IntegerDense {
     pub(crate) outputs: usize,
     pub(crate) activation: Activation,
     pub(crate) shift: u32,
     pub(crate) exponent: u32,
-    pub(crate) words: &'a [i32],
 }
 
 /// A gated recurrent unit in whole numbers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct IntegerGru<'a> {
+pub(crate) struct IntegerGru {
     pub(crate) inputs: usize,
     pub(crate) hidden: usize,
     /// Of the gates, of n and of q.
     pub(crate) shifts: [u32; 3],
-    pub(crate) words: &'a [i32],
 }
 
 /// Words that so many lanes take.

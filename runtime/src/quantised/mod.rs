@@ -1,6 +1,6 @@
 //! Layers in whole numbers: int8 weights, lanes of nine bits between layers, a state of sixteen.
 //!
-//! An integer image begins with a [`Quantise`] layer, which turns the observation into *lanes*, whole
+//! An integer image begins with a [`Quantise`](crate::layer::Layer::Quantise) layer, which turns the observation into *lanes*, whole
 //! numbers from −256 to 256 in 16 bits each, two a word. A row of weights times the lanes is summed in
 //! 32 bits, multiplied by the row's multiplier and shifted down, and goes through an activation that is
 //! a comparison or a table's chord. Nothing here rounds but where `docs/image.md` says so, nothing can
@@ -22,5 +22,4 @@ mod step;
 
 pub use repr::{InputScale, IntegerDenseRepr, IntegerGruRepr, QuantiseRepr};
 
-pub(crate) use layers::{IntegerDense, IntegerGru, Quantise};
 pub(crate) use step::step;

@@ -4,68 +4,95 @@ use super::arithmetic::{
     LANE, ONE, float, held, lane, lane_held, quantise, rounded, sigmoid, sigmoid_lane, silu_lane,
     tanh, tanh_lane,
 };
-use super::layers::{IntegerDense, IntegerGru, Quantise, lane_words, whole_rows};
+use super::layers::{IntegerDense, IntegerGru, gru_words, lane_words, whole_rows};
 use super::panel::{pair, quads, tanh_quads, word};
 use crate::layer::{Activation, Layer};
 
-/// Runs `layers` on a finite observation: moves `state` on and leaves the outputs, as the bits of `f32`
+/// Runs `layers`, whose parameters are `words`, on a finite observation: moves `state` on and leaves the outputs, as the bits of `f32`
 /// values, at the start of one of the regions; which one (0 or 1), and how many they are.
 ///
 /// Layers at even places write to region 0, those at odd places to region 1. None where the memory is
 /// too short, which a checked image's own memory never is; the state may then be half a step ahead.
 pub(crate) fn step(
-    layers: &[Layer<'_>],
+    layers: &[Layer],
+    mut words: &[i32],
     observation: &[f32],
     mut state: &mut [i32],
     [even, odd]: [&mut [i32]; 2],
 ) -> Option<(usize, usize)> {
     let (mut target, mut source) = (even, odd);
-    let mut written = (0, 0);
-    for (place, layer) in layers.iter().enumerate() {
+    let (mut inputs, mut written) = (observation.len(), (0, 0));
+    for (place, &layer) in layers.iter().enumerate() {
         let last = place + 1 == layers.len();
         match layer {
-            Layer::Quantise(layer) => layer.run(observation, target),
-            Layer::IntegerDense(layer) => {
-                let lanes = source.get(..lane_words(layer.inputs))?;
+            Layer::Quantise => {
+                let (scales, rest) = words.split_at_checked(inputs)?;
+                words = rest;
+                quantised(scales, observation, target);
+            }
+            Layer::IntegerDense {
+                outputs,
+                activation,
+                shift,
+                exponent,
+            } => {
+                let layer = IntegerDense {
+                    outputs: outputs.into(),
+                    activation,
+                    shift: shift.into(),
+                    exponent: exponent.into(),
+                };
+                let lanes = source.get(..lane_words(inputs))?;
                 if last {
-                    layer.finish(lanes, target)?;
+                    layer.finish(words, lanes, target)?;
                     written = (place % 2, layer.outputs);
                 } else {
-                    layer.run(lanes, target)?;
+                    words = layer.run(words, lanes, target)?;
                 }
+                inputs = layer.outputs;
             }
-            Layer::IntegerGru(layer) => {
+            Layer::IntegerGru { hidden, shifts } => {
+                let layer = IntegerGru {
+                    inputs,
+                    hidden: hidden.into(),
+                    shifts: shifts.map(u32::from),
+                };
                 let (own, others) = state.split_at_mut_checked(lane_words(layer.hidden))?;
                 state = others;
-                layer.run(source, own, target)?;
+                words = layer.run(words, source, own, target)?;
+                inputs = layer.hidden;
             }
-            Layer::Dense(_) | Layer::Gru(_) => return None,
+            Layer::Dense { .. } | Layer::Gru { .. } => return None,
         }
         (target, source) = (source, target);
     }
     Some(written)
 }
 
-impl Quantise<'_> {
-    fn run(&self, observation: &[f32], target: &mut [i32]) {
-        let (scales, scale) = self.words.as_chunks::<2>();
-        let (pairs, single) = observation.as_chunks::<2>();
-        let mut slots = target.iter_mut();
-        for ((&[s0, s1], &[x0, x1]), slot) in scales.iter().zip(pairs).zip(&mut slots) {
-            *slot = word(quantise(x0, s0), quantise(x1, s1));
-        }
-        for ((&s, &x), slot) in scale.iter().zip(single).zip(slots) {
-            *slot = word(quantise(x, s), 0);
-        }
+/// The observation as lanes, two a word.
+fn quantised(scales: &[i32], observation: &[f32], target: &mut [i32]) {
+    let (scales, scale) = scales.as_chunks::<2>();
+    let (pairs, single) = observation.as_chunks::<2>();
+    let mut slots = target.iter_mut();
+    for ((&[s0, s1], &[x0, x1]), slot) in scales.iter().zip(pairs).zip(&mut slots) {
+        *slot = word(quantise(x0, s0), quantise(x1, s1));
+    }
+    for ((&s, &x), slot) in scale.iter().zip(single).zip(slots) {
+        *slot = word(quantise(x, s), 0);
     }
 }
 
 /// Panels whose products wait for their activation at a time: 64 bytes of stack.
 const BLOCK: usize = 4;
 
-impl IntegerDense<'_> {
-    fn run(&self, lanes: &[i32], target: &mut [i32]) -> Option<()> {
-        let mut words = self.words;
+impl IntegerDense {
+    /// A layer between others, whose parameters come first in `words`; the words behind them.
+    fn run<'w>(
+        &self,
+        mut words: &'w [i32],
+        lanes: &[i32],
+        target: &mut [i32],
+    ) -> Option<&'w [i32]> {
         let (pairs, rest) = target
             .get_mut(..lane_words(self.outputs))?
             .as_chunks_mut::<2>();
@@ -85,7 +112,7 @@ impl IntegerDense<'_> {
             let [[first, _]] = slots;
             *slot = first;
         }
-        Some(())
+        Some(words)
     }
 
     /// Products through the activation, two lanes a word.
@@ -100,8 +127,7 @@ impl IntegerDense<'_> {
     }
 
     /// The last layer: every row as the bits of an `f32`.
-    fn finish(&self, lanes: &[i32], target: &mut [i32]) -> Option<()> {
-        let mut words = self.words;
+    fn finish(&self, mut words: &[i32], lanes: &[i32], target: &mut [i32]) -> Option<()> {
         let rows = target.get_mut(..whole_rows(self.outputs))?;
         let (fours, rest) = rows.as_chunks_mut::<4>();
         quads(fours, &mut words, lanes, self.shift)?;
@@ -122,9 +148,19 @@ fn each(products: &[[i32; 4]], slots: &mut [[i32; 2]], activation: impl Fn(i32) 
     }
 }
 
-impl IntegerGru<'_> {
-    /// `source` holds the inputs, and behind them has room for the state's lanes.
-    fn run(&self, source: &mut [i32], state: &mut [i32], target: &mut [i32]) -> Option<()> {
+impl IntegerGru {
+    /// `source` holds the inputs, and behind them has room for the state's lanes; the parameters come first in `words`,
+    /// and those behind them are returned.
+    ///
+    /// Not inlined: among a step's other values its own would not stay in registers.
+    #[inline(never)]
+    fn run<'w>(
+        &self,
+        words: &'w [i32],
+        source: &mut [i32],
+        state: &mut [i32],
+        target: &mut [i32],
+    ) -> Option<&'w [i32]> {
         let input_words = lane_words(self.inputs);
         let lanes = source.get_mut(..input_words + state.len())?;
         // The matrices see the old state, which the loop below replaces unit by unit.
@@ -136,7 +172,8 @@ impl IntegerGru<'_> {
         let (from_input, from_state) = lanes.split_at_checked(input_words)?;
 
         let [of_gates, of_new, of_recurrent] = self.shifts;
-        let mut words = self.words;
+        let len = gru_words(self.inputs, self.hidden);
+        let (mut words, rest) = words.split_at_checked(len)?;
         for (units, slot) in state.iter_mut().zip(target.get_mut(..from_state.len())?) {
             let mut gates = [[0; 4]];
             quads(&mut gates, &mut words, lanes, of_gates)?;
@@ -148,7 +185,7 @@ impl IntegerGru<'_> {
             *units = word(h0, h1);
             *slot = word(lane(h0), lane(h1));
         }
-        Some(())
+        Some(rest)
     }
 }
 

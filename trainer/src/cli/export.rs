@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use consort_trainer::error::Error;
-use consort_trainer::export::{self, Changes, export_again};
+use consort_trainer::export::{self, Changes, FineTuned, FineTuning, export_again};
 use consort_trainer::quantise::Comparison;
 use consort_trainer::report::{count, number};
-use consort_trainer::team::Choice;
+use consort_trainer::team::Manifest;
 use serde_json::{Value, json};
 
 use super::Page;
@@ -24,6 +24,10 @@ pub(super) struct Args {
     /// team has them]
     #[arg(long, value_enum)]
     precision: Option<Precision>,
+    /// When networks in whole numbers are fine-tuned to act as the team does [default: as the team has
+    /// it, needed for one that has none]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    fine_tune: Option<FineTune>,
     /// The time between two steps, in microseconds, that the images state: 0 for a task that is not
     /// periodic [default: as the team has it]
     #[arg(long, value_name = "N")]
@@ -39,13 +43,27 @@ enum Precision {
     I8,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum FineTune {
+    /// Where rounding alone loses more than 1 % of the return, and more than chance
+    Needed,
+    Always,
+    Never,
+}
+
 pub(super) fn run(args: &Args) -> Result<Page, Error> {
     let precision = args.precision.map(|precision| match precision {
         Precision::F32 => export::Precision::F32,
         Precision::I8 => export::Precision::I8,
     });
+    let fine_tuning = args.fine_tune.map(|when| match when {
+        FineTune::Needed => FineTuning::Needed,
+        FineTune::Always => FineTuning::Always,
+        FineTune::Never => FineTuning::Never,
+    });
     let changes = Changes {
         precision,
+        fine_tuning,
         period_us: args.period_us,
         new_key: args.new_key,
     };
@@ -60,7 +78,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             number(Some(manifest.returns.exported)),
             args.out.display(),
             (manifest.quantisation)
-                .map_or_else(String::new, |comparison| text(comparison, manifest.act)),
+                .map_or_else(String::new, |comparison| text(comparison, manifest)),
         ),
         json: json!({
             "task": manifest.task,
@@ -70,35 +88,67 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             "period_us": team.actors.period_us(),
             "precision": if manifest.quantisation.is_some() { "i8" } else { "f32" },
             "quantisation": manifest.quantisation.map(object),
+            "fine_tuned": manifest.fine_tuned.map(|tuned| {
+                json!({ "kept": tuned.kept, "other": object(tuned.other) })
+            }),
         }),
     })
 }
 
-fn text(comparison: Comparison, act: Choice) -> String {
-    let value = |mean: f64, interval: Option<f64>| {
-        let half = interval.map_or_else(String::new, |half| format!(" ± {half:.4}"));
-        format!("{}{half}", number(Some(mean)))
-    };
-    let percent = |part: f64| format!("{:.3} %", 100.0 * part);
+fn text(comparison: Comparison, manifest: &Manifest) -> String {
+    let act = manifest.act;
+    format!(
+        "int8: {}; outputs off by {:.2e}, at most {:.2e}\n\
+         return, {act} actions: f32 {}, int8 {}, lost {}\n",
+        agreement(comparison),
+        comparison.error_mean,
+        comparison.error_max,
+        value(comparison.return_f32, comparison.return_f32_interval),
+        value(comparison.return_i8, comparison.return_i8_interval),
+        lost(comparison),
+    ) + &tuning(manifest.fine_tuned)
+        + advice(comparison)
+}
+
+fn value(mean: f64, interval: Option<f64>) -> String {
+    let half = interval.map_or_else(String::new, |half| format!(" ± {half:.4}"));
+    format!("{}{half}", number(Some(mean)))
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.3} %", 100.0 * part)
+}
+
+fn lost(comparison: Comparison) -> String {
+    let lost = comparison.lost();
+    lost.map_or_else(|| "nothing to lose".to_owned(), percent)
+}
+
+fn agreement(comparison: Comparison) -> String {
     let steps = count(comparison.steps);
-    let agreement = match comparison.agreement {
+    match comparison.agreement {
         Some(part) => format!(
             "the same greedy action at {} of {steps} steps",
             percent(part)
         ),
         None => format!("{steps} steps compared"),
-    };
-    format!(
-        "int8: {agreement}; outputs off by {:.2e}, at most {:.2e}\n\
-         return, {act} actions: f32 {}, int8 {}, lost {}\n",
-        comparison.error_mean,
-        comparison.error_max,
-        value(comparison.return_f32, comparison.return_f32_interval),
-        value(comparison.return_i8, comparison.return_i8_interval),
-        comparison
-            .lost()
-            .map_or_else(|| "nothing to lose".to_owned(), percent),
-    ) + advice(comparison)
+    }
+}
+
+/// What fine-tuning came to, where it was tried.
+fn tuning(tuned: Option<FineTuned>) -> String {
+    tuned.map_or_else(String::new, |FineTuned { kept, other }| {
+        let (what, which) = match kept {
+            true => ("fine-tuned", "rounded alone"),
+            false => ("rounded alone, as that was no worse", "fine-tuned"),
+        };
+        format!(
+            "The images are {what}; {which} they would have {}, and return {}, lost {}\n",
+            agreement(other),
+            value(other.return_i8, other.return_i8_interval),
+            lost(other),
+        )
+    })
 }
 
 /// What to do about a loss that matters: more than rounding of a good team costs, and more than chance.

@@ -149,9 +149,6 @@ fn text(name: &str, image: &Image<'_>, checked: bool) -> String {
         ]);
     }
     let (header, layers) = (header.render(), layers.render());
-    if image.is_integer() {
-        return format!("{header}\n{layers}");
-    }
     format!("{header}\n{layers}\n{}", costs.render())
 }
 

@@ -86,8 +86,12 @@ pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String
                 count(comparison.steps)
             )
         });
+        let tuned = match manifest.fine_tuned {
+            Some(tuned) if tuned.kept => ", fine-tuned for them",
+            _ => "",
+        };
         line(format!(
-            "\nThe images compute in whole numbers. Beside those of the same networks in f32 they{agreement} earn {} \
+            "\nThe images compute in whole numbers{tuned}. Beside those of the same networks in f32 they{agreement} earn {} \
              for {}.",
             number(Some(comparison.return_i8)),
             number(Some(comparison.return_f32)),

@@ -1,5 +1,7 @@
 //! Two teams of the same networks, one of them rounded: how often they agree, and what that costs.
 
+use std::cmp::Ordering;
+
 use consort_runtime::StepError;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,21 @@ impl Comparison {
     pub fn lost(&self) -> Option<f64> {
         let scale = self.return_f32.abs();
         (scale > 0.0).then(|| (self.return_f32 - self.return_i8) / scale)
+    }
+
+    /// Whether the images of this comparison are to be preferred to those of another with the same team: those that earn more,
+    /// where that is more than chance, else those that act more often as the team does, else those nearer to it.
+    pub fn beats(&self, other: &Self) -> bool {
+        let chance =
+            self.return_i8_interval.unwrap_or(0.0) + other.return_i8_interval.unwrap_or(0.0);
+        let more = self.return_i8 - other.return_i8;
+        if more.abs() > chance {
+            return more > 0.0;
+        }
+        match self.agreement.partial_cmp(&other.agreement) {
+            None | Some(Ordering::Equal) => self.error_mean < other.error_mean,
+            Some(ordering) => ordering.is_gt(),
+        }
     }
 
     /// Whether rounding costs more than [`TOLERATED`] of the return, and more than the intervals of both means.
@@ -159,5 +176,30 @@ mod tests {
         assert!(!compared(10.0, 9.8, Some(0.2)).loses());
         assert!(compared(10.0, 9.5, Some(0.2)).loses());
         assert!(!compared(0.0, -1.0, None).loses(), "nothing to lose");
+    }
+
+    #[test]
+    fn what_earns_more_is_better_then_what_agrees_then_what_is_near() {
+        let compared = |return_i8, interval, agreement, error_mean| Comparison {
+            steps: 1,
+            agreement,
+            error_mean,
+            error_max: 1.0,
+            return_f32: 10.0,
+            return_f32_interval: interval,
+            return_i8,
+            return_i8_interval: interval,
+        };
+        let half = compared(9.0, None, Some(0.5), 0.1);
+        assert!(compared(9.1, None, Some(0.4), 0.2).beats(&half));
+        assert!(!half.beats(&compared(9.1, None, Some(0.4), 0.2)));
+        // By means that are each uncertain by 0.1, 9.1 is no more than 9.
+        let uncertain = compared(9.0, Some(0.1), Some(0.5), 0.1);
+        assert!(!compared(9.1, Some(0.1), Some(0.4), 0.2).beats(&uncertain));
+        assert!(compared(8.9, Some(0.1), Some(0.6), 0.2).beats(&uncertain));
+        assert!(compared(9.0, Some(0.1), Some(0.5), 0.09).beats(&uncertain));
+        let vectors = compared(9.0, None, None, 0.1);
+        assert!(compared(9.0, None, None, 0.05).beats(&vectors));
+        assert!(!vectors.beats(&vectors), "nothing is better than itself");
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Ranges {
 const NOTHING: [f32; 2] = [f32::INFINITY, f32::NEG_INFINITY];
 
 impl Ranges {
-    /// Runs `network` over the steps, in `f32` and in plain sums: only extremes are read off.
+    /// Runs `network` over the steps and reads extremes off.
     pub(super) fn of(network: &NetworkWeights, seen: &[Seen]) -> Self {
         let inputs = seen.first().map_or(0, |step| step.observation.len());
         let outputs = network
@@ -27,34 +27,50 @@ impl Ranges {
             inputs: vec![NOTHING; inputs],
             outputs: outputs.collect(),
         };
-        let mut states: Vec<Vec<f32>> = network
-            .layers
-            .iter()
-            .map(|layer| vec![0.0; layer.outputs()])
-            .collect();
         for step in seen {
-            if step.start {
-                states.iter_mut().for_each(|state| state.fill(0.0));
-            }
             widen(&mut ranges.inputs, &step.observation);
-            let mut values = step.observation.clone();
-            for ((layer, state), range) in network
-                .layers
-                .iter()
-                .zip(&mut states)
-                .zip(&mut ranges.outputs)
-            {
-                values = match layer {
-                    LayerWeights::Dense(layer, activation) => dense(layer, *activation, &values),
-                    LayerWeights::Gru(layer) => {
-                        *state = gru(layer, &values, state);
-                        state.clone()
-                    }
-                };
-                widen(range, &values);
-            }
         }
+        run(network, seen, |layer, values| {
+            widen(&mut ranges.outputs[layer], values);
+        });
         ranges
+    }
+}
+
+/// What `network` gives at every step.
+pub(super) fn outputs(network: &NetworkWeights, seen: &[Seen]) -> Vec<Vec<f32>> {
+    let last = network.layers.len() - 1;
+    let mut outputs = Vec::with_capacity(seen.len());
+    run(network, seen, |layer, values| {
+        if layer == last {
+            outputs.push(values.to_vec());
+        }
+    });
+    outputs
+}
+
+/// Runs `network` over the steps, in `f32` and in plain sums, and shows what every layer gives.
+fn run(network: &NetworkWeights, seen: &[Seen], mut show: impl FnMut(usize, &[f32])) {
+    let mut states: Vec<Vec<f32>> = network
+        .layers
+        .iter()
+        .map(|layer| vec![0.0; layer.outputs()])
+        .collect();
+    for step in seen {
+        if step.start {
+            states.iter_mut().for_each(|state| state.fill(0.0));
+        }
+        let mut values = step.observation.clone();
+        for (index, (layer, state)) in network.layers.iter().zip(&mut states).enumerate() {
+            values = match layer {
+                LayerWeights::Dense(layer, activation) => dense(layer, *activation, &values),
+                LayerWeights::Gru(layer) => {
+                    *state = gru(layer, &values, state);
+                    state.clone()
+                }
+            };
+            show(index, &values);
+        }
     }
 }
 

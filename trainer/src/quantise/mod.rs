@@ -7,7 +7,10 @@
 //! outputs that no activation bounds a scale each; both come from the extremes that were seen.
 
 mod compare;
+mod fine_tune;
 mod forward;
+mod gradient;
+mod real;
 mod rows;
 
 use consort_runtime::{
@@ -15,6 +18,7 @@ use consort_runtime::{
 };
 
 pub use compare::{Comparison, TOLERATED, compare};
+pub use fine_tune::fine_tune;
 
 use crate::net::{DenseWeights, GruWeights, HeadWeights, LayerWeights, NetworkWeights};
 use crate::team::Seen;
@@ -42,6 +46,8 @@ pub enum QuantiseError {
 #[derive(Clone, Debug)]
 pub struct IntegerNetwork {
     scales: Vec<InputScale>,
+    /// What the lanes mean that reach each layer.
+    lanes: Vec<Vec<Unit>>,
     layers: Vec<IntegerLayer>,
     head: HeadWeights,
     outputs: usize,
@@ -55,6 +61,8 @@ enum IntegerLayer {
         activation: Activation,
         exponent: u8,
         rows: Scaled,
+        /// What one of a row's results counts.
+        arguments: Vec<f64>,
     },
     Gru {
         inputs: usize,
@@ -89,14 +97,18 @@ impl IntegerNetwork {
     /// # Errors
     /// [`QuantiseError`], which no network that training keeps in bounds gives.
     pub fn new(network: &NetworkWeights, seen: &[Seen]) -> Result<Self, QuantiseError> {
-        let ranges = Ranges::of(network, seen);
+        Self::within(network, &Ranges::of(network, seen))
+    }
+
+    /// The network in whole numbers whose lanes lie within `ranges`.
+    fn within(network: &NetworkWeights, ranges: &Ranges) -> Result<Self, QuantiseError> {
         let (scales, mut units): (Vec<_>, Vec<_>) = ranges
             .inputs
             .iter()
             .map(|&[low, high]| input_scale(low, high))
             .unzip();
         let last = network.layers.len() - 1;
-        let mut layers = Vec::new();
+        let (mut layers, mut lanes) = (Vec::new(), Vec::new());
         for (index, layer) in network.layers.iter().enumerate() {
             let range = QuantiseError::Range { layer: index };
             let (integer, given) = match layer {
@@ -116,10 +128,11 @@ impl IntegerNetwork {
                 ),
             };
             layers.push(integer);
-            units = given;
+            lanes.push(std::mem::replace(&mut units, given));
         }
         Ok(Self {
             scales,
+            lanes,
             layers,
             head: network.head.clone(),
             outputs: network.outputs(),
@@ -151,6 +164,7 @@ impl IntegerLayer {
                 activation,
                 exponent,
                 rows,
+                ..
             } => LayerRepr::IntegerDense(IntegerDenseRepr {
                 inputs: *inputs,
                 outputs: *outputs,
@@ -264,6 +278,7 @@ fn hidden(
         activation,
         exponent,
         rows,
+        arguments,
     };
     Some((layer, given))
 }
@@ -280,14 +295,15 @@ fn output(dense: &DenseWeights, units: &[Unit]) -> Option<IntegerLayer> {
         .clamp(0.0, 100.0);
     // Where a sum could overflow in that unit, a coarser one is taken.
     (0..=exponent as u8).rev().take(12).find_map(|exponent| {
-        let unit = (-f64::from(exponent)).exp2();
-        let rows = scale(&rows, &vec![unit; dense.outputs])?;
+        let arguments = vec![(-f64::from(exponent)).exp2(); dense.outputs];
+        let rows = scale(&rows, &arguments)?;
         Some(IntegerLayer::Dense {
             inputs: dense.inputs,
             outputs: dense.outputs,
             activation: Activation::Identity,
             exponent,
             rows,
+            arguments,
         })
     })
 }

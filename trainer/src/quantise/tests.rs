@@ -1,5 +1,6 @@
-use consort_runtime::{Head, Image, ImageRepr, Policy, TeamId};
+use consort_runtime::{Head, ImageRepr, Policy, TeamId};
 
+use super::real::RealNetwork;
 use super::*;
 
 /// A linear congruential generator's numbers between −scale and scale.
@@ -33,7 +34,12 @@ fn gru(state: &mut u32, inputs: usize, hidden: usize) -> GruWeights {
 
 /// Observations away from 0, about it, constant, and of two values.
 fn seen(state: &mut u32) -> Vec<Seen> {
-    (0..400)
+    observed(state, 400)
+}
+
+/// So many steps of them.
+fn observed(state: &mut u32, steps: usize) -> Vec<Seen> {
+    (0..steps)
         .map(|t| {
             let noise = numbers(state, 3, 1.0);
             Seen {
@@ -50,49 +56,60 @@ fn seen(state: &mut u32) -> Vec<Seen> {
         .collect()
 }
 
-/// The largest difference of an output between the network and its image in whole numbers, and the
-/// outputs' largest magnitude.
-fn worst(network: &NetworkWeights, seen: &[Seen]) -> [f32; 2] {
-    let images = [false, true].map(|integer| {
-        let rounded = integer.then(|| IntegerNetwork::new(network, seen).unwrap());
-        let layers = match &rounded {
-            Some(rounded) => rounded.layers(),
-            None => network.layers.iter().map(crate::export::layer).collect(),
-        };
-        let repr = ImageRepr {
-            team: TeamId([0; 16]),
-            agent: 0,
-            agents: 1,
-            revision: 1,
-            period_us: 0,
-            seeding: None,
-            head: Head::Deterministic {
-                outputs: network.outputs(),
-            },
-            layers: &layers,
-        };
-        let mut bytes = vec![0; repr.emitted_len().unwrap()];
-        repr.emit(&mut bytes).unwrap();
-        crate::team::AlignedImage::new(&bytes).unwrap()
-    });
-    let [exact, rounded] = images
-        .each_ref()
-        .map(|image| Policy::new(Image::new_checked(image.bytes()).unwrap()));
-    let mut memories = [exact, rounded].map(|policy| vec![0.0; policy.image().memory_len()]);
-    let mut worst = [0.0_f32; 2];
-    for step in seen {
-        let [one, other] = &mut memories;
+/// What an image of these layers gives at every step.
+fn played(layers: &[LayerRepr<'_>], outputs: usize, seen: &[Seen]) -> Vec<Vec<f32>> {
+    let repr = ImageRepr {
+        team: TeamId([0; 16]),
+        agent: 0,
+        agents: 1,
+        revision: 1,
+        period_us: 0,
+        seeding: None,
+        head: Head::Deterministic { outputs },
+        layers,
+    };
+    let mut bytes = vec![0; repr.emitted_len().unwrap()];
+    repr.emit(&mut bytes).unwrap();
+    let image = crate::team::AlignedImage::new(&bytes).unwrap();
+    let policy = Policy::new(image.view());
+    let mut memory = vec![0.0; policy.image().memory_len()];
+    let step = |step: &Seen| {
         if step.start {
-            exact.reset(one).unwrap();
-            rounded.reset(other).unwrap();
+            policy.reset(&mut memory).unwrap();
         }
-        let one = exact.outputs(&step.observation, one).unwrap();
-        let other = rounded.outputs(&step.observation, other).unwrap();
-        for (&one, &other) in one.iter().zip(&*other) {
-            worst = [worst[0].max((one - other).abs()), worst[1].max(one.abs())];
-        }
-    }
-    worst
+        policy
+            .outputs(&step.observation, &mut memory)
+            .unwrap()
+            .to_vec()
+    };
+    seen.iter().map(step).collect()
+}
+
+/// What the network's image gives, and what its image in whole numbers does.
+fn both(network: &NetworkWeights, seen: &[Seen]) -> [Vec<Vec<f32>>; 2] {
+    let exact: Vec<_> = network.layers.iter().map(crate::export::layer).collect();
+    let rounded = IntegerNetwork::new(network, seen).unwrap();
+    [exact, rounded.layers()].map(|layers| played(&layers, network.outputs(), seen))
+}
+
+/// The largest difference of two sequences of outputs, and the first one's largest magnitude.
+fn furthest(one: &[Vec<f32>], other: &[Vec<f32>]) -> [f32; 2] {
+    let pairs = one.iter().flatten().zip(other.iter().flatten());
+    pairs.fold([0.0, 0.0], |[error, most]: [f32; 2], (a, b)| {
+        [error.max((a - b).abs()), most.max(a.abs())]
+    })
+}
+
+fn mean_distance(one: &[Vec<f32>], other: &[Vec<f32>]) -> f32 {
+    let pairs = one.iter().flatten().zip(other.iter().flatten());
+    let count = pairs.clone().count();
+    pairs.map(|(a, b)| (a - b).abs()).sum::<f32>() / count as f32
+}
+
+/// The largest difference between the network and its image in whole numbers, and the outputs' largest magnitude.
+fn worst(network: &NetworkWeights, seen: &[Seen]) -> [f32; 2] {
+    let [exact, rounded] = both(network, seen);
+    furthest(&exact, &rounded)
 }
 
 /// Weights are off by at most 1/254 of a row's largest, lanes by 1/512 of what they span: over a few layers
@@ -102,20 +119,18 @@ fn every_kind_of_layer_stays_near_its_network() {
     for activation in Activation::ALL {
         let state = &mut 1;
         let seen = seen(state);
-        let network = NetworkWeights {
-            layers: vec![
-                LayerWeights::Dense(dense(state, 4, 9), activation),
-                LayerWeights::Dense(dense(state, 9, 11), activation),
-                LayerWeights::Dense(dense(state, 11, 3), Activation::Identity),
-            ],
-            head: HeadWeights::Categorical,
-        };
+        let network = dense_network(state, activation);
         let [error, most] = worst(&network, &seen);
         assert!(error < 0.03 * most, "{activation:?}: {error} of {most}");
     }
     let state = &mut 2;
     let seen = seen(state);
-    let network = NetworkWeights {
+    let [error, most] = worst(&recurrent_network(state), &seen);
+    assert!(error < 0.03 * most, "recurrent: {error} of {most}");
+}
+
+fn recurrent_network(state: &mut u32) -> NetworkWeights {
+    NetworkWeights {
         layers: vec![
             LayerWeights::Dense(dense(state, 4, 8), Activation::Tanh),
             LayerWeights::Gru(gru(state, 8, 7)),
@@ -123,9 +138,187 @@ fn every_kind_of_layer_stays_near_its_network() {
             LayerWeights::Dense(dense(state, 6, 5), Activation::Identity),
         ],
         head: HeadWeights::Categorical,
-    };
-    let [error, most] = worst(&network, &seen);
-    assert!(error < 0.03 * most, "recurrent: {error} of {most}");
+    }
+}
+
+/// Two hidden layers of one activation.
+fn dense_network(state: &mut u32, activation: Activation) -> NetworkWeights {
+    NetworkWeights {
+        layers: vec![
+            LayerWeights::Dense(dense(state, 4, 9), activation),
+            LayerWeights::Dense(dense(state, 9, 11), activation),
+            LayerWeights::Dense(dense(state, 11, 3), Activation::Identity),
+        ],
+        head: HeadWeights::Categorical,
+    }
+}
+
+/// What fine-tuning learns through is what the image computes. A lane may come to lie on the other side of a half now and then,
+/// so it is the mean that tells.
+#[test]
+fn the_network_in_real_numbers_gives_what_the_image_does() {
+    let state = &mut 4;
+    let seen = seen(state);
+    let kinds = Activation::ALL.map(|activation| dense_network(state, activation));
+    for network in kinds.into_iter().chain([recurrent_network(state)]) {
+        let real = IntegerNetwork::new(&network, &seen).unwrap().real();
+        let mut states = real.states();
+        let near: Vec<Vec<f32>> = (seen.iter())
+            .map(|step| {
+                if step.start {
+                    states = real.states();
+                }
+                real.step(&step.observation, &mut states, &mut Vec::new())
+            })
+            .collect();
+        let [exact, rounded] = both(&network, &seen);
+        let [far, error] = [&exact, &near].map(|outputs| mean_distance(outputs, &rounded));
+        assert!(error < 0.1 * far, "{error}, the network {far}");
+    }
+}
+
+/// Every derivative against a central difference, where nothing is rounded: a network whose layers give no lanes.
+#[test]
+fn gradients_are_those_of_the_network() {
+    let state = &mut 5;
+    let seen = &seen(state)[..6];
+    let kinds = Activation::ALL.map(|activation| dense_network(state, activation));
+    for network in kinds.into_iter().chain([recurrent_network(state)]) {
+        let mut real = IntegerNetwork::new(&network, seen).unwrap().real();
+        real.lanes.truncate(1);
+        let weights: Vec<Vec<f32>> = (seen.iter())
+            .map(|_| numbers(state, network.outputs(), 1.0))
+            .collect();
+        let run = |real: &RealNetwork| {
+            let (mut states, mut traces) = (real.states(), Vec::new());
+            let outputs: Vec<Vec<f32>> = (seen.iter())
+                .map(|step| real.step(&step.observation, &mut states, &mut traces))
+                .collect();
+            let outputs = outputs.iter().flatten().zip(weights.iter().flatten());
+            let loss: f64 = outputs.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            (loss, traces)
+        };
+        let mut gradient = fine_tune::zeros(&network);
+        real.back(&run(&real).1, &weights, &mut gradient);
+        let blocks = fine_tune::blocks(&mut gradient).len();
+        for block in 0..blocks {
+            let len = fine_tune::blocks(&mut gradient)[block].len();
+            for place in (0..len).step_by(1 + len / 7) {
+                let step = 1e-2;
+                let mut at = |distance: f32| {
+                    let slot = &mut fine_tune::blocks(&mut real.network)[block][place];
+                    let before = *slot;
+                    *slot += distance;
+                    let loss = run(&real).0;
+                    fine_tune::blocks(&mut real.network)[block][place] = before;
+                    loss
+                };
+                let difference = (at(step) - at(-step)) / f64::from(2.0 * step);
+                let found = f64::from(fine_tune::blocks(&mut gradient)[block][place]);
+                let bound = 0.02 * difference.abs() + 0.01;
+                assert!(
+                    (found - difference).abs() < bound,
+                    "block {block}, {place}: {found} for {difference}"
+                );
+            }
+        }
+    }
+}
+
+/// How often two networks take the same greedy action.
+fn agreement(one: &[Vec<f32>], other: &[Vec<f32>]) -> f64 {
+    let same = (one.iter().zip(other))
+        .filter(|(a, b)| consort_runtime::head::greedy(a) == consort_runtime::head::greedy(b))
+        .count();
+    same as f64 / one.len() as f64
+}
+
+/// Makes what a layer gives third hardly change, and every weight on it forty times what it was, which the biases make up for:
+/// eight bits of that weight leave few for those that decide.
+fn lopsided(mut network: NetworkWeights) -> NetworkWeights {
+    for index in 1..network.layers.len() {
+        let (below, above) = network.layers.split_at_mut(index);
+        let Some(LayerWeights::Dense(dense, activation)) = below.last_mut() else {
+            continue;
+        };
+        let row = &mut dense.weights[2 * dense.inputs..][..dense.inputs];
+        row.iter_mut().for_each(|weight| *weight *= 0.02);
+        dense.biases[2] = 0.4;
+        let mut constant = [0.4];
+        activation.apply(&mut constant);
+        let (matrix, inputs, biases) = match &mut above[0] {
+            LayerWeights::Dense(dense, _) => (&mut dense.weights, dense.inputs, &mut dense.biases),
+            LayerWeights::Gru(gru) => (&mut gru.input, gru.inputs, &mut gru.input_bias),
+        };
+        for (row, bias) in matrix.chunks_exact_mut(inputs).zip(biases) {
+            let before = row[2];
+            row[2] *= 40.0;
+            *bias -= constant[0] * (row[2] - before);
+        }
+    }
+    network
+}
+
+/// Rounding alone changes every fourth to sixth action, on steps that neither calibrated nor taught.
+#[test]
+fn fine_tuning_brings_back_much_of_what_rounding_lost() {
+    // Seeds of networks that take several actions. Where a network remembers, its errors add up.
+    let dense = |state: &mut u32| dense_network(state, Activation::Tanh);
+    let cases: [(u32, fn(&mut u32) -> NetworkWeights, f64); 4] = [
+        (9, dense, 0.25),
+        (37, dense, 0.25),
+        (10, recurrent_network, 0.75),
+        (13, recurrent_network, 0.75),
+    ];
+    for (mut state, make, left) in cases {
+        let state = &mut state;
+        let (seen, unseen) = (observed(state, 2_000), observed(state, 2_000));
+        let network = lopsided(make(state));
+        let exact: Vec<_> = network.layers.iter().map(crate::export::layer).collect();
+        let exact = played(&exact, network.outputs(), &unseen);
+        let lost = |network: &NetworkWeights| {
+            let rounded = IntegerNetwork::new(network, &seen).unwrap();
+            let rounded = played(&rounded.layers(), network.outputs(), &unseen);
+            1.0 - agreement(&exact, &rounded)
+        };
+        let tuned = fine_tune(&network, &seen, 1, 0).unwrap();
+        let [before, after] = [&network, &tuned].map(lost);
+        assert!(
+            before > 0.15 && after < left * before,
+            "{before} lost, then {after}"
+        );
+        assert_eq!(tuned, fine_tune(&network, &seen, 1, 0).unwrap());
+        assert_ne!(tuned, fine_tune(&network, &seen, 2, 0).unwrap());
+    }
+}
+
+/// Outputs of groups, of vectors, and under a mask: the derivatives of their losses vanish at the teacher's outputs and pull
+/// towards them.
+#[test]
+fn losses_pull_towards_the_teacher() {
+    let target = [0.5, -0.5, 1.0, 0.0];
+    let outputs = [1.0, -0.5, 0.0, 0.0];
+    let heads = [
+        HeadWeights::Categorical,
+        HeadWeights::MultiDiscrete { sizes: vec![2, 2] },
+        HeadWeights::Gaussian {
+            log_std: vec![0.0; 4],
+        },
+        HeadWeights::Deterministic,
+    ];
+    for head in heads {
+        let there = fine_tune::derivative(&head, &target, &target, None);
+        assert_eq!(there, [0.0; 4]);
+        let found = fine_tune::derivative(&head, &outputs, &target, None);
+        assert!(found[0] > 0.0 && found[2] < 0.0, "{head:?}: {found:?}");
+    }
+    // What is forbidden is not learnt, and what is allowed as if there were nothing else.
+    let mask = [true, true, false, false];
+    let masked = fine_tune::derivative(&HeadWeights::Categorical, &outputs, &target, Some(&mask));
+    let groups = HeadWeights::MultiDiscrete { sizes: vec![2, 2] };
+    let group = fine_tune::derivative(&groups, &outputs, &target, None);
+    assert_eq!(masked[2..], [0.0; 2]);
+    assert_eq!(masked[..2], group[..2]);
 }
 
 #[test]

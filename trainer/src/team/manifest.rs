@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Choice, TeamError, read};
 use crate::config::{ArmName, Method, SharedSeedConfig, SymbolPer, embedded};
 use crate::env::{Game, Task, TaskError};
+use crate::export::FineTuned;
 use crate::quantise::Comparison;
 
 /// The version of `team.toml`'s keys that this crate writes and reads.
@@ -55,6 +56,9 @@ pub struct Manifest {
     /// they are `f32`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantisation: Option<Comparison>,
+    /// What fine-tuning under quantisation came to, where it was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fine_tuned: Option<FineTuned>,
     /// Versions of what made it.
     pub versions: Versions,
     /// The seed that its agents share, where they do.

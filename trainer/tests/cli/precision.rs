@@ -4,6 +4,8 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::place::{Place, assert_same_files, files, sequential, short};
 
 /// The bits of who may read a file.
@@ -50,6 +52,21 @@ fn whole_numbers_are_exported_compared_and_stay_what_they_are() {
     assert_same_files(&place.path("run/team"), &place.path("back"));
     let eval = place.json(&["eval", "i8", "--episodes", "50"]);
     assert_eq!(eval["exact"], exported["return_exported"]);
+
+    // Fine-tuning is tried where it is asked for, says what both came to, and is repeated to the byte.
+    assert_eq!(exported["fine_tuned"], Value::Null);
+    let always = ["--precision", "i8", "--fine-tune", "always"];
+    let tuned = place.json(&[&["export", "run", "--out", "tuned"], &always[..]].concat());
+    let came_to = &tuned["fine_tuned"];
+    let alone = match came_to["kept"].as_bool().unwrap() {
+        true => &came_to["other"],
+        false => &tuned["quantisation"],
+    };
+    assert_eq!(alone, &exported["quantisation"]);
+    place.json(&["export", "tuned", "--out", "tuned-again"]);
+    assert_same_files(&place.path("tuned"), &place.path("tuned-again"));
+    place.json(&["export", "tuned", "--out", "alone", "--fine-tune", "never"]);
+    assert_same_files(&place.path("i8"), &place.path("alone"));
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn table(report: &mut Report, network: &str, systems: &Map<String, Value>) -> Re
 }
 
 /// Modelled cycles of the reference policies, on the cores whose manuals give cycles. On a core without a floating-point unit
-/// every operation is a routine of the compiler's: one dense and one recurrent policy say enough.
+/// a dense and a recurrent policy of each precision say enough.
 fn traces(toolchain: &Toolchain, boards: &[&Board], report: &mut Report) -> Result<Vec<Value>> {
     let folder = tempfile::tempdir()?;
     reference::write(folder.path(), Observations::Few)?;
@@ -158,7 +158,7 @@ fn traces(toolchain: &Toolchain, boards: &[&Board], report: &mut Report) -> Resu
         };
         for agent in &agents {
             let name = agent.to_string();
-            let few = [NETWORKS[0].1, NETWORKS[2].1];
+            let few = [0, 1, 2, 3].map(|network| NETWORKS[network].1);
             if !board.has_float_unit() && !few.contains(&name.as_str()) {
                 continue;
             }

@@ -13,7 +13,7 @@ use crate::toolchain::Toolchain;
 pub(crate) struct Size {
     pub(crate) text: u64,
     pub(crate) rodata: u64,
-    /// Of the code, the compiler's routines that copy and clear memory.
+    /// Of the code, the compiler's routines that copy, clear and compare memory.
     pub(crate) memory_routines: u64,
 }
 
@@ -21,7 +21,7 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} B of code, {} B of them the compiler's to copy and clear memory; {} B of constants beyond start-up",
+            "{} B of code, {} B of them the compiler's to copy, clear and compare memory; {} B of constants beyond start-up",
             self.text, self.memory_routines, self.rodata
         )
     }

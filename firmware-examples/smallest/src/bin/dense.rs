@@ -8,29 +8,37 @@
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
-use consort_runtime::{Image, Policy};
+use consort_runtime::{Image, Policy, TeamId};
 use cortex_m_rt::entry;
 
 #[entry]
 fn main() -> ! {
-    let (mut memory, observation) = ([0.0; 128], [0.0; 13]);
+    static mut MEMORY: [f32; 128] = [0.0; 128];
+    static mut OBSERVATION: [f32; 13] = [0.0; 13];
     loop {
-        act(
-            black_box(&[]),
-            black_box(&observation),
-            black_box(&mut memory),
-        );
+        act(black_box(&[]), black_box(OBSERVATION), black_box(MEMORY));
     }
 }
 
-/// The black boxes keep everything a firmware could ask: any image, any observation, and the error's detail.
+/// The team whose images the device takes.
+const TEAM: TeamId = TeamId(*b"a team's own tag");
+
+/// The black boxes keep everything a firmware could ask: any image, any observation, what the header says, the error's
+/// detail.
 #[inline(never)]
 fn act(image: &[u8], observation: &[f32], memory: &mut [f32]) {
-    let image = Image::new_checked(image);
-    if let Ok(image) = black_box(&image) {
-        let policy = Policy::new(*image);
-        black_box(policy.reset(memory).is_ok());
-        black_box(&policy.step(observation, memory).ok());
+    match Image::new_checked(image) {
+        Ok(image) => {
+            black_box(image.team() == TEAM);
+            black_box([image.agent(), image.agents()]);
+            black_box([image.revision(), image.period_us(), image.crc()]);
+            let policy = Policy::new(image);
+            black_box(policy.reset(memory).is_ok());
+            black_box(&policy.step(observation, memory).ok());
+        }
+        Err(error) => {
+            black_box(&error);
+        }
     }
 }
 

@@ -10,13 +10,10 @@ use cortex_m_rt::entry;
 
 #[entry]
 fn main() -> ! {
-    let (mut memory, observation) = ([0.0; 128], [0.0; 13]);
+    static mut MEMORY: [f32; 128] = [0.0; 128];
+    static mut OBSERVATION: [f32; 13] = [0.0; 13];
     loop {
-        act(
-            black_box(&[]),
-            black_box(&observation),
-            black_box(&mut memory),
-        );
+        act(black_box(&[]), black_box(OBSERVATION), black_box(MEMORY));
     }
 }
 

@@ -143,8 +143,9 @@ fn tuning(tuned: Option<FineTuned>) -> String {
             false => ("rounded alone, as that was no worse", "fine-tuned"),
         };
         format!(
-            "The images are {what}; {which} they would have {}, and return {}, lost {}\n",
+            "The images are {what}; {which}: {}; outputs off by {:.2e}; return {}, lost {}\n",
             agreement(other),
+            other.error_mean,
             value(other.return_i8, other.return_i8_interval),
             lost(other),
         )

@@ -262,9 +262,9 @@ fn lopsided(mut network: NetworkWeights) -> NetworkWeights {
 /// Rounding alone changes every fourth to sixth action, on steps that neither calibrated nor taught.
 #[test]
 fn fine_tuning_brings_back_much_of_what_rounding_lost() {
+    type Make = fn(&mut u32) -> NetworkWeights;
     // Seeds of networks that take several actions. Where a network remembers, its errors add up.
     let dense = |state: &mut u32| dense_network(state, Activation::Tanh);
-    type Make = fn(&mut u32) -> NetworkWeights;
     let cases: [(u32, Make, f64); 4] = [
         (9, dense, 0.25),
         (37, dense, 0.25),

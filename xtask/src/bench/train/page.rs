@@ -12,8 +12,11 @@ use crate::root;
 const PAGE: &str = "docs/performance.md";
 const END: &str = "<!-- end -->";
 
-/// A table's name on the page, and the table, where its part was measured.
-const TABLES: [(&str, fn(&Value) -> Option<String>); 5] = [
+/// A table, where its part was measured.
+type Table = fn(&Value) -> Option<String>;
+
+/// Tables by their names on the page.
+const TABLES: [(&str, Table); 5] = [
     ("machine", machine),
     ("networks", networks),
     ("environments", environments),

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use candle_core::{Device, Result, Tensor, Var};
-use consort_trainer::net::fused::{Activation, Adam, AdamConfig, dense, gru, stack};
+use consort_trainer::net::fused::{Activation, Adam, AdamConfig, Layer, dense, gru, stack};
 use consort_trainer::rng::Stream;
 use serde_json::json;
 
@@ -64,13 +64,16 @@ fn perceptron(samples: usize) -> Result<Case> {
         samples,
         variables,
         forward: Box::new(move |all| {
-            let layers: Vec<_> = all
-                .chunks_exact(2)
-                .map(|pair| (&pair[0], &pair[1]))
+            let mut layers: Vec<Layer> = (all.chunks_exact(2))
+                .map(|pair| Layer {
+                    weight: &pair[0],
+                    bias: &pair[1],
+                    activation: Activation::Tanh,
+                })
                 .collect();
-            let (&(weight, bias), hidden) = layers.split_last().expect("three layers");
-            let features = stack(&x, hidden, Activation::Tanh)?;
-            dense(&features, weight, bias, Activation::Identity)
+            let last = layers.last_mut().expect("three layers");
+            last.activation = Activation::Identity;
+            stack(&x, &layers)
         }),
         operations: operations(products.sum(), WIDTHS[0] * WIDTHS[1]),
     })

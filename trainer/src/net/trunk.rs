@@ -51,6 +51,15 @@ impl Dense {
         fused::dense(x, &self.weight, &self.bias, activation)
     }
 
+    /// The layer for [`fused::stack`].
+    fn layer(&self, activation: Activation) -> fused::Layer<'_> {
+        fused::Layer {
+            weight: &self.weight,
+            bias: &self.bias,
+            activation,
+        }
+    }
+
     /// Length of an output vector.
     pub fn outputs(&self) -> usize {
         self.bias.dims()[2]
@@ -190,11 +199,7 @@ impl Trunk {
     /// x `[G, T·B, inputs]` → features `[G, T·B, outputs]`. `start`: the memory before the first
     /// row, `[G, B, outputs]` (none: empty).
     pub fn forward(&self, x: &Tensor, rows: &Rows, start: Option<&Tensor>) -> Result<Tensor> {
-        let layers = self.encoder.iter();
-        let layers: Vec<(&Tensor, &Tensor)> = layers
-            .map(|layer| (layer.weight.as_tensor(), layer.bias.as_tensor()))
-            .collect();
-        let h = fused::stack(x, &layers, Activation::Tanh)?;
+        let h = fused::stack(x, &self.layers())?;
         let Some(gru) = &self.gru else { return Ok(h) };
         let gates = gru.input.forward(&h, Activation::Identity)?;
         let empty;
@@ -207,6 +212,29 @@ impl Trunk {
             }
         };
         fused::gru(&gates, &gru.recurrent, start, &rows.first)
+    }
+
+    /// The same through `head`, `[G, T·B, outputs of the head]`, for whoever does not need the features: without memory all of it
+    /// is one operation.
+    pub fn forward_through(
+        &self,
+        x: &Tensor,
+        rows: &Rows,
+        start: Option<&Tensor>,
+        head: &Dense,
+    ) -> Result<Tensor> {
+        if self.has_memory() {
+            return head.forward(&self.forward(x, rows, start)?, Activation::Identity);
+        }
+        let mut layers = self.layers();
+        layers.push(head.layer(Activation::Identity));
+        fused::stack(x, &layers)
+    }
+
+    /// The dense layers.
+    fn layers(&self) -> Vec<fused::Layer<'_>> {
+        let layers = self.encoder.iter();
+        layers.map(|layer| layer.layer(Activation::Tanh)).collect()
     }
 
     /// The memory after the last row, `[G, B, outputs]`, of features `[G, T·B, outputs]`; none

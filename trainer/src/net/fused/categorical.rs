@@ -29,7 +29,29 @@ pub fn log_softmax(logits: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
         return composed(logits, mask);
     }
     let mask = mask.map(Tensor::contiguous).transpose()?;
-    logits.contiguous()?.apply_op1(LogSoftmax { mask })
+    let width = width(logits.shape());
+    logits.contiguous()?.apply_op1(LogSoftmax { mask, width })
+}
+
+/// Log-probabilities of logits `[.., n·A]` of distributions over A = `width` actions, without a mask.
+///
+/// # Errors
+///
+/// If the last dimension is not a multiple of `width`, or a tensor is not `f32`.
+pub fn log_softmax_of(logits: &Tensor, width: usize) -> Result<Tensor> {
+    let last = logits.dims().last().copied().unwrap_or(0);
+    if width == 0 || !last.is_multiple_of(width) {
+        bail!(
+            "log-softmax: {:?} in distributions of {width}",
+            logits.dims()
+        );
+    }
+    if !logits.device().is_cpu() {
+        let apart = logits.reshape(((), width))?;
+        return composed(&apart, None)?.reshape(logits.shape());
+    }
+    let mask = None;
+    logits.contiguous()?.apply_op1(LogSoftmax { mask, width })
 }
 
 /// For logits `[.., A]`, a constant mask of that shape if there is one, and the indices `[..]`
@@ -97,6 +119,8 @@ fn composed(logits: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
 
 struct LogSoftmax {
     mask: Option<Tensor>,
+    /// A.
+    width: usize,
 }
 
 impl CustomOp1 for LogSoftmax {
@@ -105,13 +129,14 @@ impl CustomOp1 for LogSoftmax {
     }
 
     fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let rows = Rows::new(values(logits, layout)?, self.mask.as_ref(), layout.shape())?;
-        Ok((CpuStorage::F32(rows.log_probs), layout.shape().clone()))
+        let logits = values(logits, layout)?;
+        let log_probs = log_probs(logits, self.mask.as_ref(), self.width)?;
+        Ok((CpuStorage::F32(log_probs), layout.shape().clone()))
     }
 
     fn bwd(&self, _: &Tensor, log_probs: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let gradient = gradient.contiguous()?;
-        let width = width(log_probs.shape());
+        let width = self.width;
         let slopes = with_values(log_probs, |log_probs| {
             with_values(&gradient, |gradient| {
                 let mut slopes = exponentials(log_probs);
@@ -206,21 +231,8 @@ struct Rows {
 impl Rows {
     fn new(logits: &[f32], mask: Option<&Tensor>, shape: &Shape) -> Result<Self> {
         let width = width(shape);
-        let mut log_probs = logits.to_vec();
-        if let Some(mask) = mask {
-            with_values(mask, |mask| {
-                vectorised(|| {
-                    for (logit, &mask) in log_probs.iter_mut().zip(mask) {
-                        *logit += mask.max(CLOSED as f32);
-                    }
-                });
-                Ok(())
-            })?;
-        }
-        for row in log_probs.chunks_exact_mut(width) {
-            let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            row.iter_mut().for_each(|logit| *logit -= highest);
-        }
+        let mut log_probs = masked(logits, mask)?;
+        subtract_largest(&mut log_probs, width);
         let mut probs = exponentials(&log_probs);
         let rows = log_probs.chunks_exact_mut(width);
         for (log_probs, probs) in rows.zip(probs.chunks_exact_mut(width)) {
@@ -230,6 +242,43 @@ impl Rows {
             probs.iter_mut().for_each(|p| *p *= share);
         }
         Ok(Self { log_probs, probs })
+    }
+}
+
+/// Logits plus the mask, if there is one.
+fn masked(logits: &[f32], mask: Option<&Tensor>) -> Result<Vec<f32>> {
+    let mut logits = logits.to_vec();
+    if let Some(mask) = mask {
+        with_values(mask, |mask| {
+            vectorised(|| {
+                for (logit, &mask) in logits.iter_mut().zip(mask) {
+                    *logit += mask.max(CLOSED as f32);
+                }
+            });
+            Ok(())
+        })?;
+    }
+    Ok(logits)
+}
+
+/// The same bits as [`Rows::new`]'s, without probabilities.
+fn log_probs(logits: &[f32], mask: Option<&Tensor>, width: usize) -> Result<Vec<f32>> {
+    let mut log_probs = masked(logits, mask)?;
+    subtract_largest(&mut log_probs, width);
+    let exponentials = exponentials(&log_probs);
+    let rows = log_probs.chunks_exact_mut(width);
+    for (log_probs, exponentials) in rows.zip(exponentials.chunks_exact(width)) {
+        let log_total = exponentials.iter().sum::<f32>().ln();
+        log_probs.iter_mut().for_each(|l| *l -= log_total);
+    }
+    Ok(log_probs)
+}
+
+/// Makes the largest of each row 0.
+fn subtract_largest(rows: &mut [f32], width: usize) {
+    for row in rows.chunks_exact_mut(width) {
+        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        row.iter_mut().for_each(|value| *value -= largest);
     }
 }
 
@@ -324,6 +373,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn several_distributions_in_a_row_have_the_bits_of_each() {
+        for (rows, agents, width) in [(1, 1, 1), (5, 3, 5), (33, 2, 17), (8, 4, 2)] {
+            let logits = variable("logits", (2, rows, agents * width));
+            let mix = variable("mix", logits.shape()).detach();
+            let found = log_softmax_of(&logits, width).unwrap();
+            let apart = logits.reshape((2, rows, agents, width)).unwrap();
+            let expected = log_softmax(&apart, None).unwrap();
+            let gradient = |y: &Tensor| {
+                let loss = (y.reshape(logits.shape()).unwrap() * &mix).unwrap();
+                let gradients = loss.sum_all().unwrap().backward().unwrap();
+                bits(gradients.get(&logits).unwrap())
+            };
+            assert_eq!(gradient(&found), gradient(&expected));
+            let one_by_one = Rows::new(&flat(&logits), None, apart.shape()).unwrap();
+            let one_by_one: Vec<u32> = one_by_one.log_probs.iter().map(|l| l.to_bits()).collect();
+            assert_eq!(
+                [bits(&found), bits(&expected)],
+                [one_by_one.clone(), one_by_one]
+            );
+        }
+        assert!(log_softmax_of(&variable("logits", (2, 5)), 2).is_err());
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn clipped(
     log_prob.contiguous()?.apply_op1(Clipped {
         acted: acted.detach().contiguous()?,
         advantages: advantages.detach().contiguous()?,
-        bounds: [(1.0 - clip) as f32, (1.0 + clip) as f32],
+        bounds: Bounds::new(clip),
     })
 }
 
@@ -52,12 +52,21 @@ fn composed(log_prob: &Tensor, acted: &Tensor, advantages: &Tensor, clip: f64) -
 struct Clipped {
     acted: Tensor,
     advantages: Tensor,
-    /// 1 − ε and 1 + ε.
-    bounds: [f32; 2],
+    bounds: Bounds,
+}
+
+/// 1 − ε and 1 + ε.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds(f32, f32);
+
+impl Bounds {
+    pub(super) fn new(clip: f64) -> Self {
+        Self((1.0 - clip) as f32, (1.0 + clip) as f32)
+    }
 }
 
 /// What lies between a log-probability and its gain.
-struct Terms {
+pub(super) struct Terms {
     ratio: f32,
     /// max(ρ, 1 − ε), then also below 1 + ε.
     raised: f32,
@@ -67,8 +76,7 @@ struct Terms {
 }
 
 impl Terms {
-    fn new(log_prob: f32, acted: f32, advantage: f32, [low, high]: [f32; 2]) -> Self {
-        let ratio = (log_prob - acted).exp();
+    pub(super) fn new(ratio: f32, advantage: f32, Bounds(low, high): Bounds) -> Self {
         let raised = if ratio < low { low } else { ratio };
         let held = least(raised, high);
         Self {
@@ -79,8 +87,13 @@ impl Terms {
         }
     }
 
+    /// y.
+    pub(super) fn gain(&self) -> f32 {
+        least(self.gains[0], self.gains[1])
+    }
+
     /// dy/d log π, times `gradient`.
-    fn slope(&self, advantage: f32, [low, high]: [f32; 2], gradient: f32) -> f32 {
+    pub(super) fn slope(&self, advantage: f32, Bounds(low, high): Bounds, gradient: f32) -> f32 {
         let [free, held] = self.gains;
         let [of_free, of_held] = shares(least(free, held), free, held, gradient);
         let [of_raised, _] = shares(self.held, self.raised, high, of_held * advantage);
@@ -107,10 +120,8 @@ impl Clipped {
                 let rows = log_prob.iter().zip(acted).zip(advantages);
                 Ok(rows
                     .map(|((&log_prob, &acted), &advantage)| {
-                        f(
-                            Terms::new(log_prob, acted, advantage, self.bounds),
-                            advantage,
-                        )
+                        let ratio = (log_prob - acted).exp();
+                        f(Terms::new(ratio, advantage, self.bounds), advantage)
                     })
                     .collect())
             })
@@ -124,9 +135,7 @@ impl CustomOp1 for Clipped {
     }
 
     fn cpu_fwd(&self, log_prob: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = self.each(values(log_prob, layout)?, |Terms { gains, .. }, _| {
-            least(gains[0], gains[1])
-        })?;
+        let y = self.each(values(log_prob, layout)?, |terms, _| terms.gain())?;
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 

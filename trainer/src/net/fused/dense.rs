@@ -10,7 +10,9 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use consort_runtime::math;
 
-use super::gemm::{Into, Matrix, append_product, multiply};
+use super::gemm::{Matrix, append_product};
+use super::narrow;
+use super::outer::add_outer_products;
 use super::{add_column_sums, part, part_mut, values, vectorised, with_values};
 
 /// What a layer does to its sums, element by element.
@@ -92,17 +94,12 @@ impl CustomOp3 for Dense {
         let mut y = Vec::with_capacity(groups * samples * outputs);
         for group in 0..groups {
             let x = part(x, group, samples * inputs);
-            let weight = Matrix::new(part(weight, group, inputs * outputs), inputs, outputs);
+            let weight = part(weight, group, inputs * outputs);
             let bias = part(bias, group, outputs);
             for start in (0..samples).step_by(ROWS) {
                 let rows = ROWS.min(samples - start);
-                let first = y.len();
-                for _ in 0..rows {
-                    y.extend_from_slice(bias);
-                }
-                let x = Matrix::new(&x[start * inputs..], rows, inputs);
-                multiply(x, weight, &mut y[first..], Into::Add);
-                activate(self.activation, &mut y[first..]);
+                let x = &x[start * inputs..(start + rows) * inputs];
+                append_rows(x, inputs, weight, bias, self.activation, &mut y);
             }
         }
         Ok((CpuStorage::F32(y), Shape::from((groups, samples, outputs))))
@@ -157,7 +154,7 @@ impl Dense {
         let mut dx = wants_x.then(|| Vec::with_capacity(x.len()));
         let mut dw = vec![0.0; weight.len()];
         let mut db = vec![0.0; groups * outputs];
-        let mut scratch = Vec::new();
+        let [mut scratch, mut outer] = [const { Vec::new() }; 2];
         for group in 0..groups {
             let weight = Matrix::new(part(weight, group, inputs * outputs), inputs, outputs);
             let dw = part_mut(&mut dw, group, inputs * outputs);
@@ -173,16 +170,30 @@ impl Dense {
                     &mut scratch,
                 );
                 add_column_sums(dz, db);
-                let dz = Matrix::new(dz, rows, outputs);
-                let x = Matrix::new(&x[row * inputs..], rows, inputs);
-                multiply(x.transposed(), dz, dw, Into::Add);
+                let x = &x[row * inputs..(row + rows) * inputs];
+                add_outer_products([x, dz], [inputs, outputs], dw, &mut outer);
                 if let Some(dx) = &mut dx {
+                    let dz = Matrix::new(dz, rows, outputs);
                     append_product(dz, weight.transposed(), dx);
                 }
             }
         }
         (dx, dw, db)
     }
+}
+
+/// Puts φ(x W + b) behind the values of `y`, for row-major x.
+pub(super) fn append_rows(
+    x: &[f32],
+    inputs: usize,
+    weight: &[f32],
+    bias: &[f32],
+    activation: Activation,
+    y: &mut Vec<f32>,
+) {
+    let first = y.len();
+    narrow::append_rows(x, inputs, weight, bias, y);
+    activate(activation, &mut y[first..]);
 }
 
 /// φ in place.

@@ -63,6 +63,16 @@ pub enum Into {
     Add,
 }
 
+/// Whether a product of `[rows, inner, columns]` with a row-major B is, element by element, one chain of fused multiplications and
+/// additions over the inner index, from zero on, to which what is in C is added last.
+///
+/// The crate's kernels do it so, on whatever vectors, but for shapes that are vectors themselves or whose chains are cut
+/// into several. Whatever computes such a product in another way, chain by chain, has the bits of [`multiply`].
+pub(super) fn is_chain([rows, inner, columns]: [usize; 3]) -> bool {
+    let fused = !matches!(pulp::Arch::new(), pulp::Arch::Scalar);
+    fused && rows >= 2 && columns >= 2 && (3..=512).contains(&inner)
+}
+
 const INNER: &str = "inner dimensions of a matrix product";
 
 /// C = A B or C + A B, for the row-major `[a.rows, b.columns]` matrix that `c` begins with.

@@ -17,16 +17,24 @@ mod buffers;
 pub mod categorical;
 pub mod clipped;
 pub mod dense;
+pub mod error;
+pub mod exchanged;
 pub mod gemm;
 pub mod gru;
+mod narrow;
+pub mod outer;
 pub mod stack;
+pub mod surrogate;
 
 pub use adam::{Adam, AdamConfig, AdamState};
-pub use categorical::{categorical, log_softmax};
+pub use categorical::{categorical, log_softmax, log_softmax_of};
 pub use clipped::clipped;
 pub use dense::{Activation, dense};
+pub use error::squared_error;
+pub use exchanged::exchanged;
 pub use gru::{gru, gru_step};
-pub use stack::stack;
+pub use stack::{Layer, stack};
+pub use surrogate::{Acted, surrogate};
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
@@ -72,6 +80,21 @@ fn part_mut<T>(values: &mut [T], index: usize, length: usize) -> &mut [T] {
     &mut values[index * length..(index + 1) * length]
 }
 
+/// Values that are copied at once where a row is repeated.
+const COPIED: usize = 1024;
+
+/// Writes `row` over all rows of `rows`, several at once: a call for each costs more than what it copies.
+fn repeat(row: &[f32], rows: &mut [f32]) {
+    let mut filled = row.len().min(rows.len());
+    rows[..filled].copy_from_slice(&row[..filled]);
+    while filled > 0 && filled < rows.len() {
+        let next = filled.min(COPIED / row.len().min(COPIED) * row.len());
+        let next = next.min(rows.len() - filled);
+        rows.copy_within(..next, filled);
+        filled += next;
+    }
+}
+
 /// Adds to each of `sums` its column of the row-major `rows`.
 fn add_column_sums(rows: &[f32], sums: &mut [f32]) {
     vectorised(|| {
@@ -85,3 +108,20 @@ fn add_column_sums(rows: &[f32], sums: &mut [f32]) {
 
 #[cfg(test)]
 mod testing;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_repeated_whatever_its_length() {
+        for width in [1, 5, 64, COPIED - 1, COPIED, COPIED + 1] {
+            for rows in [0, 1, 2, 33] {
+                let row = testing::uniform("row", width);
+                let mut found = vec![f32::NAN; rows * width];
+                repeat(&row, &mut found);
+                assert_eq!(found, row.repeat(rows), "{rows} × {width}");
+            }
+        }
+    }
+}

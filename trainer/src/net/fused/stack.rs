@@ -1,7 +1,7 @@
-//! Dense layers one after another, with an activation after each, as one operation.
+//! Dense layers one after another as one operation.
 //!
 //! ```text
-//! y_0 = x;   y_l = φ(y_{l−1} W_l + b_l)
+//! y_0 = x;   y_l = φ_l(y_{l−1} W_l + b_l)
 //! ```
 //!
 //! The same bits as one [`dense`] a layer, in less time: some rows go through all layers, forward and
@@ -13,24 +13,34 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::buffers::Buffer;
-use super::dense::{Activation, ROWS, activate, check, dense, slope};
+use super::dense::{Activation, ROWS, activate, append_rows, check, dense, slope};
 use super::gemm::{Into, Matrix, append_product, multiply};
-use super::{add_column_sums, part, part_mut, values, with_values};
+use super::outer::add_outer_products;
+use super::{add_column_sums, part, part_mut, repeat, values, with_values};
 
-/// G stacks of layers (weight `[G, I, O]`, bias `[G, 1, O]`): x `[G, S, I]` → `[G, S, O]` of the last; x where there is none.
+/// G dense layers of one shape.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a> {
+    /// `[G, I, O]`.
+    pub weight: &'a Tensor,
+    /// `[G, 1, O]`.
+    pub bias: &'a Tensor,
+    /// φ.
+    pub activation: Activation,
+}
+
+/// G stacks of layers: x `[G, S, I]` → `[G, S, O]` of the last; x where there is none.
 ///
 /// The gradient of x is computed only where x depends on a variable.
 ///
 /// # Errors
 ///
 /// If the shapes do not fit or a tensor is not `f32`.
-pub fn stack(x: &Tensor, layers: &[(&Tensor, &Tensor)], activation: Activation) -> Result<Tensor> {
+pub fn stack(x: &Tensor, layers: &[Layer]) -> Result<Tensor> {
     let one_by_one = |x: &Tensor| {
-        let mut y = x.clone();
-        for (weight, bias) in layers {
-            y = dense(&y, weight, bias, activation)?;
-        }
-        Ok(y)
+        layers.iter().try_fold(x.clone(), |y, layer| {
+            dense(&y, layer.weight, layer.bias, layer.activation)
+        })
     };
     let (groups, samples, mut inputs) = x.dims3()?;
     // Few rows lie in the caches anyway; then gathering the parameters costs more than it saves.
@@ -39,18 +49,18 @@ pub fn stack(x: &Tensor, layers: &[(&Tensor, &Tensor)], activation: Activation) 
     }
     let mut widths = vec![inputs];
     let mut parameters = Vec::with_capacity(2 * layers.len());
-    for (weight, bias) in layers {
-        check([groups, inputs], weight, bias)?;
-        inputs = weight.dims3()?.2;
+    for layer in layers {
+        check([groups, inputs], layer.weight, layer.bias)?;
+        inputs = layer.weight.dims3()?.2;
         widths.push(inputs);
-        parameters.push(weight.reshape((groups, ()))?);
-        parameters.push(bias.reshape((groups, ()))?);
+        parameters.push(layer.weight.reshape((groups, ()))?);
+        parameters.push(layer.bias.reshape((groups, ()))?);
     }
     // candle's operations have three inputs at most; that of gathering is small beside the products.
     let parameters = Tensor::cat(&parameters, 1)?;
     let keep = x.track_op() || parameters.track_op();
     let op = Stack {
-        activation,
+        activations: layers.iter().map(|layer| layer.activation).collect(),
         widths,
         hidden: keep.then(|| Mutex::new(Buffer::new(0))),
     };
@@ -62,7 +72,8 @@ pub fn stack(x: &Tensor, layers: &[(&Tensor, &Tensor)], activation: Activation) 
 }
 
 struct Stack {
-    activation: Activation,
+    /// φ of every layer.
+    activations: Vec<Activation>,
     /// I, then O of every layer.
     widths: Vec<usize>,
     /// The outputs of all layers but the last, if there will be a backward pass: for every group, for
@@ -108,22 +119,18 @@ impl Stack {
                 for (index, &(inputs, outputs, begin)) in layers.iter().enumerate() {
                     let (weight, bias) = parameters[begin..begin + (inputs + 1) * outputs]
                         .split_at(inputs * outputs);
-                    let weight = Matrix::new(weight, inputs, outputs);
-                    let seen_rows = Matrix::new(seen, rows, inputs);
+                    let activation = self.activations[index];
                     if index + 1 == layers.len() {
-                        let first = y.len();
-                        for _ in 0..rows {
-                            y.extend_from_slice(bias);
-                        }
-                        multiply(seen_rows, weight, &mut y[first..], Into::Add);
-                        activate(self.activation, &mut y[first..]);
+                        append_rows(seen, inputs, weight, bias, activation, &mut y);
                     } else {
                         let (own, rest) = std::mem::take(&mut hidden).split_at_mut(rows * outputs);
-                        for own in own.chunks_exact_mut(outputs) {
-                            own.copy_from_slice(bias);
-                        }
+                        repeat(bias, own);
+                        let (seen_rows, weight) = (
+                            Matrix::new(seen, rows, inputs),
+                            Matrix::new(weight, inputs, outputs),
+                        );
                         multiply(seen_rows, weight, own, Into::Add);
-                        activate(self.activation, own);
+                        activate(activation, own);
                         seen = own;
                         hidden = rest;
                     }
@@ -154,7 +161,7 @@ impl Stack {
         let size = parameters.len() / groups;
         let mut dx = wants_x.then(|| Vec::with_capacity(x.len()));
         let mut d_parameters = vec![0.0; parameters.len()];
-        let [mut slopes, mut back, mut before] = [const { Vec::new() }; 3];
+        let [mut slopes, mut back, mut before, mut outer] = [const { Vec::new() }; 4];
         for group in 0..groups {
             let parameters = part(parameters, group, size);
             let d_parameters = part_mut(&mut d_parameters, group, size);
@@ -164,10 +171,12 @@ impl Stack {
                 let hidden = &hidden[row * hidden_width..(row + rows) * hidden_width];
                 let mut rest = hidden;
                 let mut out = &y[row * last..(row + rows) * last];
-                back.clear();
-                back.extend_from_slice(&gradient[row * last..(row + rows) * last]);
                 for (index, &(inputs, outputs, begin)) in layers.iter().enumerate().rev() {
-                    let dz = slope(self.activation, out, &back, &mut slopes);
+                    let of_out = match index + 1 == layers.len() {
+                        true => &gradient[row * last..(row + rows) * last],
+                        false => &back,
+                    };
+                    let dz = slope(self.activations[index], out, of_out, &mut slopes);
                     let seen = match index {
                         0 => &x[row * first..(row + rows) * first],
                         _ => {
@@ -180,9 +189,8 @@ impl Stack {
                     let (dw, db) = d_parameters[begin..end].split_at_mut(inputs * outputs);
                     let weight = Matrix::new(&parameters[begin..end], inputs, outputs);
                     add_column_sums(dz, db);
+                    add_outer_products([seen, dz], [inputs, outputs], dw, &mut outer);
                     let dz = Matrix::new(dz, rows, outputs);
-                    let seen_rows = Matrix::new(seen, rows, inputs);
-                    multiply(seen_rows.transposed(), dz, dw, Into::Add);
                     match (index, &mut dx) {
                         (0, Some(dx)) => append_product(dz, weight.transposed(), dx),
                         (0, None) => {}
@@ -272,6 +280,33 @@ mod tests {
         )
     }
 
+    /// The same activation after all of them but the last, which has none.
+    fn layers<'a>(layers: &'a [[Tensor; 2]], activation: Activation) -> Vec<Layer<'a>> {
+        let mut layers: Vec<Layer> = (layers.iter())
+            .map(|[weight, bias]| Layer {
+                weight,
+                bias,
+                activation,
+            })
+            .collect();
+        if let Some(last) = layers.last_mut() {
+            last.activation = Activation::Identity;
+        }
+        layers
+    }
+
+    /// The tensors themselves, or the same held constant.
+    fn tensors(variables: &[[Var; 2]], constant: bool) -> Vec<[Tensor; 2]> {
+        let of = |variable: &Var| match constant {
+            true => variable.detach(),
+            false => variable.as_tensor().clone(),
+        };
+        variables
+            .iter()
+            .map(|pair| pair.each_ref().map(of))
+            .collect()
+    }
+
     /// The output, then the gradients of x and of all parameters.
     fn results(x: &Tensor, layers: &[[Var; 2]], y: Tensor) -> Vec<Vec<u32>> {
         // Unequal weights, so that no gradient is a plain sum.
@@ -294,48 +329,36 @@ mod tests {
             (2, 512, &[4, 32, 3]),
         ] {
             for activation in [Activation::Identity, Activation::Tanh, Activation::Relu] {
-                let (x, layers) = case(groups, samples, widths);
-                let pairs: Vec<_> = (layers.iter())
-                    .map(|[weight, bias]| (weight.as_tensor(), bias.as_tensor()))
-                    .collect();
+                let (x, variables) = case(groups, samples, widths);
+                let own = tensors(&variables, false);
+                let stacked = layers(&own, activation);
                 for x in [x.as_tensor().clone(), x.detach()] {
                     let mut y = x.clone();
-                    for (weight, bias) in &pairs {
-                        y = dense(&y, weight, bias, activation).unwrap();
+                    for layer in &stacked {
+                        y = dense(&y, layer.weight, layer.bias, layer.activation).unwrap();
                     }
-                    let expected = results(&x, &layers, y);
-                    let found = results(&x, &layers, stack(&x, &pairs, activation).unwrap());
+                    let expected = results(&x, &variables, y);
+                    let found = results(&x, &variables, stack(&x, &stacked).unwrap());
                     assert_eq!(found, expected, "{widths:?} {activation:?}");
                 }
                 // Without a graph nothing is kept, and the same comes out.
-                let constants: Vec<_> = layers
-                    .iter()
-                    .map(|pair| pair.each_ref().map(|v| v.detach()))
-                    .collect();
-                let constants: Vec<_> = constants.iter().map(|[w, b]| (w, b)).collect();
+                let constants = tensors(&variables, true);
                 let x = x.detach();
-                let acting = stack(&x, &constants, activation).unwrap();
-                assert_eq!(bits(&acting), bits(&stack(&x, &pairs, activation).unwrap()));
+                let acting = stack(&x, &layers(&constants, activation)).unwrap();
+                assert_eq!(bits(&acting), bits(&stack(&x, &stacked).unwrap()));
             }
         }
     }
 
     #[test]
     fn layers_that_do_not_fit_are_named() {
-        let (x, layers) = case(2, 300, &[3, 4, 6]);
-        let [first, second] = &layers[..] else {
-            panic!()
-        };
-        let pairs = [
-            (first[0].as_tensor(), first[1].as_tensor()),
-            (first[0].as_tensor(), first[1].as_tensor()),
-        ];
-        let error = stack(&x, &pairs, Activation::Tanh).unwrap_err();
+        let (x, variables) = case(2, 300, &[3, 4, 6]);
+        let mut wrong = tensors(&variables, false);
+        wrong[1] = wrong[0].clone();
+        let error = stack(&x, &layers(&wrong, Activation::Tanh)).unwrap_err();
         assert!(error.to_string().contains("[2, 3, 4]"), "{error}");
-        let pairs = [
-            (first[0].as_tensor(), first[1].as_tensor()),
-            (second[0].as_tensor(), first[1].as_tensor()),
-        ];
-        assert!(stack(&x, &pairs, Activation::Tanh).is_err());
+        let mut wrong = tensors(&variables, false);
+        wrong[1][1] = wrong[0][1].clone();
+        assert!(stack(&x, &layers(&wrong, Activation::Tanh)).is_err());
     }
 }

@@ -1,0 +1,88 @@
+//! Two dimensions in each other's place, as one operation.
+//!
+//! candle makes a view of it, and goes through that value by value wherever it is copied, or its gradient added up; here rows are copied.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+use super::{values, with_values};
+
+/// x of A·B·C·D values, as `[A, B, C, D]` → `[A, C, B, D]`.
+///
+/// # Errors
+///
+/// If x has not that many values, or is not `f32`.
+pub fn exchanged(x: &Tensor, dims: [usize; 4]) -> Result<Tensor> {
+    let [a, b, c, d] = dims;
+    if x.elem_count() != a * b * c * d {
+        bail!("exchanged: {:?} as {dims:?}", x.dims());
+    }
+    if !x.device().is_cpu() {
+        let x = x.reshape((a, b, c, d))?;
+        return x.transpose(1, 2)?.contiguous();
+    }
+    x.contiguous()?.apply_op1(Exchanged { dims })
+}
+
+struct Exchanged {
+    /// As they come.
+    dims: [usize; 4],
+}
+
+/// Rows of D values, `[A, B, C]` of them, as `[A, C, B]`.
+fn exchange(rows: &[f32], [a, b, c, d]: [usize; 4]) -> Vec<f32> {
+    let mut turned = Vec::with_capacity(rows.len());
+    for a in 0..a {
+        for c_index in 0..c {
+            for b_index in 0..b {
+                let row = (a * b + b_index) * c + c_index;
+                turned.extend_from_slice(&rows[row * d..(row + 1) * d]);
+            }
+        }
+    }
+    turned
+}
+
+impl CustomOp1 for Exchanged {
+    fn name(&self) -> &'static str {
+        "exchanged"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let [a, b, c, d] = self.dims;
+        let turned = exchange(values(x, layout)?, self.dims);
+        Ok((CpuStorage::F32(turned), Shape::from((a, c, b, d))))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let [a, b, c, d] = self.dims;
+        let gradient = gradient.contiguous()?;
+        let back = with_values(&gradient, |rows| Ok(exchange(rows, [a, c, b, d])))?;
+        Tensor::from_vec(back, x.shape(), x.device()).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::fused::testing::{bits, variable};
+
+    #[test]
+    fn values_and_gradients_are_those_of_candles_view() {
+        for [a, b, c, d] in [[1, 1, 1, 1], [2, 3, 4, 5], [3, 1, 7, 2], [2, 6, 1, 3]] {
+            let x = variable("x", (a, b * c, d));
+            let mix = variable("mix", (a, c, b, d)).detach();
+            let view = x.reshape((a, b, c, d)).unwrap().transpose(1, 2).unwrap();
+            let [ours, candles] = [exchanged(&x, [a, b, c, d]).unwrap(), view].map(|y| {
+                let loss = (&y * &mix).unwrap().sum_all().unwrap();
+                let gradients = loss.backward().unwrap();
+                (
+                    y.dims().to_vec(),
+                    bits(&y),
+                    bits(gradients.get(&x).unwrap()),
+                )
+            });
+            assert_eq!(ours, candles);
+        }
+        assert!(exchanged(&variable("x", (2, 3)), [1, 2, 2, 1]).is_err());
+    }
+}

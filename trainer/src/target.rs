@@ -17,7 +17,7 @@ use crate::algo::{
 };
 use crate::env::TeamSpec;
 use crate::net::critic::View;
-use crate::net::fused::{Adam, AdamConfig, AdamState};
+use crate::net::fused::{Adam, AdamConfig, AdamState, squared_error};
 use crate::net::{CrewTensors, Critic, Memory, NetworkConfig, Rows};
 use crate::rng::Stream;
 use crate::rollout::Batch;
@@ -208,13 +208,9 @@ impl Baseline {
         rate: f64,
     ) -> Result<()> {
         let part = batch.part(part)?;
-        let (said, _) = (self.critic).forward(&part.seen, &part.rows, &part.memory)?;
-        let mut error = (values.reshape(said.shape())? - said)?.sqr()?;
-        if error.rank() == 3 {
-            error = error.mean(2)?;
-        }
+        let said = (self.critic).values(&part.seen, &part.rows, &part.memory)?;
         // Mean over samples, sum over replicas: no replica's step depends on how many there are.
-        let loss = (error * weights)?.sum_all()?;
+        let loss = squared_error(&said, values, weights)?;
         self.optimiser.set_learning_rate(self.learning_rate * rate);
         self.optimiser.step(&loss.backward()?)?;
         Ok(())

@@ -113,8 +113,8 @@ impl Actor {
 
     /// What the policies say of a batch.
     pub(super) fn output(&self, part: &Packed) -> Result<MarginalOutput> {
-        let features = (self.marginals).features(&part.own, &part.rows, &part.memory[0])?;
-        (self.marginals).output(&features, &part.rows, part.forbidden.as_ref())
+        let (own, memory) = (&part.own, &part.memory[0]);
+        (self.marginals).output_through(own, &part.rows, memory, part.forbidden.as_ref())
     }
 
     /// One step of Adam down `loss`, a mean over samples and a sum over replicas: no replica's step

@@ -1,7 +1,7 @@
 //! Policy gradient on the product of marginals over a critic of values: what the losses that differ
 //! in nothing but their [`Loss`] have in common.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Result};
 use serde::{Deserialize, Serialize};
 
 use super::actor::{Actor, ActorState};
@@ -10,7 +10,7 @@ use super::temperature::Temperature;
 use super::{Algorithm, Metrics, UpdateConfig, streams};
 use crate::env::TeamSpec;
 use crate::net::critic::View;
-use crate::net::{MarginalOutput, Marginals, Memory, NetworkConfig};
+use crate::net::{Marginals, Memory, NetworkConfig};
 use crate::rollout::{Actions, Batch, Seen};
 use crate::target::{Baseline, BaselineState};
 
@@ -19,11 +19,8 @@ use crate::target::{Baseline, BaselineState};
 pub(super) struct Loss {
     /// What the critic sees.
     pub(super) view: View,
-    /// Whether each agent's likelihood is kept, not the product's.
+    /// Whether each agent's likelihood ratio is clipped, not the product's.
     pub(super) by_agent: bool,
-    /// What is gained in every row, `[R, S]`, without the bonus; the third argument: the sizes of
-    /// the agents' actions.
-    pub(super) gain: fn(&MarginalOutput, &Packed, &[usize], &UpdateConfig) -> Result<Tensor>,
 }
 
 /// How fast is learned, and under which bonus.
@@ -85,10 +82,9 @@ impl ActorCritic {
     /// One step of Adam; the entropy before it, `[R]`.
     fn step(&mut self, part: &Packed, tau: f64, rate: f64) -> Result<Vec<f64>> {
         let output = self.actor.output(part)?;
-        let gain = (self.loss.gain)(&output, part, &self.actor.dimensions, &self.update)?;
-        let entropy = output.entropy()?;
-        let gain = (gain + (&entropy * tau)?)?;
-        let loss = (gain * &part.weights)?.sum_all()?.neg()?;
+        let (by_agent, dimensions) = (self.loss.by_agent, &self.actor.dimensions);
+        let tau = vec![tau as f32; part.rows.replicas];
+        let (loss, entropy) = part.surrogate(&output, by_agent, dimensions, &tau, &self.update)?;
         self.actor.step(&loss, rate * self.rates.actor)?;
         Ok(means(&[&entropy], &part.weights)?.remove(0))
     }

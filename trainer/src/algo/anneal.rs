@@ -378,11 +378,6 @@ impl Annealed {
     fn step(&mut self, part: &Packed, rate: f64, mixes: bool) -> Result<Vec<Vec<f64>>> {
         let (of_marginals, output) = self.duo.output(part)?;
         let forbidden = part.forbidden.as_ref();
-        let log_product = output.log_prob(&part.actions)?;
-        let product_entropy = output.entropy()?;
-        let tau = self.column(|c| c.tau)?;
-        let advantages = &part.advantages;
-        let weigh = |loss: Tensor| (loss * &part.weights)?.sum_all();
         let learning_rate = rate * self.config.learning_rate;
         self.duo
             .optimisers
@@ -390,15 +385,21 @@ impl Annealed {
             .set_learning_rate(learning_rate);
         self.duo.optimisers.joint.set_learning_rate(learning_rate);
         if !self.joint_matters() {
-            let gain = clipped_gain(&log_product, &part.log_prob, advantages, &self.update)?;
-            let gain = (gain + product_entropy.broadcast_mul(&tau)?)?;
-            let gradients = weigh(gain.neg()?)?.backward()?;
-            self.duo.optimisers.marginals.step(&gradients)?;
-            let entropy = means(&[&product_entropy], &part.weights)?.remove(0);
+            let tau: Vec<f32> = self
+                .state
+                .coefficients
+                .iter()
+                .map(|c| c.tau as f32)
+                .collect();
+            let (loss, entropy) = part.surrogate(&output, false, &[], &tau, &self.update)?;
+            self.duo.optimisers.marginals.step(&loss.backward()?)?;
+            let entropy = means(&[&entropy], &part.weights)?.remove(0);
             let none = vec![0.0; part.rows.replicas];
             return Ok(vec![none.clone(), none.clone(), none, entropy]);
         }
 
+        let log_product = output.log_prob(&part.actions)?;
+        let product_entropy = output.entropy()?;
         let features = self.duo.features(part, &of_marginals)?;
         // Before any ramp can start every action is the joint policy's own. This goes by the clock
         // alone: gradients that are summed otherwise differ in their last bits, and no replica's
@@ -406,9 +407,9 @@ impl Annealed {
         let drawn = part.drawn.as_ref().filter(|_| mixes);
         let head = self.duo.joint.head();
         let joint = head.evaluate(&features, &output, forbidden, &part.actions, drawn)?;
-        let beta = self.column(|c| c.beta)?;
+        let [beta, tau] = [self.column(|c| c.beta)?, self.column(|c| c.tau)?];
         let log_prob = mixture_log_prob(&beta, &joint.log_prob, &log_product)?;
-        let gain = clipped_gain(&log_prob, &part.log_prob, advantages, &self.update)?;
+        let gain = clipped_gain(&log_prob, &part.log_prob, &part.advantages, &self.update)?;
 
         let (gap, correlation) = self.state.schedules[0].divergence_weights();
         let divergence =
@@ -422,7 +423,8 @@ impl Annealed {
         if let Some(auxiliary) = &joint.auxiliary {
             loss = (loss + auxiliary.broadcast_mul(&acts)?)?;
         }
-        let gradients = weigh((loss - gain)?)?.backward()?;
+        let loss = ((loss - gain)? * &part.weights)?.sum_all()?;
+        let gradients = loss.backward()?;
         let acting: Vec<bool> = self
             .state
             .coefficients

@@ -23,7 +23,6 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::{Actor, ActorState};
 use super::common::{Packed, means, streams};
-use super::ppo;
 use super::temperature::Temperature;
 use super::{Algorithm, Metrics, UpdateConfig};
 use crate::env::TeamSpec;
@@ -181,10 +180,8 @@ impl Coma {
     /// One step of Adam of the policies; the entropy before it, `[R]`.
     fn step(&mut self, part: &Packed, tau: f64, rate: f64) -> Result<Vec<f64>> {
         let output = self.actor.output(part)?;
-        let gain = ppo::gain(&output, part, &self.actor.dimensions, &self.update)?;
-        let entropy = output.entropy()?;
-        let gain = (gain + (&entropy * tau)?)?;
-        let loss = (gain * &part.weights)?.sum_all()?.neg()?;
+        let (tau, sizes) = (vec![tau as f32; part.rows.replicas], &self.actor.dimensions);
+        let (loss, entropy) = part.surrogate(&output, true, sizes, &tau, &self.update)?;
         self.actor.step(&loss, rate * self.config.learning_rate)?;
         Ok(means(&[&entropy], &part.weights)?.remove(0))
     }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use candle_core::{Device, Result, Tensor, Var};
 
 use super::UpdateConfig;
-use crate::net::fused::clipped;
-use crate::net::{Choices, CrewTensors, Marginals, Memory, Rows};
+use crate::net::fused::{Acted, clipped};
+use crate::net::{Choices, CrewTensors, MarginalOutput, Marginals, Memory, Rows};
 use crate::rng::Stream;
 use crate::rollout::Batch;
 use crate::target::Targets;
@@ -89,6 +89,25 @@ impl Packed {
             memory,
             rows,
         })
+    }
+
+    /// The loss of the marginals under the clipped surrogate, and their entropy, `[R, S]`. `by_agent`: whether each agent's ratio is
+    /// clipped, not the product's; `dimensions`: of each agent's actions, `[N]`; `tau`: the entropy bonus of each replica, `[R]`.
+    pub(super) fn surrogate(
+        &self,
+        output: &MarginalOutput,
+        by_agent: bool,
+        dimensions: &[usize],
+        tau: &[f32],
+        update: &UpdateConfig,
+    ) -> Result<(Tensor, Tensor)> {
+        let acted = Acted {
+            actions: &self.actions,
+            log_prob: &self.log_prob,
+            advantages: &self.advantages,
+            weights: &self.weights,
+        };
+        output.surrogate(acted, by_agent, dimensions, tau, update.clip)
     }
 
     /// The whole in `count` parts, cut along the parallel sequences; each counts as if it were

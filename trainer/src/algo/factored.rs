@@ -8,14 +8,10 @@
 //! baseline; the proposal's "vanilla policy gradient". It is what the method is held against, what
 //! most arms of its portfolio run, and what the method itself becomes at the end of its ramp.
 
-use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::UpdateConfig;
 use super::actor_critic::{Loss, Rates};
-use super::common::{Packed, clipped_gain};
 use super::temperature::Temperature;
-use crate::net::MarginalOutput;
 use crate::net::critic::View;
 
 /// Settings of a factored arm.
@@ -62,16 +58,4 @@ impl FactoredConfig {
 pub(super) const LOSS: Loss = Loss {
     view: View::Central,
     by_agent: false,
-    gain,
 };
-
-/// What is gained in every row, `[R, S]`.
-fn gain(
-    output: &MarginalOutput,
-    part: &Packed,
-    _: &[usize],
-    update: &UpdateConfig,
-) -> Result<Tensor> {
-    let log_prob = output.log_prob(&part.actions)?;
-    clipped_gain(&log_prob, &part.log_prob, &part.advantages, update)
-}

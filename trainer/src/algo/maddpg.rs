@@ -110,11 +110,10 @@ impl Maddpg {
     /// forbidden actions far below the rest. `[R, S, numbers]`.
     fn outputs(&self, policy: &Marginals, sample: &Sample) -> Result<Tensor> {
         let rows = &sample.rows;
-        let features = policy.features(&sample.own, rows, &[])?;
         if !self.continuous {
-            return policy.scores(&features, rows);
+            return policy.scores_through(&sample.own, rows, &[]);
         }
-        match policy.output(&features, rows, None)? {
+        match policy.output_through(&sample.own, rows, &[], None)? {
             MarginalOutput::Gaussian { mean, .. } => Ok(mean),
             MarginalOutput::Categorical { .. } => candle_core::bail!("found logits of vectors"),
         }

@@ -149,7 +149,7 @@ impl Rule for Qtran {
         _: &mut [Stream],
     ) -> Result<Loss> {
         let (rows, agents) = (&sample.rows, marginals.agents());
-        let values = marginals.scores(&marginals.features(&sample.own, rows, &[])?, rows)?;
+        let values = marginals.scores_through(&sample.own, rows, &[])?;
         // What is best in every row: the first rows' for the conditions, the last ones' for y.
         let ideal = best(&values, &sample.forbidden, agents)?;
         let hot = one_hot(&ideal, self.actions)?;
@@ -201,7 +201,7 @@ impl Rule for Qtran {
         actions: &Tensor,
     ) -> Result<Option<JointValues>> {
         let Shown { rows, own, central } = shown;
-        let values = marginals.scores(&marginals.features(own, rows, &[])?, rows)?;
+        let values = marginals.scores_through(own, rows, &[])?;
         let sum = of_actions(&values, actions, marginals.agents())?.sum(D::Minus1)?;
         let (baseline, _) = self
             .baseline

@@ -137,11 +137,11 @@ impl Rule for Value {
         _: &mut [Stream],
     ) -> Result<Loss> {
         let (rows, agents) = (&sample.rows, marginals.agents());
-        let values = marginals.scores(&marginals.features(&sample.own, rows, &[])?, rows)?;
+        let values = marginals.scores_through(&sample.own, rows, &[])?;
         let chosen = of_actions(&sample.before(&values)?, &sample.actions, agents)?;
         let total = self.mixer.mix(&chosen, &sample.before(&sample.central)?)?;
 
-        let late = (self.late).scores(&self.late.features(&sample.own, rows, &[])?, rows)?;
+        let late = self.late.scores_through(&sample.own, rows, &[])?;
         let late = sample.after(&late)?.detach();
         let chooses = match self.double {
             true => sample.after(&values)?,
@@ -186,7 +186,7 @@ impl Rule for Value {
             return Ok(None);
         }
         let Shown { rows, own, central } = shown;
-        let values = marginals.scores(&marginals.features(own, rows, &[])?, rows)?;
+        let values = marginals.scores_through(own, rows, &[])?;
         let chosen = of_actions(&values, actions, marginals.agents())?;
         let team = self.mixer.mix(&chosen, central)?.squeeze(2)?;
         Ok(Some(JointValues {

@@ -122,6 +122,17 @@ impl Critic {
         }
     }
 
+    /// The values alone.
+    pub fn values(&self, seen: &[Tensor], rows: &Rows, memory: &[Tensor]) -> Result<Tensor> {
+        match &self.eyes {
+            Eyes::Central { trunk, head } => trunk
+                .forward_through(&seen[0], rows, memory.first(), head)?
+                .squeeze(D::Minus1),
+            // One number an agent: `[R, S, N·1]`.
+            Eyes::Local(critics) => critics.scores_through(seen, rows, memory),
+        }
+    }
+
     /// What it remembers after the last of `rows`, the first of those with `features`.
     pub fn memory(&self, features: &[Tensor], rows: &Rows) -> Result<Memory> {
         match &self.eyes {

@@ -7,9 +7,11 @@
 //! own with one network a replica (G = R), which is told by one-hot inputs whom it acts for; at
 //! export that constant part of the input becomes part of the first layer's biases.
 
+use std::borrow::Cow;
+
 use candle_core::{Device, Result, Tensor, Var};
 
-use super::fused::{Activation, log_softmax};
+use super::fused::{Activation, exchanged, log_softmax_of};
 use super::output::MarginalOutput;
 use super::trunk::{Dense, Trunk, TrunkWeights};
 use super::weights::{HeadWeights, LayerWeights, NetworkWeights};
@@ -163,14 +165,7 @@ impl Marginals {
         let crews = std::iter::zip(&self.crews, own).enumerate();
         crews
             .map(|(index, (crew, own))| {
-                // Without memory rows have nothing to do with one another.
-                match crew.shared && crew.trunk.has_memory() {
-                    true => {
-                        let rows = rows.repeated(crew.members.len());
-                        crew.trunk.forward(own, &rows, memory.get(index))
-                    }
-                    false => crew.trunk.forward(own, rows, memory.get(index)),
-                }
+                (crew.trunk).forward(own, &crew.rows(rows), memory.get(index))
             })
             .collect()
     }
@@ -179,11 +174,7 @@ impl Marginals {
     pub fn memory(&self, features: &[Tensor], rows: &Rows) -> Result<Memory> {
         let mut memory = Vec::new();
         for (crew, features) in std::iter::zip(&self.crews, features) {
-            let rows = match crew.shared {
-                true => &rows.repeated(crew.members.len()),
-                false => rows,
-            };
-            memory.extend(crew.trunk.memory(features, rows)?);
+            memory.extend(crew.trunk.memory(features, &crew.rows(rows))?);
         }
         Ok(memory)
     }
@@ -196,20 +187,36 @@ impl Marginals {
         rows: &Rows,
         forbidden: Option<&Tensor>,
     ) -> Result<MarginalOutput> {
-        let output = self.scores(features, rows)?;
+        self.output_of(self.scores(features, rows)?, rows, forbidden)
+    }
+
+    /// The same from what crews see, for whoever does not need their features.
+    pub fn output_through(
+        &self,
+        own: &[Tensor],
+        rows: &Rows,
+        memory: &[Tensor],
+        forbidden: Option<&Tensor>,
+    ) -> Result<MarginalOutput> {
+        self.output_of(self.scores_through(own, rows, memory)?, rows, forbidden)
+    }
+
+    /// What scores `[R, S, N·A]` mean.
+    fn output_of(
+        &self,
+        output: Tensor,
+        rows: &Rows,
+        forbidden: Option<&Tensor>,
+    ) -> Result<MarginalOutput> {
         let (agents, width) = (self.spec.agents.len(), self.spec.widest_actions());
         let Some(dimensions) = &self.dimensions else {
-            let shape = (rows.replicas, rows.samples(), agents, width);
             let logits = match (forbidden, self.padded) {
                 (Some(mask), _) => output.broadcast_add(mask)?,
                 (None, true) => output.broadcast_add(&self.padding)?,
                 (None, false) => output,
             };
-            let log_probs = log_softmax(&logits.reshape(shape)?, None)?;
-            return Ok(MarginalOutput::Categorical {
-                log_probs: log_probs.reshape((rows.replicas, rows.samples(), agents * width))?,
-                agents,
-            });
+            let log_probs = log_softmax_of(&logits, width)?;
+            return Ok(MarginalOutput::Categorical { log_probs, agents });
         };
         let one_row = Rows::unrelated(rows.replicas, 1);
         let spreads: Vec<Tensor> = (self.crews.iter())
@@ -239,15 +246,36 @@ impl Marginals {
     /// What the heads say before anything is made of it, padded with zeros: unnormalised log
     /// probabilities or values of discrete actions, means of continuous ones, `[R, S, N·A]`.
     pub fn scores(&self, features: &[Tensor], rows: &Rows) -> Result<Tensor> {
+        let crews = std::iter::zip(&self.crews, features);
+        let outputs =
+            crews.map(|(crew, features)| crew.head.forward(features, Activation::Identity));
+        self.side_by_side(outputs, rows)
+    }
+
+    /// The same from what crews see, for whoever does not need their features.
+    pub fn scores_through(&self, own: &[Tensor], rows: &Rows, memory: &[Tensor]) -> Result<Tensor> {
+        let crews = std::iter::zip(&self.crews, own).enumerate();
+        let outputs = crews.map(|(index, (crew, own))| {
+            let memory = memory.get(index);
+            (crew.trunk).forward_through(own, &crew.rows(rows), memory, &crew.head)
+        });
+        self.side_by_side(outputs, rows)
+    }
+
+    /// Outputs of the crews' heads as `[R, S, N·A]`.
+    fn side_by_side(
+        &self,
+        outputs: impl Iterator<Item = Result<Tensor>>,
+        rows: &Rows,
+    ) -> Result<Tensor> {
         let width = self.spec.widest_actions();
-        let outputs: Vec<Tensor> = std::iter::zip(&self.crews, features)
-            .map(|(crew, features)| {
-                let output = crew.head.forward(features, Activation::Identity)?;
+        let outputs: Vec<Tensor> = std::iter::zip(&self.crews, outputs)
+            .map(|(crew, output)| {
                 // log ∏ softmax(l_g) = log softmax of the sums l_1[c_1] + l_2[c_2] + …, so that to
                 // everything behind this a product is one choice like any other.
                 let output = match &crew.sums {
-                    Some(sums) => output.matmul(sums)?,
-                    None => output,
+                    Some(sums) => output?.matmul(sums)?,
+                    None => output?,
                 };
                 let output = crew.by_agent(&output, rows)?;
                 let missing = width - output.dim(3)?;
@@ -290,7 +318,7 @@ impl Marginals {
 
     /// The whole way from what crews see to what the heads say, for rows without a past.
     pub fn forward(&self, own: &[Tensor], rows: &Rows) -> Result<MarginalOutput> {
-        self.output(&self.features(own, rows, &[])?, rows, None)
+        self.output_through(own, rows, &[], None)
     }
 
     /// Crews' tensors `[R, S, members, …]` side by side in agent order.
@@ -479,21 +507,24 @@ impl Crew {
         }
     }
 
+    /// The rows that one of its networks goes through.
+    fn rows<'a>(&self, rows: &'a Rows) -> Cow<'a, Rows> {
+        match self.shared && self.trunk.has_memory() {
+            true => Cow::Owned(rows.repeated(self.members.len())),
+            // Without memory rows have nothing to do with one another.
+            false => Cow::Borrowed(rows),
+        }
+    }
+
     /// Rows as the networks have them → `[R, S, members, width]`.
     fn by_agent(&self, rows_of_networks: &Tensor, rows: &Rows) -> Result<Tensor> {
         let width = rows_of_networks.dim(2)?;
         let (replicas, samples, count) = (rows.replicas, rows.samples(), self.members.len());
-        if self.shared {
-            return rows_of_networks
-                .reshape((replicas * rows.time, count, rows.parallel, width))?
-                .transpose(1, 2)?
-                .contiguous()?
-                .reshape((replicas, samples, count, width));
-        }
-        rows_of_networks
-            .reshape((replicas, count, samples, width))?
-            .transpose(1, 2)?
-            .contiguous()
+        let dims = match self.shared {
+            true => [replicas * rows.time, count, rows.parallel, width],
+            false => [replicas, count, samples, width],
+        };
+        exchanged(rows_of_networks, dims)?.reshape((replicas, samples, count, width))
     }
 
     fn weights(

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::choices::{Choices, largest};
+use super::fused::{Acted, clipped, surrogate};
 use crate::rng::Stream;
 
 /// What the marginals say of a batch of S rows.
@@ -77,6 +78,44 @@ impl MarginalOutput {
                 entropy.broadcast_add(&mean.narrow(2, 0, 1)?.squeeze(2)?.zeros_like()?)
             }
         }
+    }
+
+    /// The loss − Σ w (y + τ H) with y what is gained by the clipped surrogate, and the [`entropy`](Self::entropy) H, `[R, S]`.
+    /// `by_agent`: whether each agent's ratio is clipped, not the product's; `dimensions`: of each agent's actions, `[N]`; `tau`: of
+    /// each replica, `[R]`.
+    pub fn surrogate(
+        &self,
+        acted: Acted,
+        by_agent: bool,
+        dimensions: &[usize],
+        tau: &[f32],
+        clip: f64,
+    ) -> Result<(Tensor, Tensor)> {
+        let gain = match self {
+            Self::Categorical { log_probs, .. } if log_probs.device().is_cpu() => {
+                return surrogate(log_probs, acted, tau, clip);
+            }
+            _ if by_agent => {
+                let log_prob = self.log_prob_by_agent(acted.actions, dimensions)?;
+                let then = acted.log_prob.reshape(log_prob.shape())?;
+                let advantages = match acted.advantages.elem_count() == log_prob.elem_count() {
+                    true => acted.advantages.reshape(log_prob.shape())?,
+                    // Copied, as what is contiguous is multiplied several times as fast.
+                    false => (acted.advantages.unsqueeze(2)?)
+                        .broadcast_as(log_prob.shape())?
+                        .contiguous()?,
+                };
+                clipped(&log_prob, &then, &advantages, clip)?.sum(2)?
+            }
+            _ => {
+                let log_prob = self.log_prob(acted.actions)?;
+                clipped(&log_prob, acted.log_prob, acted.advantages, clip)?
+            }
+        };
+        let entropy = self.entropy()?;
+        let tau = Tensor::from_slice(tau, (tau.len(), 1), entropy.device())?;
+        let total = (gain + entropy.broadcast_mul(&tau)?)?;
+        Ok(((total * acted.weights)?.sum_all()?.neg()?, entropy))
     }
 
     /// The same, held constant.

@@ -1,11 +1,12 @@
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 use super::*;
+use crate::algo::common::Packed;
 use crate::algo::factored::{self, FactoredConfig};
 use crate::algo::testing::learn;
-use crate::algo::{ArmKind, set_values};
+use crate::algo::{ArmKind, UpdateConfig, set_values};
 use crate::env::Task;
-use crate::net::{Choices, Marginals, NetworkConfig, Rows};
+use crate::net::{Choices, MarginalOutput, Marginals, NetworkConfig, Rows};
 use crate::rng::Stream;
 use crate::rollout::Batch;
 use crate::target::{Baseline, Targets};
@@ -95,9 +96,16 @@ fn each_agents_ratio_is_clipped_by_itself() {
         agents: 2,
     };
     let gains = |loss: &Loss, targets: &Targets, batch: &Batch| -> Vec<f32> {
-        let packed = Packed::new(batch, targets, &marginals, Default::default(), device).unwrap();
-        let gain = (loss.gain)(&output, &packed, &[2, 2], &UpdateConfig::default()).unwrap();
-        gain.flatten_all().unwrap().to_vec1().unwrap()
+        let memory = Default::default();
+        let mut packed = Packed::new(batch, targets, &marginals, memory, device).unwrap();
+        // What one row alone counts for.
+        let mut of = |weights: [f32; 2]| -> f32 {
+            packed.weights = Tensor::new(&[weights], device).unwrap();
+            let (update, by_agent) = (UpdateConfig::default(), loss.by_agent);
+            let found = packed.surrogate(&output, by_agent, &[2, 2], &[0.0], &update);
+            -found.unwrap().0.to_scalar::<f32>().unwrap()
+        };
+        vec![of([1.0, 0.0]), of([0.0, 1.0])]
     };
     let close = |found: Vec<f32>, expected: [f32; 2]| {
         let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-6;

@@ -15,7 +15,7 @@ const END: &str = "<!-- end -->";
 /// A table, where its part was measured.
 type Table = fn(&Value) -> Option<String>;
 
-/// Tables by their names on the page.
+/// By their names on the page.
 const TABLES: [(&str, Table); 5] = [
     ("machine", machine),
     ("networks", networks),

@@ -22,11 +22,7 @@ use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::actor::{Actor, ActorState};
-<<<<<<< HEAD
 use super::common::{Measured, Packed, means, streams};
-=======
-use super::common::{Packed, means, streams};
->>>>>>> h-fast2
 use super::temperature::Temperature;
 use super::{Algorithm, Metrics, UpdateConfig};
 use crate::env::TeamSpec;

@@ -5,11 +5,7 @@
 //! ```
 //!
 //! A general matrix product first copies both sides into panels that its kernel can read. Here rows lie as the kernel wants them
-<<<<<<< HEAD
-//! already: it reads some of a row of the one side and [`WIDE`] of a row of the other, and keeps their products in registers.
-=======
 //! already: it reads some of a row of the one side and sixteen values of a row of the other, and keeps their products in registers.
->>>>>>> h-fast2
 //! The bits are those of [`multiply`].
 
 use super::gemm::{Into, Matrix, is_chain, multiply};

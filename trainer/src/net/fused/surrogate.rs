@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! The loss of a team of categorical policies under the [clipped](super::clipped) surrogate with an entropy bonus, as one operation
-=======
 //! The loss of a team of categorical policies under the [clipped](mod@super::clipped) surrogate with an entropy bonus, as one operation
->>>>>>> h-fast2
 //! on log-probabilities.
 //!
 //! ```text

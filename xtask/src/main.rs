@@ -117,9 +117,8 @@ enum Task {
         /// Folder of the teams
         #[arg(long, default_value_os_t = models())]
         models: PathBuf,
-        /// Of the bench `train`, only this part (may be given several times)
-        #[arg(long)]
-        part: Vec<bench::train::Part>,
+        #[command(flatten)]
+        train: bench::train::Options,
     },
 }
 
@@ -195,9 +194,9 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             name,
             json,
             models,
-            part,
+            train,
         } => {
-            let figures = bench::run(*name, part, cli.build_std, models, report)?;
+            let figures = bench::run(*name, train, cli.build_std, models, report)?;
             return Ok(json.then(|| figures.to_string()));
         }
     }

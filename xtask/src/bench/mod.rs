@@ -51,7 +51,7 @@ const NETWORKS: [(&str, &str, &str); 5] = [
 /// Runs a bench; its figures.
 pub(crate) fn run(
     bench: Bench,
-    parts: &[train::Part],
+    options: &train::Options,
     build_std: bool,
     models: &Path,
     report: &mut Report,
@@ -61,7 +61,7 @@ pub(crate) fn run(
         Bench::Device => device(&emulators(report)?, models, report),
         Bench::Hil => hil::run(&emulators(report)?, models, report),
         // All that it measures runs here.
-        Bench::Train => train::run(report, parts),
+        Bench::Train => train::run(report, options),
     }
 }
 

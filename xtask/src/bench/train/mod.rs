@@ -10,10 +10,14 @@ mod environments;
 mod growth;
 mod machine;
 mod networks;
+mod page;
 mod peers;
 mod program;
 
-use anyhow::Result;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
@@ -40,8 +44,45 @@ const ALL: [Part; 4] = [
     Part::Growth,
 ];
 
+/// What is measured, and what becomes of it.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Of the bench `train`, only this part (may be given several times)
+    #[arg(long)]
+    part: Vec<Part>,
+    /// Of the bench `train`: write the figures into the tables of docs/performance.md
+    #[arg(long)]
+    page: bool,
+    /// Of the bench `train`: take the figures from what `--json` has printed, and measure nothing
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+}
+
 /// Measures some parts, or all where none are named.
-pub(crate) fn run(report: &mut Report, parts: &[Part]) -> Result<Value> {
+pub(crate) fn run(report: &mut Report, options: &Options) -> Result<Value> {
+    let figures = match &options.from {
+        Some(path) => printed(path)?,
+        None => measure(report, &options.part)?,
+    };
+    if options.page {
+        report.step("page", || page::write(&figures))?;
+    }
+    Ok(figures)
+}
+
+/// The last line of a file, as JSON.
+fn printed(path: &Path) -> Result<Value> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let line = text.trim_end().lines().last().unwrap_or_default();
+    serde_json::from_str(line).with_context(|| {
+        format!(
+            "{}: expected a JSON object as the last line",
+            path.display()
+        )
+    })
+}
+
+fn measure(report: &mut Report, parts: &[Part]) -> Result<Value> {
     let program = Program::build(report)?;
     let mut figures = Map::new();
     figures.insert("bench".into(), json!("train"));

@@ -41,7 +41,7 @@ pub(crate) struct Options {
     /// `consort train`]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
     steps: Option<u64>,
-    /// The same on large tasks [default: 20 million on rware, on the rest those of `consort train`]
+    /// The same on large tasks [default: 20 million where a published return is the goal, on the rest those of `consort train`]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
     steps_large: Option<u64>,
     /// Train on these tasks only; the page has whatever lies finished

@@ -10,9 +10,8 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use consort_runtime::math;
 
-use super::gemm::{Matrix, append_product};
-use super::narrow;
 use super::outer::add_outer_products;
+use super::rows::{Then, Weights};
 use super::{add_column_sums, part, part_mut, values, vectorised, with_values};
 
 /// What a layer does to its sums, element by element.
@@ -96,10 +95,11 @@ impl CustomOp3 for Dense {
             let x = part(x, group, samples * inputs);
             let weight = part(weight, group, inputs * outputs);
             let bias = part(bias, group, outputs);
+            let weights = Weights::new(weight, bias, inputs);
             for start in (0..samples).step_by(ROWS) {
-                let rows = ROWS.min(samples - start);
-                let x = &x[start * inputs..(start + rows) * inputs];
-                append_rows(x, inputs, weight, bias, self.activation, &mut y);
+                let end = samples.min(start + ROWS);
+                let x = &x[start * inputs..end * inputs];
+                weights.append(x, Then::Activate(self.activation), &mut y);
             }
         }
         Ok((CpuStorage::F32(y), Shape::from((groups, samples, outputs))))
@@ -154,27 +154,24 @@ impl Dense {
         let mut dx = wants_x.then(|| Vec::with_capacity(x.len()));
         let mut dw = vec![0.0; weight.len()];
         let mut db = vec![0.0; groups * outputs];
-        let [mut scratch, mut outer] = [const { Vec::new() }; 2];
+        let [mut dz, mut outer] = [const { Vec::new() }; 2];
         for group in 0..groups {
-            let weight = Matrix::new(part(weight, group, inputs * outputs), inputs, outputs);
+            let weight = part(weight, group, inputs * outputs);
+            let weight = wants_x.then(|| Weights::transposed(weight, [inputs, outputs]));
             let dw = part_mut(&mut dw, group, inputs * outputs);
             let db = part_mut(&mut db, group, outputs);
             for start in (0..samples).step_by(ROWS) {
                 let rows = ROWS.min(samples - start);
                 let row = group * samples + start;
                 let span = row * outputs..(row + rows) * outputs;
-                let dz = slope(
-                    self.activation,
-                    &y[span.clone()],
-                    &gradient[span],
-                    &mut scratch,
-                );
-                add_column_sums(dz, db);
+                dz.clear();
+                dz.extend_from_slice(&gradient[span.clone()]);
+                vectorised(|| slope(self.activation, &y[span], &mut dz));
+                add_column_sums(&dz, db);
                 let x = &x[row * inputs..(row + rows) * inputs];
-                add_outer_products([x, dz], [inputs, outputs], dw, &mut outer);
-                if let Some(dx) = &mut dx {
-                    let dz = Matrix::new(dz, rows, outputs);
-                    append_product(dz, weight.transposed(), dx);
+                add_outer_products([x, &dz], [inputs, outputs], dw, &mut outer);
+                if let (Some(dx), Some(weight)) = (&mut dx, &weight) {
+                    weight.append(&dz, Then::Activate(Activation::Identity), dx);
                 }
             }
         }
@@ -182,63 +179,35 @@ impl Dense {
     }
 }
 
-/// Puts φ(x W + b) behind the values of `y`, for row-major x.
-pub(super) fn append_rows(
-    x: &[f32],
-    inputs: usize,
-    weight: &[f32],
-    bias: &[f32],
-    activation: Activation,
-    y: &mut Vec<f32>,
-) {
-    let first = y.len();
-    narrow::append_rows(x, inputs, weight, bias, y);
-    activate(activation, &mut y[first..]);
-}
-
-/// φ in place.
+/// φ in place, compiled as what it is called from.
+#[inline(always)]
 pub(super) fn activate(activation: Activation, values: &mut [f32]) {
     match activation {
         Activation::Identity => {}
-        Activation::Tanh => vectorised(|| {
+        Activation::Tanh => {
             for value in values {
                 *value = math::tanh(*value);
             }
-        }),
-        Activation::Relu => vectorised(|| {
+        }
+        Activation::Relu => {
             for value in values {
                 *value = if *value > 0.0 { *value } else { 0.0 };
             }
-        }),
+        }
     }
 }
 
-/// dL/dz, given y and dL/dy.
-pub(super) fn slope<'a>(
-    activation: Activation,
-    y: &[f32],
-    gradient: &'a [f32],
-    scratch: &'a mut Vec<f32>,
-) -> &'a [f32] {
-    if activation == Activation::Identity {
-        return gradient;
-    }
-    scratch.resize(y.len(), 0.0);
-    let both = scratch.iter_mut().zip(y.iter().zip(gradient));
+/// Makes dL/dz of dL/dy, given y; compiled as what it is called from.
+#[inline(always)]
+pub(super) fn slope(activation: Activation, y: &[f32], gradient: &mut [f32]) {
+    let both = gradient.iter_mut().zip(y);
     match activation {
         Activation::Identity => {}
-        Activation::Tanh => vectorised(|| {
-            for (dz, (y, dy)) in both {
-                *dz = dy * (1.0 - y * y);
-            }
-        }),
-        Activation::Relu => vectorised(|| {
-            for (dz, (y, dy)) in both {
-                *dz = if *y > 0.0 { *dy } else { 0.0 };
-            }
+        Activation::Tanh => both.for_each(|(gradient, y)| *gradient *= 1.0 - y * y),
+        Activation::Relu => both.for_each(|(gradient, y)| {
+            *gradient = if *y > 0.0 { *gradient } else { 0.0 };
         }),
     }
-    scratch
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ pub mod error;
 pub mod exchanged;
 pub mod gemm;
 pub mod gru;
-mod narrow;
 pub mod outer;
+mod rows;
 pub mod stack;
 pub mod surrogate;
 

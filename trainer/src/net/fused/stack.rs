@@ -13,10 +13,10 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::buffers::Buffer;
-use super::dense::{Activation, ROWS, activate, append_rows, check, dense, slope};
-use super::gemm::{Into, Matrix, append_product, multiply};
+use super::dense::{Activation, ROWS, check, dense, slope};
 use super::outer::add_outer_products;
-use super::{add_column_sums, part, part_mut, repeat, values, with_values};
+use super::rows::{Then, Weights};
+use super::{add_column_sums, part, part_mut, values, vectorised, with_values};
 
 /// G dense layers of one shape.
 #[derive(Clone, Copy, Debug)]
@@ -110,29 +110,28 @@ impl Stack {
         });
         for group in 0..groups {
             let parameters = part(parameters, group, size);
+            let packed: Vec<Weights> = (layers.iter())
+                .map(|&(inputs, outputs, begin)| {
+                    let layer = &parameters[begin..begin + (inputs + 1) * outputs];
+                    let (weight, bias) = layer.split_at(inputs * outputs);
+                    Weights::new(weight, bias, inputs)
+                })
+                .collect();
             for start in (0..samples).step_by(ROWS) {
                 let rows = ROWS.min(samples - start);
                 let row = group * samples + start;
                 let at = self.hidden.as_ref().map_or(0, |_| row * hidden_width);
                 let mut hidden = &mut all_hidden[at..at + rows * hidden_width];
                 let mut seen = &x[row * first..(row + rows) * first];
-                for (index, &(inputs, outputs, begin)) in layers.iter().enumerate() {
-                    let (weight, bias) = parameters[begin..begin + (inputs + 1) * outputs]
-                        .split_at(inputs * outputs);
+                for (index, weights) in packed.iter().enumerate() {
                     let activation = self.activations[index];
-                    if index + 1 == layers.len() {
-                        append_rows(seen, inputs, weight, bias, activation, &mut y);
+                    if index + 1 == packed.len() {
+                        weights.append(seen, Then::Activate(activation), &mut y);
                     } else {
-                        let (own, rest) = std::mem::take(&mut hidden).split_at_mut(rows * outputs);
-                        repeat(bias, own);
-                        let (seen_rows, weight) = (
-                            Matrix::new(seen, rows, inputs),
-                            Matrix::new(weight, inputs, outputs),
-                        );
-                        multiply(seen_rows, weight, own, Into::Add);
-                        activate(activation, own);
-                        seen = own;
-                        hidden = rest;
+                        let own = std::mem::take(&mut hidden);
+                        let (own, rest) = own.split_at_mut(rows * self.widths[index + 1]);
+                        weights.apply(seen, Then::Activate(activation), own);
+                        (seen, hidden) = (own, rest);
                     }
                 }
             }
@@ -161,22 +160,26 @@ impl Stack {
         let size = parameters.len() / groups;
         let mut dx = wants_x.then(|| Vec::with_capacity(x.len()));
         let mut d_parameters = vec![0.0; parameters.len()];
-        let [mut slopes, mut back, mut before, mut outer] = [const { Vec::new() }; 4];
+        let [mut dz, mut before, mut outer] = [const { Vec::new() }; 3];
         for group in 0..groups {
             let parameters = part(parameters, group, size);
             let d_parameters = part_mut(&mut d_parameters, group, size);
+            let packed: Vec<Weights> = (layers.iter())
+                .map(|&(inputs, outputs, begin)| {
+                    let weight = &parameters[begin..begin + inputs * outputs];
+                    Weights::transposed(weight, [inputs, outputs])
+                })
+                .collect();
             for start in (0..samples).step_by(ROWS) {
                 let rows = ROWS.min(samples - start);
                 let row = group * samples + start;
-                let hidden = &hidden[row * hidden_width..(row + rows) * hidden_width];
-                let mut rest = hidden;
-                let mut out = &y[row * last..(row + rows) * last];
+                let mut rest = &hidden[row * hidden_width..(row + rows) * hidden_width];
+                let span = row * last..(row + rows) * last;
+                dz.clear();
+                dz.extend_from_slice(&gradient[span.clone()]);
+                let activation = self.activations[layers.len() - 1];
+                vectorised(|| slope(activation, &y[span], &mut dz));
                 for (index, &(inputs, outputs, begin)) in layers.iter().enumerate().rev() {
-                    let of_out = match index + 1 == layers.len() {
-                        true => &gradient[row * last..(row + rows) * last],
-                        false => &back,
-                    };
-                    let dz = slope(self.activations[index], out, of_out, &mut slopes);
                     let seen = match index {
                         0 => &x[row * first..(row + rows) * first],
                         _ => {
@@ -187,20 +190,20 @@ impl Stack {
                     };
                     let end = begin + (inputs + 1) * outputs;
                     let (dw, db) = d_parameters[begin..end].split_at_mut(inputs * outputs);
-                    let weight = Matrix::new(&parameters[begin..end], inputs, outputs);
-                    add_column_sums(dz, db);
-                    add_outer_products([seen, dz], [inputs, outputs], dw, &mut outer);
-                    let dz = Matrix::new(dz, rows, outputs);
-                    match (index, &mut dx) {
-                        (0, Some(dx)) => append_product(dz, weight.transposed(), dx),
-                        (0, None) => {}
-                        (_, _) => {
-                            before.clear();
-                            append_product(dz, weight.transposed(), &mut before);
+                    add_column_sums(&dz, db);
+                    add_outer_products([seen, &dz], [inputs, outputs], dw, &mut outer);
+                    match (index.checked_sub(1), &mut dx) {
+                        (Some(below), _) => {
+                            before.resize(rows * inputs, 0.0);
+                            let then = Then::Slope(self.activations[below], seen);
+                            packed[index].apply(&dz, then, &mut before);
+                            std::mem::swap(&mut dz, &mut before);
                         }
+                        (None, Some(dx)) => {
+                            packed[index].append(&dz, Then::Activate(Activation::Identity), dx);
+                        }
+                        (None, None) => {}
                     }
-                    std::mem::swap(&mut back, &mut before);
-                    out = seen;
                 }
             }
         }

@@ -11,8 +11,8 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use consort_runtime::math;
 
 use super::outer::add_outer_products;
-use super::rows::{Then, Weights};
-use super::{add_column_sums, part, part_mut, values, vectorised, with_values};
+use super::rows::{Then, Weights, finish};
+use super::{add_column_sums, part, part_mut, values, with_values};
 
 /// What a layer does to its sums, element by element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl CustomOp3 for Dense {
             let x = part(x, group, samples * inputs);
             let weight = part(weight, group, inputs * outputs);
             let bias = part(bias, group, outputs);
-            let weights = Weights::new(weight, bias, inputs);
+            let weights = Weights::new(weight, bias, inputs, samples);
             for start in (0..samples).step_by(ROWS) {
                 let end = samples.min(start + ROWS);
                 let x = &x[start * inputs..end * inputs];
@@ -157,7 +157,7 @@ impl Dense {
         let [mut dz, mut outer] = [const { Vec::new() }; 2];
         for group in 0..groups {
             let weight = part(weight, group, inputs * outputs);
-            let weight = wants_x.then(|| Weights::transposed(weight, [inputs, outputs]));
+            let weight = wants_x.then(|| Weights::transposed(weight, [inputs, outputs], samples));
             let dw = part_mut(&mut dw, group, inputs * outputs);
             let db = part_mut(&mut db, group, outputs);
             for start in (0..samples).step_by(ROWS) {
@@ -166,7 +166,7 @@ impl Dense {
                 let span = row * outputs..(row + rows) * outputs;
                 dz.clear();
                 dz.extend_from_slice(&gradient[span.clone()]);
-                vectorised(|| slope(self.activation, &y[span], &mut dz));
+                finish(Then::Slope(self.activation, &y[span]), &mut dz);
                 add_column_sums(&dz, db);
                 let x = &x[row * inputs..(row + rows) * inputs];
                 add_outer_products([x, &dz], [inputs, outputs], dw, &mut outer);

@@ -12,6 +12,8 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use pulp::NullaryFnOnce;
+
 use super::dense::{Activation, activate, slope};
 use super::gemm::{Into, Matrix, is_chain, multiply};
 use super::{repeat, vectorised};
@@ -24,6 +26,8 @@ const NARROW: usize = 8;
 const MANY: usize = 8;
 /// Values of W from which on they no longer lie in the nearer caches, and a product that goes through them less often is the faster.
 const LARGE: usize = 128 * 128 + 1;
+/// Rows from which on packing pays, but for that of a head, which is small.
+const REPAID: usize = 128;
 /// Sums that the crate `gemm` computes by inner products, where both sides' inner indices lie together.
 const SMALL: usize = 16 * 16;
 
@@ -71,34 +75,46 @@ impl Then<'_> {
 }
 
 impl<'a> Weights<'a> {
-    /// Row-major W `[I, O]`, and b `[O]`.
+    /// Row-major W `[I, O]`, which `rows` will be multiplied by, and b `[O]`.
     ///
     /// # Panics
     ///
     /// If W is not of that size.
-    pub(super) fn new(weight: &'a [f32], bias: &'a [f32], inputs: usize) -> Self {
+    pub(super) fn new(weight: &'a [f32], bias: &'a [f32], inputs: usize, rows: usize) -> Self {
         let outputs = bias.len();
         assert_eq!(weight.len(), inputs * outputs);
+        let panels = match rows {
+            ..REPAID if outputs > NARROW => Panels::Unpacked,
+            _ => Panels::new([inputs, outputs], weight, [outputs, 1], Some(bias)),
+        };
         Self {
             matrix: Matrix::new(weight, inputs, outputs),
             bias: Some(bias),
             sizes: [inputs, outputs],
-            panels: Panels::new([inputs, outputs], weight, [outputs, 1], Some(bias)),
+            panels,
         }
     }
 
-    /// Wᵀ of a row-major W `[inputs, outputs]`.
+    /// Wᵀ of a row-major W `[inputs, outputs]`, which `rows` will be multiplied by.
     ///
     /// # Panics
     ///
     /// If W is not of that size.
-    pub(super) fn transposed(weight: &'a [f32], [inputs, outputs]: [usize; 2]) -> Self {
+    pub(super) fn transposed(
+        weight: &'a [f32],
+        [inputs, outputs]: [usize; 2],
+        rows: usize,
+    ) -> Self {
         assert_eq!(weight.len(), inputs * outputs);
+        let panels = match rows {
+            ..REPAID => Panels::Unpacked,
+            _ => Panels::new([outputs, inputs], weight, [1, outputs], None),
+        };
         Self {
             matrix: Matrix::new(weight, inputs, outputs).transposed(),
             bias: None,
             sizes: [outputs, inputs],
-            panels: Panels::new([outputs, inputs], weight, [1, outputs], None),
+            panels,
         }
     }
 
@@ -149,7 +165,7 @@ impl<'a> Weights<'a> {
                     }
                     None => multiply(x, self.matrix, y, Into::Replace),
                 }
-                vectorised(|| finish(then, y));
+                finish(then, y);
             }
         }
     }
@@ -187,32 +203,51 @@ fn pack<const C: usize>(
     matrix: &[f32],
     [row_stride, column_stride]: [usize; 2],
 ) -> Vec<[f32; C]> {
-    let mut panels = vec![[0.0; C]; rows * columns.div_ceil(C)];
-    for (index, panel) in panels.chunks_exact_mut(rows).enumerate() {
-        let width = C.min(columns - index * C);
-        for (row, packed) in panel.iter_mut().enumerate() {
-            let values = &matrix[row * row_stride + index * C * column_stride..];
-            match column_stride {
-                1 => packed[..width].copy_from_slice(&values[..width]),
+    let mut panels = Vec::with_capacity(rows * columns.div_ceil(C));
+    for start in (0..columns).step_by(C) {
+        for row in 0..rows {
+            let values = &matrix[row * row_stride + start * column_stride..];
+            let next = match (column_stride, values.first_chunk()) {
+                (1, Some(next)) if columns - start >= C => *next,
                 _ => {
-                    let values = values.iter().step_by(column_stride);
-                    packed[..width]
-                        .iter_mut()
-                        .zip(values)
-                        .for_each(|(to, from)| *to = *from);
+                    let mut values = values.iter().step_by(column_stride);
+                    let mut next = [0.0; C];
+                    let width = C.min(columns - start);
+                    next[..width].fill_with(|| values.next().copied().unwrap_or_default());
+                    next
                 }
-            }
+            };
+            panels.push(next);
         }
     }
     panels
 }
 
-/// What becomes of sums, compiled as what it is called from.
-#[inline(always)]
-fn finish(then: Then, sums: &mut [f32]) {
-    match then {
-        Then::Activate(activation) => activate(activation, sums),
-        Then::Slope(activation, values) => slope(activation, values, sums),
+/// Does with sums what comes then.
+///
+/// # Panics
+///
+/// If there are not as many values as sums.
+pub(super) fn finish(then: Then, sums: &mut [f32]) {
+    if let Then::Slope(_, values) = then {
+        assert_eq!(values.len(), sums.len());
+    }
+    vectorised(Finish(then, sums));
+}
+
+/// [`finish`], compiled as what it is called from.
+struct Finish<'a>(Then<'a>, &'a mut [f32]);
+
+impl NullaryFnOnce for Finish<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self(then, sums) = self;
+        match then {
+            Then::Activate(activation) => activate(activation, sums),
+            Then::Slope(activation, values) => slope(activation, values, sums),
+        }
     }
 }
 
@@ -226,7 +261,7 @@ struct Product<'a, R, const C: usize, const T: usize>(
     PhantomData<R>,
 );
 
-impl<R: Rows<T>, const C: usize, const T: usize> pulp::NullaryFnOnce for Product<'_, R, C, T> {
+impl<R: Rows<T>, const C: usize, const T: usize> NullaryFnOnce for Product<'_, R, C, T> {
     type Output = ();
 
     #[inline(always)]
@@ -251,7 +286,7 @@ impl<R: Rows<T>, const C: usize, const T: usize> pulp::NullaryFnOnce for Product
                     }
                 }
             }
-            finish(then.of(span), y);
+            Finish(then.of(span), y).call();
             done = start + T;
         }
     }
@@ -344,14 +379,14 @@ mod tests {
                         let mut expected = sums.clone();
                         activate(activation, &mut expected);
                         let mut found = vec![7.0];
-                        let weights = Weights::new(&weight, &bias, inputs);
+                        let weights = Weights::new(&weight, &bias, inputs, REPAID);
                         weights.append(&x, Then::Activate(activation), &mut found);
                         assert_eq!(bits(&found[1..]), bits(&expected), "{case}, {activation:?}");
 
                         let mut expected = back.clone();
                         slope(activation, &x, &mut expected);
                         let mut found = vec![f32::NAN; rows * inputs];
-                        let weights = Weights::transposed(&weight, [inputs, outputs]);
+                        let weights = Weights::transposed(&weight, [inputs, outputs], REPAID);
                         weights.apply(&dz, Then::Slope(activation, &x), &mut found);
                         assert_eq!(
                             bits(&found),

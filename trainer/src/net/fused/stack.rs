@@ -13,10 +13,10 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::buffers::Buffer;
-use super::dense::{Activation, ROWS, check, dense, slope};
+use super::dense::{Activation, ROWS, check, dense};
 use super::outer::add_outer_products;
-use super::rows::{Then, Weights};
-use super::{add_column_sums, part, part_mut, values, vectorised, with_values};
+use super::rows::{Then, Weights, finish};
+use super::{add_column_sums, part, part_mut, values, with_values};
 
 /// G dense layers of one shape.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +114,7 @@ impl Stack {
                 .map(|&(inputs, outputs, begin)| {
                     let layer = &parameters[begin..begin + (inputs + 1) * outputs];
                     let (weight, bias) = layer.split_at(inputs * outputs);
-                    Weights::new(weight, bias, inputs)
+                    Weights::new(weight, bias, inputs, samples)
                 })
                 .collect();
             for start in (0..samples).step_by(ROWS) {
@@ -167,7 +167,7 @@ impl Stack {
             let packed: Vec<Weights> = (layers.iter())
                 .map(|&(inputs, outputs, begin)| {
                     let weight = &parameters[begin..begin + inputs * outputs];
-                    Weights::transposed(weight, [inputs, outputs])
+                    Weights::transposed(weight, [inputs, outputs], samples)
                 })
                 .collect();
             for start in (0..samples).step_by(ROWS) {
@@ -178,7 +178,7 @@ impl Stack {
                 dz.clear();
                 dz.extend_from_slice(&gradient[span.clone()]);
                 let activation = self.activations[layers.len() - 1];
-                vectorised(|| slope(activation, &y[span], &mut dz));
+                finish(Then::Slope(activation, &y[span]), &mut dz);
                 for (index, &(inputs, outputs, begin)) in layers.iter().enumerate().rev() {
                     let seen = match index {
                         0 => &x[row * first..(row + rows) * first],

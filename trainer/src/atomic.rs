@@ -21,17 +21,25 @@ pub struct WriteError {
 
 impl WriteError {
     /// Names `path` in a system's error.
-    pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         |source| Self {
             path: path.to_owned(),
             source,
         }
     }
 
-    /// Whether the path given is at fault, not the machine: one too long, or without a name.
-    pub fn is_bad_name(&self) -> bool {
-        let kind = self.source.kind();
-        matches!(kind, ErrorKind::InvalidInput | ErrorKind::InvalidFilename)
+    /// Whether the path given is at fault, not the machine: nothing can be written there, or not by us.
+    pub fn is_bad_path(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            ErrorKind::InvalidInput
+                | ErrorKind::InvalidFilename
+                | ErrorKind::NotFound
+                | ErrorKind::NotADirectory
+                | ErrorKind::IsADirectory
+                | ErrorKind::PermissionDenied
+                | ErrorKind::ReadOnlyFilesystem
+        )
     }
 }
 
@@ -341,13 +349,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         for name in ["absent/..", &"x".repeat(300)] {
             let error = PendingFolder::new(&root.path().join(name)).err().unwrap();
-            assert!(error.is_bad_name(), "{error}");
+            assert!(error.is_bad_path(), "{error}");
         }
         assert!(
             PendingFolder::new(Path::new(""))
                 .err()
                 .unwrap()
-                .is_bad_name()
+                .is_bad_path()
         );
     }
 

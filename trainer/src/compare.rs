@@ -125,7 +125,13 @@ impl Design {
         for seed in 0..self.seeds {
             for (row, name) in self.tasks.iter().enumerate() {
                 for (column, method) in self.methods.iter().enumerate() {
-                    let (config, task) = self.layers(name, method, seed)?.resolve()?;
+                    let layers = self.layers(name, method, seed);
+                    let resolved = layers.and_then(|layers| layers.resolve());
+                    let (config, task) = resolved.map_err(|source| CompareError::Cell {
+                        task: name.clone(),
+                        method: method.clone(),
+                        source: Box::new(source),
+                    })?;
                     // Two files may give their games one name; runs are told apart by it.
                     if cells
                         .iter()

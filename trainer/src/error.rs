@@ -80,18 +80,17 @@ impl Error {
             | Self::Solve(_)
             | Self::Plan(_)
             | Self::NotEnumerable { .. } => 2,
-            Self::Folder(FolderError::Write(error)) if !error.is_bad_name() => 1,
-            Self::Folder(_) => 2,
+            Self::Folder(FolderError::Write(error)) | Self::Write(error)
+                if !error.is_bad_path() =>
+            {
+                1
+            }
+            Self::Folder(_) | Self::Write(_) => 2,
             Self::Export(error) if error.is_bad_input() => 2,
             Self::Key(error) if error.is_bad_input() => 2,
             Self::Hil(error) if error.is_bad_input() => 2,
             Self::Flash(error) if error.is_bad_input() => 2,
-            Self::Hil(_)
-            | Self::Flash(_)
-            | Self::Export(_)
-            | Self::Key(_)
-            | Self::Write(_)
-            | Self::Learning(_) => 1,
+            Self::Hil(_) | Self::Flash(_) | Self::Export(_) | Self::Key(_) | Self::Learning(_) => 1,
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::net::NetworkWeights;
 use crate::quantise::QuantiseError;
 use crate::team::{
     Actors, AgentEntry, AlignedImage, CONFIG, Choice, FORMAT, KEY, MANIFEST, Manifest, Returns,
-    SharedSeedEntry, Team, TeamError, TeamKey, Versions, WEIGHTS, read,
+    SharedSeedEntry, Team, TeamError, TeamKey, Versions, WEIGHTS, part, read,
 };
 
 pub use images::{actors, actors_for};
@@ -76,6 +76,11 @@ pub enum ExportError {
         /// The destination.
         path: PathBuf,
     },
+    /// Fine-tuning was asked for where nothing is rounded.
+    #[error(
+        "--fine-tune: found a team in f32, expected one in whole numbers: add `--precision i8`"
+    )]
+    NothingToTune,
     /// A new key was asked for where there is no shared seed.
     #[error(
         "--new-key: found a team without a shared seed, expected one of `consort train --shared-seed`"
@@ -115,8 +120,9 @@ impl ExportError {
             | Self::NotText { .. }
             | Self::Weights { .. }
             | Self::NoSharedSeed
+            | Self::NothingToTune
             | Self::Quantise { .. } => true,
-            Self::Write(error) => error.is_bad_name(),
+            Self::Write(error) => error.is_bad_path(),
             Self::Emit { .. } | Self::Step(_) | Self::Key(_) => false,
         }
     }
@@ -175,6 +181,7 @@ pub fn export(
         precision: Precision::F32,
         fine_tuning: FineTuning::default(),
         period_us: task.spec().period_us,
+        revision: 1,
         key: task.seeding().map(|_| TeamKey::of_run(config.seed)),
     };
     write(destination, &origin, task, networks, form)
@@ -202,6 +209,7 @@ struct Form {
     precision: Precision,
     fine_tuning: FineTuning,
     period_us: u32,
+    revision: u32,
     key: Option<TeamKey>,
 }
 
@@ -222,6 +230,7 @@ fn write(
     let stamp = Stamp {
         team: team_id(origin.settings.as_bytes(), &weights),
         period_us: form.period_us,
+        revision: form.revision,
         seeding: task.seeding(),
     };
     let exact = Actors::new(images::emit(stamp, networks)?);
@@ -300,7 +309,7 @@ pub struct Changes {
 }
 
 /// Writes the team at `source`, a finished run or a team, to `destination`, from its weights: the same team, and where nothing changes
-/// the same images. Its settings are copied and not read, so that they may be those of another version.
+/// the same images, of the same revision, but not signed. Its settings are copied and not read, so that they may be those of another version.
 pub fn export_again(
     source: &Path,
     destination: &Path,
@@ -313,16 +322,25 @@ pub fn export_again(
         actors,
         key,
     } = Team::load(source)?;
+    let precision = changes.precision.unwrap_or(match manifest.quantisation {
+        Some(_) => Precision::I8,
+        None => Precision::F32,
+    });
+    if precision == Precision::F32 && changes.fine_tuning.is_some() {
+        return Err(ExportError::NothingToTune);
+    }
     let form = Form {
-        precision: changes.precision.unwrap_or(match manifest.quantisation {
-            Some(_) => Precision::I8,
-            None => Precision::F32,
-        }),
+        precision,
         fine_tuning: changes.fine_tuning.unwrap_or(match manifest.fine_tuned {
             Some(_) => FineTuning::Always,
             None => FineTuning::Needed,
         }),
         period_us: (changes.period_us).unwrap_or_else(|| actors.period_us()),
+        // Devices do not go back from the highest they have had.
+        revision: (actors.images().iter())
+            .map(|image| image.view().revision())
+            .max()
+            .unwrap_or(1),
         key: match (key, changes.new_key) {
             (None, true) => return Err(ExportError::NoSharedSeed),
             (Some(_), true) => Some(TeamKey::fresh().map_err(ExportError::Key)?),
@@ -330,9 +348,9 @@ pub fn export_again(
         },
     };
     let settings = folder.join(CONFIG);
-    let text = read(&settings)?;
+    let text = part(read(&settings), || "its settings".to_owned())?;
     let path = folder.join(WEIGHTS);
-    let weights = read(&path)?;
+    let weights = part(read(&path), || "its weights".to_owned())?;
     let found = team_id(&text, &weights).to_string();
     if found != manifest.team {
         return Err(TeamError::Disagrees {

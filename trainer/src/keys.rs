@@ -64,7 +64,7 @@ impl KeyError {
     /// Whether what was given is at fault, not the machine.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Write(error) => error.is_bad_name(),
+            Self::Write(error) => error.is_bad_path(),
             _ => true,
         }
     }

@@ -49,6 +49,14 @@ pub enum TeamError {
         /// The path given.
         path: PathBuf,
     },
+    /// A file of the team is not there.
+    #[error("{}: no such file, expected {role} beside the rest of its team", path.display())]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// What it is to the team.
+        role: String,
+    },
     /// The folder is neither a run nor a team.
     #[error("{}: found neither `team.toml` nor `team/`, expected a run or a team", path.display())]
     NotATeam {
@@ -128,14 +136,18 @@ impl Team {
     /// Loads the team at `path`: a team's folder, or a run's that has finished.
     pub fn load(path: &Path) -> Result<Self, TeamError> {
         let folder = find(path)?;
-        let manifest = Manifest::read(&folder.join(MANIFEST))?;
+        let manifest = Manifest::read(&folder.join(MANIFEST));
+        let manifest = part(manifest, || "the manifest".to_owned())?;
         let task = manifest.task().map_err(|source| TeamError::Task {
             path: folder.join(MANIFEST),
             source: Box::new(source),
         })?;
         let entry = manifest.shared_seed.as_ref();
         let key = entry
-            .map(|entry| TeamKey::read(&folder, &entry.fingerprint))
+            .map(|entry| {
+                let key = TeamKey::read(&folder, &entry.fingerprint);
+                part(key, || "the key of its shared seed".to_owned())
+            })
             .transpose()?;
         let task = match key {
             Some(key) => task.with_team_key(key.seed()),
@@ -153,7 +165,7 @@ impl Team {
         let mut images = Vec::new();
         for (agent, entry) in manifest.agents.iter().enumerate() {
             let path = folder.join(&entry.image);
-            let image = read_image(&path)?;
+            let image = part(read_image(&path), || format!("the image of agent {agent}"))?;
             check_image(&path, &image.view(), &manifest, &task, agent)?;
             images.push(image);
         }
@@ -190,6 +202,17 @@ pub fn read_image(path: &Path) -> Result<AlignedImage, TeamError> {
     AlignedImage::new(&read(path)?).map_err(|source| TeamError::Image {
         path: path.to_owned(),
         source,
+    })
+}
+
+/// What was read from a file of a team, which is said to be that where it is not there.
+pub(crate) fn part<T>(
+    read: Result<T, TeamError>,
+    role: impl FnOnce() -> String,
+) -> Result<T, TeamError> {
+    read.map_err(|error| match error {
+        TeamError::Missing { path } => TeamError::Incomplete { path, role: role() },
+        other => other,
     })
 }
 

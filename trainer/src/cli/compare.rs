@@ -1,10 +1,11 @@
 //! `consort compare`: methods side by side at equal steps.
 
+use std::fs;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
-use consort_trainer::atomic;
+use consort_trainer::atomic::{self, WriteError};
 use consort_trainer::compare::page::Findings;
 use consort_trainer::compare::{
     Design, FIGURES, PAGE, RESULTS, Spectator, make, marl_eval, open_folder,
@@ -110,6 +111,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
             drawn.push((caption, file));
         }
     }
+    remove_others(&args.out, &drawn)?;
     let figures = serde_json::to_string_pretty(&findings).expect("numbers and names are JSON");
     write(FIGURES, &(figures + "\n"))?;
     let page = findings.page(&args.command(), &drawn);
@@ -118,6 +120,22 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
         text: page,
         json: json!({ "out": args.out, "findings": findings }),
     })
+}
+
+/// Removes the pictures of an earlier page that are none of this one's.
+fn remove_others(out: &Path, drawn: &[(String, String)]) -> Result<(), Error> {
+    let entries = fs::read_dir(out).map_err(WriteError::at(out))?;
+    for entry in entries {
+        let name = entry.map_err(WriteError::at(out))?.file_name();
+        let name = name.to_string_lossy();
+        let is_ours =
+            name.starts_with("curves.") || matches!(&*name, "profile.svg" | "efficiency.svg");
+        if is_ours && name.ends_with(".svg") && drawn.iter().all(|(_, file)| *file != name) {
+            let path = out.join(&*name);
+            fs::remove_file(&path).map_err(WriteError::at(&path))?;
+        }
+    }
+    Ok(())
 }
 
 impl Args {

@@ -7,7 +7,7 @@ use consort_trainer::error::Error;
 use consort_trainer::export::{self, Changes, FineTuned, FineTuning, export_again};
 use consort_trainer::quantise::Comparison;
 use consort_trainer::report::{count, number};
-use consort_trainer::team::Manifest;
+use consort_trainer::team::{Manifest, Team};
 use serde_json::{Value, json};
 
 use super::Page;
@@ -67,11 +67,17 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
         period_us: args.period_us,
         new_key: args.new_key,
     };
+    let was_signed = signed(&Team::load(&args.team)?);
     let team = export_again(&args.team, &args.out, changes)?;
     let manifest = &team.manifest;
+    let revision = revision(&team);
+    let unsigned = match was_signed {
+        true => "They were signed, and are no more: `consort sign` signs them anew.\n",
+        false => "",
+    };
     Ok(Page {
         text: format!(
-            "{}, team {}: {} images, return {}: {}\n{}",
+            "{}, team {}: {} images of revision {revision}, return {}: {}\n{unsigned}{}",
             manifest.task,
             manifest.team,
             manifest.agents.len(),
@@ -86,6 +92,8 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             "team_id": manifest.team,
             "return_exported": manifest.returns.exported,
             "period_us": team.actors.period_us(),
+            "revision": revision,
+            "signature_dropped": was_signed,
             "precision": if manifest.quantisation.is_some() { "i8" } else { "f32" },
             "quantisation": manifest.quantisation.map(object),
             "fine_tuned": manifest.fine_tuned.map(|tuned| {
@@ -93,6 +101,21 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             }),
         }),
     })
+}
+
+/// Whether any of a team's images is.
+fn signed(team: &Team) -> bool {
+    let images = team.actors.images();
+    images
+        .iter()
+        .any(|image| image.view().signature().is_some())
+}
+
+/// The highest of a team's images.
+pub(super) fn revision(team: &Team) -> u32 {
+    let images = team.actors.images().iter();
+    let revisions = images.map(|image| image.view().revision());
+    revisions.max().unwrap_or_default()
 }
 
 fn text(comparison: Comparison, manifest: &Manifest) -> String {

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use consort_trainer::error::Error;
 use consort_trainer::export;
 use consort_trainer::keys::Signer;
+use consort_trainer::team::Team;
 use serde_json::json;
 
 use super::Page;
+use super::export::revision;
 
 /// Write a team to a folder with its images signed, so that devices can refuse all others
 #[derive(clap::Args)]
@@ -27,15 +29,19 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Page, Error> {
     let signer = Signer::read(&args.key)?;
+    let before = revision(&Team::load(&args.team)?);
     let team = export::sign(&args.team, &args.out, &signer, args.revision)?;
     let manifest = &team.manifest;
-    let revisions: Vec<u32> = (team.actors.images().iter())
-        .map(|image| image.view().revision())
-        .collect();
-    let revision = revisions.first().copied().unwrap_or_default();
+    let revision = revision(&team);
+    let lower = match revision < before {
+        true => format!(
+            "That is lower than {before}, which they had: a device that has had {before} refuses them.\n"
+        ),
+        false => String::new(),
+    };
     Ok(Page {
         text: format!(
-            "{}, team {}: {} images signed, revision {revision}: {}\n",
+            "{}, team {}: {} images signed, revision {revision}: {}\n{lower}",
             manifest.task,
             manifest.team,
             manifest.agents.len(),
@@ -46,6 +52,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             "team": args.out,
             "team_id": manifest.team,
             "revision": revision,
+            "revision_before": before,
             "public_key": signer.public().iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
         }),
     })

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Cell;
+use crate::config::ConfigError;
 use crate::run_folder::{METRICS, TEAM};
-use crate::team::{CONFIG, Choice, MANIFEST, Manifest};
+use crate::team::{CONFIG, Choice, Team};
 
 /// Why a comparison's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,16 @@ pub enum CompareError {
         path: PathBuf,
         /// What is there.
         found: String,
+    },
+    /// A run that cannot be made.
+    #[error("{task} by {method}: {source}")]
+    Cell {
+        /// The task.
+        task: String,
+        /// The method.
+        method: String,
+        /// Why not.
+        source: Box<ConfigError>,
     },
     /// What else lies in its folder.
     #[error("--out {}: found {holds}, expected a new folder, an empty one, or a comparison's", path.display())]
@@ -104,8 +115,9 @@ impl Run {
         if text(&cell.folder.join(CONFIG))? != cell.config.to_toml() {
             return Err(wrong("a run with another configuration".to_owned()));
         }
-        let manifest = Manifest::read(&team.join(MANIFEST));
-        let manifest = manifest.map_err(|error| wrong(error.to_string()))?;
+        // The images too: what counts as finished can be played.
+        let team = Team::load(&team).map_err(|error| wrong(error.to_string()))?;
+        let manifest = team.manifest;
         let commit = option_env!("CONSORT_COMMIT");
         if manifest.commit.as_deref() != commit {
             let of = |commit: Option<&str>| commit.unwrap_or("an unknown commit").to_owned();

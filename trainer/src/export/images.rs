@@ -13,6 +13,7 @@ pub(super) struct Stamp {
     pub(super) team: TeamId,
     /// The time between two steps in training, in µs; 0 where the task is not periodic.
     pub(super) period_us: u32,
+    pub(super) revision: u32,
     pub(super) seeding: Option<Seeding>,
 }
 
@@ -29,6 +30,7 @@ pub fn actors_for(
     let stamp = Stamp {
         team: TeamId([0; 16]),
         period_us: 0,
+        revision: 1,
         seeding,
     };
     Ok(Actors::new(emit(stamp, networks)?))
@@ -70,7 +72,7 @@ fn image(
         team: stamp.team,
         agent: agent as u16,
         agents: agents as u16,
-        revision: 1,
+        revision: stamp.revision,
         period_us: stamp.period_us,
         seeding: stamp.seeding,
         head: match head {

@@ -7,7 +7,7 @@ use consort_runtime::{SIGNATURE_LEN, reissue_signed};
 use super::{ExportError, card, golden_name, taken};
 use crate::atomic::PendingFolder;
 use crate::keys::Signer;
-use crate::team::{Actors, AlignedImage, CONFIG, KEY, MANIFEST, Team, WEIGHTS, read};
+use crate::team::{Actors, AlignedImage, CONFIG, KEY, MANIFEST, Team, WEIGHTS, part, read};
 
 /// The most bytes that issuing an image anew adds beside the signature: its revision may take more of the header.
 const MORE: usize = 16;
@@ -45,12 +45,13 @@ pub fn sign(
     let card_name = "README.md";
     let mut pending = PendingFolder::new(destination).map_err(taken)?;
     // What a team consists of, not what else may lie beside it, such as a secret.
-    for name in [CONFIG, WEIGHTS] {
-        pending.write(name, &read(&folder.join(name))?)?;
+    for (name, role) in [(CONFIG, "its settings"), (WEIGHTS, "its weights")] {
+        let bytes = part(read(&folder.join(name)), || role.to_owned())?;
+        pending.write(name, &bytes)?;
     }
     let goldens = (0..manifest.agents.len()).map(golden_name);
     for name in goldens.chain(key.map(|_| KEY.to_owned())) {
-        let bytes = read(&folder.join(&name))?;
+        let bytes = part(read(&folder.join(&name)), || "a golden sequence".to_owned())?;
         match key {
             // The key, or a sequence that quotes it.
             Some(_) => pending.write_secret(&name, &bytes)?,

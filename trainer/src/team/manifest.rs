@@ -152,7 +152,19 @@ impl Manifest {
         };
         let text = String::from_utf8(read(path)?)
             .map_err(|_| wrong("found bytes that are not UTF-8, expected TOML".to_owned()))?;
-        let one_line = |error: toml::de::Error| wrong(error.message().replace('\n', " "));
+        if text.trim().is_empty() {
+            return Err(wrong("found nothing, expected a manifest".to_owned()));
+        }
+        let one_line = |error: toml::de::Error| {
+            let before = error
+                .span()
+                .map_or("", |span| &text[..span.start.min(text.len())]);
+            let line = 1 + before.matches('\n').count();
+            wrong(format!(
+                "line {line}: {}",
+                error.message().replace('\n', " ")
+            ))
+        };
         // The version first: another one may have other keys.
         let table: toml::Table = text.parse().map_err(one_line)?;
         let found = table.get("format").and_then(toml::Value::as_integer);

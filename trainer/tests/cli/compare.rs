@@ -65,6 +65,36 @@ fn a_comparison_leaves_a_page_pictures_and_results_and_goes_on_where_it_was() {
     assert!(message.contains("metrics.jsonl, line 1"), "{message}");
     fs::write(&metrics, whole).unwrap();
 
+    // A run counts as finished when its team can be played.
+    let image = place.path("c/runs/chsh.coma.seed1/team/agent-1.image");
+    let whole = fs::read(&image).unwrap();
+    fs::remove_file(&image).unwrap();
+    let message = place.error(2, &COMPARE);
+    assert!(
+        message.contains("expected the image of agent 1"),
+        "{message}"
+    );
+    fs::write(&image, whole).unwrap();
+
+    // The page is of what is named, and no picture of another stays beside it.
+    let one = [
+        "compare",
+        "chsh",
+        "--methods",
+        "coma",
+        "--seeds",
+        "2",
+        "--steps",
+        "3200",
+        "--out",
+        "c",
+    ];
+    place.json(&one);
+    let page = fs::read_to_string(place.path("c/comparison.md")).unwrap();
+    assert!(!page.contains("assurance"), "{page}");
+    assert!(!place.path("c/curves.assurance.svg").exists());
+    assert!(place.path("c/runs/assurance.mappo.seed0/team").exists());
+
     // Another setting is another comparison.
     let other = [&COMPARE[..], &["--set", "network.hidden=[8]"]].concat();
     let message = place.error(2, &other);
@@ -88,6 +118,10 @@ fn what_cannot_be_compared_is_refused_before_anything_is_trained() {
         "did you mean `coma`?",
     );
     refused(&["chs", "--methods", "coma"], "did you mean `chsh`?");
+    refused(
+        &["chsh", "--methods", "coma,annealed", "--steps", "200"],
+        "chsh by annealed: steps: found 200, expected at least",
+    );
     refused(
         &["chsh", "chsh", "--methods", "coma"],
         "TASK: found `chsh` twice",

@@ -199,12 +199,17 @@ fn a_reader_that_leaves_is_no_error_and_a_full_disk_is_one() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_place_that_cannot_be_written_is_the_machines_failure() {
+fn a_place_that_cannot_be_written_is_named() {
     let place = Place::new();
     // Not even root makes folders there.
-    let message = place.error(1, &short(&["--out", "/proc/run"]));
+    let message = place.error(2, &short(&["--out", "/proc/run"]));
     assert!(
         message.contains("/proc/run: cannot be written"),
+        "{message}"
+    );
+    let message = place.error(2, &["keygen", "nowhere/key"]);
+    assert!(
+        message.contains("nowhere/key: cannot be written"),
         "{message}"
     );
     fs::write(place.path("file"), "").unwrap();

@@ -20,6 +20,35 @@ fn export_writes_the_same_team_again() {
     let message = place.error(2, &["export", "run", "--out", &"x".repeat(300)]);
     assert!(message.contains("cannot be written"), "{message}");
 
+    let message = place.error(2, &["export", "run", "--out", "z", "--fine-tune", "always"]);
+    assert!(message.contains("add `--precision i8`"), "{message}");
+
+    // A signed team keeps its revision, loses its signature, and both are said.
+    place.json(&["keygen", "key"]);
+    let sign = ["sign", "run", "--key", "key", "--out"];
+    let signed = place.json(&[&sign[..], &["signed", "--revision", "3"]].concat());
+    assert_eq!(signed["revision_before"], 1);
+    let bare = place.json(&["export", "signed", "--out", "bare"]);
+    assert_eq!(
+        (&bare["revision"], &bare["signature_dropped"]),
+        (&3.into(), &true.into())
+    );
+    let image = place.json(&["inspect", "bare/agent-0.image"]);
+    assert_eq!(image["revision"], 3);
+    let back = [
+        "sign",
+        "bare",
+        "--key",
+        "key",
+        "--revision",
+        "2",
+        "--out",
+        "back",
+    ];
+    let output = place.run(&back);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("lower than 3"), "{text}");
+
     // Weights that are not those the team was made of.
     let path = place.path("run/team/weights.safetensors");
     let mut weights = fs::read(&path).unwrap();
@@ -116,9 +145,16 @@ fn a_damaged_team_is_refused_by_the_name_of_the_file() {
     .unwrap();
     refused("agent-1.image", "found team");
     fs::remove_file(team("agent-1.image")).unwrap();
-    refused("agent-1.image", "no such file");
+    refused(
+        "agent-1.image",
+        "no such file, expected the image of agent 1",
+    );
     fs::remove_file(team("team.toml")).unwrap();
-    refused("team/team.toml", "no such file");
+    refused("team/team.toml", "no such file, expected the manifest");
+    fs::write(team("team.toml"), "").unwrap();
+    refused("team/team.toml", "found nothing, expected a manifest");
+    fs::write(team("team.toml"), "format = 1\nagents = [").unwrap();
+    refused("team/team.toml", "line 2: ");
     let manifest = String::from_utf8(whole["team.toml"].clone()).unwrap();
     for (old, new, expected) in [
         ("format = 1", "format = 2", "format: found 2, expected 1"),

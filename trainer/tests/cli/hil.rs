@@ -309,10 +309,11 @@ fn flashing_builds_the_firmware_and_puts_the_image_into_its_slot() {
         ("esp32c3", "esp32c3", 0x3e_0000, 0x3e_f000),
     ] {
         let report = place.json(&flash(&team, "1", board, &real));
+        assert_eq!(report["board"], board);
         assert_eq!(report["image"], image);
         assert_eq!(report["records"], records);
         // What cargo is to run by is what probe-rs is told.
-        let folder = report["board"].as_str().unwrap();
+        let folder = report["folder"].as_str().unwrap();
         let config =
             fs::read_to_string(Path::new(&real).join(folder).join(".cargo/config.toml")).unwrap();
         assert!(config.contains(&format!("--chip {chip}\"")), "{config}");
@@ -324,24 +325,67 @@ fn flashing_builds_the_firmware_and_puts_the_image_into_its_slot() {
         );
         let download = format!("probe-rs download --chip {chip} ");
         assert!(
-            steps[1].starts_with(&(download.clone() + "--chip-erase "))
-                && steps[1].ends_with(&binary)
+            steps[3].starts_with(&(download.clone() + "--chip-erase "))
+                && steps[3].ends_with(&binary)
         );
-        for (step, address) in [(steps[2], image), (steps[3], records)] {
+        for (step, address) in [(steps[4], image), (steps[5], records)] {
             let piece = format!("--binary-format bin --base-address {address:#010x} ");
             assert!(step.starts_with(&(download.clone() + &piece)), "{steps:?}");
         }
-        assert_eq!(steps[4..], [format!("probe-rs reset --chip {chip}")]);
+        assert_eq!(steps[6..], [format!("probe-rs reset --chip {chip}")]);
         let target = fs::canonicalize(Path::new(&real).join(".."))
             .unwrap()
             .join("target");
         assert!(steps[0].contains(&format!("--target-dir {}", target.display())));
         let piece = target.join(format!("{folder}-agent-1.image"));
-        assert!(steps[2].ends_with(&piece.display().to_string()));
+        assert!(steps[4].ends_with(&piece.display().to_string()));
     }
     let message = place.error(2, &flash(&team, "2", "pico", &real));
     assert!(
         message.contains("agent 2: the team has 2 agents"),
+        "{message}"
+    );
+}
+
+/// What is to be downloaded is made by the steps before.
+#[cfg(unix)]
+#[test]
+fn the_steps_of_a_dry_run_make_the_files_that_they_name() {
+    let place = Place::new();
+    let board = Path::new(&real()).join("rpi-pico/board.toml");
+    fs::create_dir_all(place.path("fw/my real/rpi-pico")).unwrap();
+    fs::create_dir(place.path("fw/target")).unwrap();
+    fs::copy(board, place.path("fw/my real/rpi-pico/board.toml")).unwrap();
+    let team = model("assurance");
+    let report = place.json(&flash(&team, "1", "pico", "fw/my real"));
+    let steps = steps(&report);
+    for (step, download) in [(1, 4), (2, 5)] {
+        let (_, file) = steps[download].rsplit_once(' ').unwrap();
+        assert!(!Path::new(file).exists());
+        // In whatever folder.
+        let taken = Command::new("sh")
+            .args(["-c", steps[step]])
+            .current_dir("/")
+            .status();
+        assert!(taken.unwrap().success());
+        let made = fs::read(file).unwrap();
+        match step {
+            1 => {
+                let image = Path::new(&team).join("agent-1.image");
+                assert_eq!(made, fs::read(image).unwrap());
+            }
+            _ => assert!(made.len() % 32 == 0 && !made.is_empty()),
+        }
+    }
+}
+
+#[test]
+fn a_source_without_the_board_is_named_and_what_is_missing_in_it() {
+    let place = Place::new();
+    let team = model("assurance");
+    let message = place.error(2, &flash(&team, "1", "pico", "."));
+    assert!(
+        message.contains(".: no `rpi-pico/board.toml` in it; "),
         "{message}"
     );
 }
@@ -356,7 +400,6 @@ fn what_does_not_fit_a_board_is_refused_before_anything_is_built() {
     let small = board.replace("memory = 4096", "memory = 1");
     assert_ne!(small, board);
     fs::create_dir_all(place.path("small boards/rpi-pico")).unwrap();
-    fs::write(place.path("small boards/Cargo.toml"), "").unwrap();
     fs::write(place.path("small boards/rpi-pico/board.toml"), small).unwrap();
     let message = place.error(2, &flash(&team, "1", "pico", "small boards"));
     assert!(
@@ -389,6 +432,22 @@ fn an_agent_that_replays_is_built_into_its_firmware() {
         steps[1].ends_with("release/consort-rpi-pico") && steps.len() == 3,
         "{steps:?}"
     );
+    // Without what is to be replayed there is nothing to build.
+    fs::create_dir(place.path("bare")).unwrap();
+    for entry in fs::read_dir(&team).unwrap() {
+        let entry = entry.unwrap();
+        if !entry.path().ends_with("agent-1.golden.json") {
+            fs::copy(entry.path(), place.path("bare").join(entry.file_name())).unwrap();
+        }
+    }
+    let arguments = [&flash("bare", "1", "pico", &real)[..], &["--app", "replay"]].concat();
+    let message = place.error(2, &arguments);
+    assert!(
+        message.contains("agent-1.golden.json: not there"),
+        "{message}"
+    );
+    let arguments = [&flash("bare", "0", "pico", &real)[..], &["--app", "replay"]].concat();
+    assert!(place.run(&arguments).status.success());
 }
 
 #[test]

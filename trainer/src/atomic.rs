@@ -60,6 +60,13 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         })
 }
 
+/// Whether [`write`] can do its work: makes the temporary file, and removes it.
+pub fn try_out(path: &Path) -> Result<(), WriteError> {
+    temporary(path, |name| File::create_new(name))
+        .and_then(|(name, _)| fs::remove_file(name))
+        .map_err(WriteError::at(path))
+}
+
 /// Writes a file that only its owner may read, where no file of that name is:
 /// [`ErrorKind::AlreadyExists`].
 pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
@@ -263,6 +270,20 @@ mod tests {
         write(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn trying_out_leaves_everything_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        try_out(&path).unwrap();
+        assert!(names(folder.path()).is_empty());
+        write(&path, b"one").unwrap();
+        try_out(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(names(folder.path()), ["file"]);
+        let error = try_out(&folder.path().join("absent/file")).unwrap_err();
+        assert_eq!(error.source.kind(), ErrorKind::NotFound);
     }
 
     #[test]

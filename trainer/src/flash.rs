@@ -20,9 +20,20 @@ pub enum FlashError {
         agents: usize,
     },
     /// The firmware's source is not there.
-    #[error("{}: not there; the boards' firmware is in Consort's repository, --source names its firmware-examples/real", path.display())]
+    #[error(
+        "{}: no `{board}/board.toml` in it; the boards' firmware is in Consort's repository, --source names its firmware-examples/real",
+        path.display()
+    )]
     Source {
-        /// What was looked for.
+        /// The folder that was looked into.
+        path: PathBuf,
+        /// The board's folder.
+        board: String,
+    },
+    /// There is nothing to replay.
+    #[error("{}: not there, and `--app replay` plays it; `consort export` writes it beside the image", path.display())]
+    Golden {
+        /// The golden sequence.
         path: PathBuf,
     },
     /// The board's description cannot be read.
@@ -140,7 +151,10 @@ const SLOT: usize = 1 << 20;
 /// Bytes that the records of a slot are erased by there; their first 224 are all there is of them.
 const RECORDS: usize = 256;
 
-/// An image as it lies in a slot, confirmed: its bytes and its records'.
+/// Bytes of one record.
+const RECORD: usize = 32;
+
+/// An image as it lies in a slot of erased flash, confirmed: its bytes and its records', up to the last one that is not erased.
 ///
 /// # Errors
 /// What the slot says of an image that it does not take.
@@ -159,7 +173,10 @@ pub fn slot(image: &[u8]) -> Result<[Vec<u8>; 2], String> {
         part.map(<[u8]>::to_vec)
             .map_err(|error| format!("{error:?}"))
     };
-    Ok([part(0, image.len())?, part(SLOT - RECORDS, RECORDS)?])
+    let mut records = part(SLOT - RECORDS, RECORDS)?;
+    let written = records.iter().rposition(|&byte| byte != 0xff);
+    records.truncate(written.map_or(0, |last| last + 1).next_multiple_of(RECORD));
+    Ok([part(0, image.len())?, records])
 }
 
 /// Takes any whole image: what the board takes, it looks at itself.
@@ -182,6 +199,7 @@ mod tests {
         let image = image.unwrap_or_else(|error| panic!("{error}"));
         let [bytes, records] = slot(&image).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(bytes, image);
+        assert!(records.len() < RECORDS && records.len() % RECORD == 0);
         // Slots of another size than those in which it was prepared, and other erased parts.
         let mut flash = Ram::<4096>::new();
         let written = flash

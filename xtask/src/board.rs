@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
+
 use crate::root;
 
 /// A folder of `firmware-examples/boards` and how to emulate it.
@@ -128,14 +130,22 @@ pub(crate) fn real() -> PathBuf {
     firmware().join("real")
 }
 
-/// The boards' names.
-pub(crate) fn names() -> [&'static str; BOARDS.len()] {
-    std::array::from_fn(|index| BOARDS[index].name)
+/// The boards' names, as arguments; and those by which `consort hil` knows them.
+pub(crate) fn names() -> [PossibleValue; BOARDS.len()] {
+    std::array::from_fn(|index| {
+        let board = &BOARDS[index];
+        PossibleValue::new(board.name).alias(board.core.short_name())
+    })
 }
 
-/// The boards of these names; every board where there are none.
+/// The boards of these names, long or short; every board where there are none.
 pub(crate) fn named(names: &[String]) -> Vec<&'static Board> {
-    let wanted = |board: &&Board| names.is_empty() || names.iter().any(|name| name == board.name);
+    let wanted = |board: &&Board| {
+        names.is_empty()
+            || names
+                .iter()
+                .any(|name| [board.name, board.core.short_name()].contains(&name.as_str()))
+    };
     BOARDS.iter().filter(wanted).collect()
 }
 
@@ -159,4 +169,21 @@ impl Board {
 /// The workspace of the firmware examples.
 pub(crate) fn firmware() -> PathBuf {
     root().join("firmware-examples")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which the command must know without firmware, and so without our list.
+    #[test]
+    fn consort_hil_knows_every_boards_short_name() {
+        let spec = include_str!("../../trainer/src/hil/spec.rs");
+        let list: Vec<_> = BOARDS
+            .iter()
+            .map(|board| format!("{:?}", board.core.short_name()))
+            .collect();
+        let line = format!("EMULATED: [&str; {}] = [{}];", list.len(), list.join(", "));
+        assert!(spec.contains(&line), "{line}");
+    }
 }

@@ -25,6 +25,7 @@ mod reference;
 mod report;
 mod team;
 mod toolchain;
+mod usage;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -78,7 +79,7 @@ enum Task {
     /// Run every agent of every team in its own emulator, in Rust and in C, and compare each bit with the host
     Qemu {
         /// Folder of the teams
-        #[arg(long, default_value_os_t = models())]
+        #[arg(long, default_value_os_t = models(), value_parser = usage::teams)]
         models: PathBuf,
         /// Only this board (may be given several times)
         #[arg(long, value_parser = board::names())]
@@ -95,8 +96,8 @@ enum Task {
         /// For how long, in all
         #[arg(long, default_value_t = 180)]
         seconds: u64,
-        /// Only this target: image, step, update or frames
-        #[arg(long)]
+        /// Only this target
+        #[arg(long, value_parser = fuzz::TARGETS)]
         target: Option<String>,
     },
     /// Run a study: `study one-shot [--json] …`, `study sequential [--json] …`
@@ -115,7 +116,7 @@ enum Task {
         #[arg(long)]
         json: bool,
         /// Folder of the teams
-        #[arg(long, default_value_os_t = models())]
+        #[arg(long, default_value_os_t = models(), value_parser = usage::teams)]
         models: PathBuf,
         #[command(flatten)]
         train: bench::train::Options,
@@ -135,7 +136,7 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(usage::exit_code(&error))
         }
     }
 }
@@ -234,4 +235,41 @@ fn root() -> &'static Path {
 /// The committed teams.
 fn models() -> PathBuf {
     root().join("models")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_arguments_are_refused_before_any_step() {
+        for arguments in [
+            &["fuzz", "--target", "nope"][..],
+            &["qemu", "--models", "/nonexistent"],
+            &["bench", "device", "--models", "/nonexistent"],
+            &["firmware", "--board", "m7"],
+        ] {
+            let parsed = Cli::try_parse_from([&["cargo xtask"], arguments].concat());
+            // clap ends a program with 2 for whatever is no request for help.
+            let error = parsed.err().expect("wrong arguments");
+            assert_eq!(error.exit_code(), 2, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_board_goes_by_both_of_its_names() {
+        for name in ["m4f", "mps2-an386"] {
+            let Ok(cli) = Cli::try_parse_from(["cargo xtask", "firmware", "--board", name]) else {
+                panic!("{name}")
+            };
+            let Task::Firmware { board } = cli.task else {
+                panic!("{name}")
+            };
+            let boards: Vec<_> = board::named(&board)
+                .iter()
+                .map(|board| board.name)
+                .collect();
+            assert_eq!(boards, ["mps2-an386"]);
+        }
+    }
 }

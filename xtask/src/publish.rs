@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::process::{self, cargo, run};
 use crate::report::Report;
 use crate::root;
+use crate::usage::Usage;
 
 const LIBRARIES: [&str; 5] = [
     "consort-kernels",
@@ -88,8 +89,9 @@ fn last_tag() -> Result<String> {
     let mut git = std::process::Command::new("git");
     git.current_dir(root())
         .args(["describe", "--tags", "--abbrev=0"]);
-    let tag = process::stdout(&mut git)
-        .context("nothing has been released: name a commit with --baseline")?;
+    let tag = process::stdout(&mut git).map_err(|_| {
+        Usage("nothing has been released: name a commit with --baseline".to_owned())
+    })?;
     Ok(tag.trim().to_owned())
 }
 

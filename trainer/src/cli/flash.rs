@@ -73,11 +73,38 @@ enum App {
     Replay,
 }
 
-/// A file that is written once the firmware is built.
+/// A part of a slot: a file that is written once the firmware is built.
 struct Piece {
     path: PathBuf,
     bytes: Vec<u8>,
     address: u32,
+    /// What would write it in a shell.
+    by: String,
+}
+
+/// One of the things that are done, in order.
+enum Step<'p> {
+    Run(Command),
+    /// Beside the firmware, in a folder that is there once it is built.
+    Write(&'p Piece),
+}
+
+impl Step<'_> {
+    /// The step as a person would type it.
+    fn line(&self) -> String {
+        match self {
+            Self::Run(command) => line(command),
+            Self::Write(piece) => piece.by.clone(),
+        }
+    }
+
+    fn take(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Run(command) => take(command)?,
+            Self::Write(piece) => atomic::write(&piece.path, &piece.bytes)?,
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result<Page, Error> {
@@ -87,14 +114,25 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
     let image = images
         .get(agent)
         .ok_or(FlashError::Agent { agent, agents })?;
-    let source = source(args.source.as_deref())?;
+    let source = source(args.source.as_deref(), args.board.folder())?;
     let board = Board::read(&source.join(args.board.folder()))?;
+    // Whole, as the firmware is built in another folder, and a step may be taken in any.
+    let folder = fs::canonicalize(&team.folder).map_err(|error| FlashError::Step {
+        step: team.folder.display().to_string(),
+        message: error.to_string(),
+    })?;
     let pieces = match args.app {
-        App::Hil => pieces(args, &board, image, &source)?,
-        App::Replay => Vec::new(),
+        App::Hil => pieces(args, &board, image, &folder, &source)?,
+        App::Replay => {
+            let path = folder.join(format!("agent-{agent}.golden.json"));
+            match path.is_file() {
+                true => Vec::new(),
+                false => return Err(Error::Flash(FlashError::Golden { path })),
+            }
+        }
     };
-    let mut steps = steps(args, &team, &board, &pieces, &source)?;
-    let lines: Vec<String> = steps.iter().map(line).collect();
+    let mut steps = steps(args, &folder, &board, &pieces, &source);
+    let lines: Vec<String> = steps.iter().map(Step::line).collect();
     if !args.dry_run {
         // A build takes minutes: before it, whether there is anything to write with.
         take(
@@ -102,15 +140,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
                 .arg("--version")
                 .stdout(Stdio::null()),
         )?;
-        for (index, step) in steps.iter_mut().enumerate() {
-            take(step)?;
-            if index == 0 {
-                // Beside the firmware, in a folder that is there once it is built.
-                for piece in &pieces {
-                    atomic::write(&piece.path, &piece.bytes)?;
-                }
-            }
-        }
+        steps.iter_mut().try_for_each(Step::take)?;
     }
     let what = if args.dry_run { "would run" } else { "ran" };
     let next = match args.app {
@@ -128,7 +158,8 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
         json: json!({
             "team_id": team.manifest.team,
             "agent": args.agent,
-            "board": args.board.folder(),
+            "board": (args.board.to_possible_value()).map(|name| name.get_name().to_owned()),
+            "folder": args.board.folder(),
             "dry_run": args.dry_run,
             "image": pieces.first().map(|piece| piece.address),
             "records": pieces.get(1).map(|piece| piece.address),
@@ -142,6 +173,7 @@ fn pieces(
     args: &Args,
     board: &Board,
     image: &AlignedImage,
+    team: &Path,
     source: &Path,
 ) -> Result<Vec<Piece>, FlashError> {
     let (length, room) = (image.bytes().len(), board.flash.room);
@@ -166,22 +198,38 @@ fn pieces(
         let (folder, agent) = (args.board.folder(), args.agent);
         target(source).join(format!("{folder}-agent-{agent}.{what}"))
     };
+    let word = |path: &Path| quoted(&path.to_string_lossy());
+    let (own, (image, list)) = (
+        team.join(format!("agent-{}.image", args.agent)),
+        (path("image"), path("records")),
+    );
     Ok(vec![
         Piece {
-            path: path("image"),
+            by: format!("cp {} {}", word(&own), word(&image)),
+            path: image,
             bytes,
             address: board.flash.images[0],
         },
         Piece {
-            path: path("records"),
+            by: format!("printf %b '{}' > {}", escaped(&records), word(&list)),
+            path: list,
             bytes: records,
             address: board.flash.records[0],
         },
     ])
 }
 
-/// The workspace of the real boards.
-fn source(given: Option<&Path>) -> Result<PathBuf, FlashError> {
+/// Bytes as `printf %b` takes them, in quotes.
+fn escaped(bytes: &[u8]) -> String {
+    let letter = |&byte: &u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(byte).to_string(),
+        false => format!("\\0{byte:03o}"),
+    };
+    bytes.iter().map(letter).collect()
+}
+
+/// The workspace of the real boards, with that of this folder.
+fn source(given: Option<&Path>, board: &str) -> Result<PathBuf, FlashError> {
     let here = env::current_dir().unwrap_or_default();
     let places: Vec<PathBuf> = match given {
         Some(folder) => vec![folder.to_owned()],
@@ -192,11 +240,12 @@ fn source(given: Option<&Path>) -> Result<PathBuf, FlashError> {
     };
     let found = places
         .iter()
-        .find(|folder| folder.join("Cargo.toml").is_file());
+        .find(|folder| folder.join(board).join("board.toml").is_file());
     // Whole, as the build runs in another folder.
     let whole = found.and_then(|folder| fs::canonicalize(folder).ok());
     whole.ok_or(FlashError::Source {
         path: places.into_iter().next().unwrap_or_default(),
+        board: board.to_owned(),
     })
 }
 
@@ -206,13 +255,13 @@ fn target(source: &Path) -> PathBuf {
 }
 
 /// Build, write, start.
-fn steps(
+fn steps<'p>(
     args: &Args,
-    team: &Team,
+    team: &Path,
     board: &Board,
-    pieces: &[Piece],
+    pieces: &'p [Piece],
     source: &Path,
-) -> Result<Vec<Command>, FlashError> {
+) -> Vec<Step<'p>> {
     let folder = args.board.folder();
     let binary = match args.app {
         App::Hil => format!("consort-{folder}-hil"),
@@ -230,11 +279,6 @@ fn steps(
     // Told, so that no configuration or variable puts it elsewhere.
     build.arg("--target-dir").arg(target(source));
     if args.app == App::Replay {
-        // The firmware is built from another folder.
-        let team = fs::canonicalize(&team.folder).map_err(|error| FlashError::Step {
-            step: team.folder.display().to_string(),
-            message: error.to_string(),
-        })?;
         build
             .env("CONSORT_TEAM_DIR", team)
             .env("CONSORT_AGENT", args.agent.to_string());
@@ -254,16 +298,18 @@ fn steps(
     }
     let folder = target(source).join(&board.target).join("release");
     download.arg(folder.join(binary));
-    let mut steps = vec![build, download];
+    let mut steps = vec![Step::Run(build)];
+    steps.extend(pieces.iter().map(Step::Write));
+    steps.push(Step::Run(download));
     for piece in pieces {
         let mut download = probe("download");
         let address = format!("{:#010x}", piece.address);
         download.args(["--binary-format", "bin", "--base-address", &address]);
         download.arg(&piece.path);
-        steps.push(download);
+        steps.push(Step::Run(download));
     }
-    steps.push(probe("reset"));
-    Ok(steps)
+    steps.push(Step::Run(probe("reset")));
+    steps
 }
 
 /// The command as a person would type it.
@@ -305,6 +351,17 @@ fn take(step: &mut Command) -> Result<(), FlashError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whatever the bytes are: ends of strings, quotes, digits behind an escape, signs that formats begin with.
+    #[cfg(unix)]
+    #[test]
+    fn a_shell_writes_the_bytes_that_are_escaped() {
+        let bytes: Vec<u8> = (0..=255).chain(*b"\x007'%d\\n").collect();
+        let script = format!("printf %b '{}'", escaped(&bytes));
+        let printed = Command::new("sh").args(["-c", &script]).output();
+        let printed = printed.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(printed.stdout, bytes);
+    }
 
     #[test]
     fn what_a_shell_would_cut_is_quoted() {

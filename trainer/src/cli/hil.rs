@@ -1,10 +1,11 @@
 //! `consort hil`: a team on devices of its own.
 
+mod output;
+
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use consort_trainer::atomic;
 use consort_trainer::error::Error;
 use consort_trainer::hil::{
     Acted, Bench, BoardSpec, Divergence, Faults, HilError, Picture, Recording, Report, Terminal,
@@ -15,6 +16,7 @@ use consort_trainer::team::Team;
 use serde_json::json;
 
 use super::{Page, whole_number};
+use output::{Kind, Output};
 
 /// Let a team act on devices, one an agent, and compare every step with the host
 #[derive(clap::Args)]
@@ -26,13 +28,13 @@ pub(super) struct Args {
     #[arg(long = "board", default_value = "host", num_args = 1..)]
     boards: Vec<BoardSpec>,
     /// Episodes to play
-    #[arg(long, default_value_t = 10, value_parser = whole_number::<1, { u32::MAX as i64 }>)]
+    #[arg(long, default_value_t = 10, value_parser = whole_number::<1, { u32::MAX as i64 }>, conflicts_with = "replay")]
     episodes: i64,
     /// Seed of the episodes, the agents' dice and the faults
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, conflicts_with = "replay")]
     seed: u64,
     /// Count steps whose round trip takes longer than this
-    #[arg(long, value_name = "N", value_parser = whole_number::<1, { u32::MAX as i64 }>)]
+    #[arg(long, value_name = "N", value_parser = whole_number::<1, { u32::MAX as i64 }>, conflicts_with = "replay")]
     deadline_us: Option<i64>,
     /// What goes wrong: drop, delay, corrupt, duplicate, reset, nan, desync (each =PROBABILITY), kill=AGENT@STEP
     #[arg(long, value_name = "NAME=VALUE,…")]
@@ -57,27 +59,56 @@ pub(super) struct Args {
 /// Steps in a picture.
 const PICTURE: usize = 16;
 
-pub(super) fn run(args: &Args) -> Result<(Page, bool), Error> {
-    let (report, task) = match &args.replay {
-        Some(path) => {
-            let recording = Recording::read(path).map_err(HilError::from)?;
-            let report = recording.replay(&args.boards, args.firmware.as_deref())?;
-            (report, recording.task().to_owned())
-        }
-        None => {
-            let path = args.team.as_ref().expect("clap asks for it");
-            let team = Team::load(path)?;
-            (play(args, &team)?, team.manifest.task.clone())
-        }
-    };
-    if let (Some(path), Some(recording)) = (&args.record, &report.recording) {
-        recording.write(path)?;
-    }
-    let equal = report.is_equal();
-    Ok((page(args, &task, &report), equal))
+/// What came of a run.
+pub(super) struct Done {
+    pub(super) page: Page,
+    /// Whether every device did what it should.
+    pub(super) equal: bool,
+    /// What could not be written in the end. Said after the page, which is all that is left of the run.
+    pub(super) late: Option<Error>,
 }
 
-fn play(args: &Args, team: &Team) -> Result<Report, Error> {
+pub(super) fn run(args: &Args) -> Result<Done, Error> {
+    if let Some(path) = &args.replay {
+        let recording = Recording::read(path).map_err(HilError::from)?;
+        let report = recording.replay(&args.boards, args.firmware.as_deref())?;
+        return Ok(Done {
+            page: page(recording.task(), recording.seed(), true, &report),
+            equal: report.is_equal(),
+            late: None,
+        });
+    }
+    let path = args.team.as_ref().expect("clap asks for it");
+    let team = Team::load(path)?;
+    let output = |path: &Option<PathBuf>, kind: Kind| {
+        let output = path.as_ref().map(|path| Output::new(path, kind));
+        output.transpose()
+    };
+    let record = output(&args.record, Kind::Recording)?;
+    let svg = output(&args.svg, Kind::Picture)?;
+    if record.is_some() && record == svg {
+        return Err(Error::Hil(HilError::Output {
+            path: args.svg.clone().unwrap_or_default(),
+            message: "where both --record and --svg lead, expected a file for each".to_owned(),
+        }));
+    }
+    let (report, picture) = play(args, &team)?;
+    let recording = report.recording.as_ref().map(Recording::to_bytes);
+    let written = [(record, recording), (svg, picture)]
+        .into_iter()
+        .try_for_each(|pair| match pair {
+            (Some(output), Some(bytes)) => output.write(&bytes),
+            _ => Ok(()),
+        });
+    Ok(Done {
+        page: page(&team.manifest.task, args.seed, false, &report),
+        equal: report.is_equal(),
+        late: written.err().map(Error::from),
+    })
+}
+
+/// The report, and the picture if one is drawn.
+fn play(args: &Args, team: &Team) -> Result<(Report, Option<Vec<u8>>), Error> {
     let boards: Vec<String> = args.boards.iter().map(ToString::to_string).collect();
     let agents = team.actors.images().len();
     let names = match boards.as_slice() {
@@ -107,13 +138,15 @@ fn play(args: &Args, team: &Team) -> Result<Report, Error> {
         bench = bench.view(&mut picture);
     }
     let report = bench.run()?;
-    if let Some(path) = &args.svg {
-        atomic::write(path, picture.svg().as_bytes())?;
-    }
-    Ok(report)
+    let drawn = (args.svg.is_some()).then(|| picture.svg().into_bytes());
+    Ok((report, drawn))
 }
 
-fn page(args: &Args, task: &str, report: &Report) -> Page {
+/// The agents, a line each; nothing where none took a step that could be measured.
+fn table(report: &Report) -> String {
+    if report.compared() == 0 {
+        return String::new();
+    }
     let mut table = Table::new([
         ("agent", Align::Left),
         ("board", Align::Left),
@@ -129,71 +162,84 @@ fn page(args: &Args, task: &str, report: &Report) -> Page {
         ("again", Align::Right),
         ("rejoined", Align::Right),
     ]);
+    let known = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
     for (agent, own) in report.agents.iter().enumerate() {
+        let (trip, device) = (own.round_trip_us, own.on_device);
         table.row([
             agent.to_string(),
             own.board.clone(),
             count(own.steps),
-            own.round_trip_us.median.to_string(),
-            own.round_trip_us.p99.to_string(),
-            own.round_trip_us.max.to_string(),
-            count(own.on_device.median),
-            count(own.on_device.max),
+            known(trip.map(|trip| trip.median.to_string())),
+            known(trip.map(|trip| trip.p99.to_string())),
+            known(trip.map(|trip| trip.max.to_string())),
+            known(device.map(|device| count(device.median))),
+            known(device.map(|device| count(device.max))),
             own.unit.to_owned(),
-            own.stack_bytes
-                .map_or("–".to_owned(), |bytes| bytes.to_string()),
+            known(own.stack_bytes.map(|bytes| bytes.to_string())),
             own.deadline_misses.to_string(),
             own.repeated.to_string(),
             own.rejoined.to_string(),
         ]);
     }
-    let verdict = match (&report.divergence, &report.hung) {
-        (Some(divergence), _) => differs(divergence, args.replay.is_some()),
+    format!("{}\n", table.render())
+}
+
+/// What the run shows, in a line or a few.
+fn verdict(report: &Report, replayed: bool) -> String {
+    match (&report.divergence, &report.hung) {
+        (Some(divergence), _) => differs(divergence, replayed),
         (None, Some(hung)) => format!("stopped: {hung}"),
-        (None, None) if args.replay.is_some() => {
-            "every action and every bit of state as recorded".to_owned()
-        }
+        (None, None) if report.compared() == 0 => "no step was compared".to_owned(),
+        (None, None) if replayed => "every action and every bit of state as recorded".to_owned(),
         (None, None) => format!(
-            "every action and every bit of state as on the host; {} frames sent, each agent shown its own {} observations and nothing else",
-            count(report.frames),
-            count(report.observations),
+            "every action and every bit of state as on the host; {} sent, each agent shown its own {} and nothing else",
+            counted(report.frames, "frame"),
+            counted(report.observations, "observation"),
         ),
-    };
+    }
+}
+
+/// How many there are of something.
+fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", count(number))
+}
+
+fn page(task: &str, seed: u64, replayed: bool, report: &Report) -> Page {
     let faults = match (report.faults_injected, report.deaths) {
         (0, 0) => String::new(),
         (injected, deaths) => format!(
-            "faults: {} injected, {} recovered from, {} wrong actions unnoticed{}\n",
+            "faults: {} injected, {} recovered from, {} unnoticed{}\n",
             count(injected),
             count(report.faults_recovered),
-            report.wrong_unnoticed,
+            counted(report.wrong_unnoticed, "wrong action"),
             match deaths {
                 0 => String::new(),
-                1 => "; 1 agent killed".to_owned(),
-                deaths => format!("; {deaths} agents killed"),
+                deaths => format!("; {} killed", counted(deaths, "agent")),
             }
         ),
     };
-    let returns = match args.replay {
-        Some(_) => String::new(),
-        None => format!(
+    let returns = match report.return_mean {
+        None => String::new(),
+        own => format!(
             "return: {} on devices, {} on the host alone\n",
-            number(Some(report.return_mean)),
-            number(Some(report.return_host))
+            number(own),
+            number(report.return_host)
         ),
     };
     Page {
         text: format!(
-            "{task}, {} episodes, {} steps, seed {}\n\n{}\n{returns}{faults}{verdict}\n",
-            count(report.episodes),
-            count(report.steps),
-            args.seed,
-            table.render()
+            "{task}, {}, {}, seed {seed}\n\n{}{returns}{faults}{}\n",
+            counted(report.episodes, "episode"),
+            counted(report.steps, "step"),
+            table(report),
+            verdict(report, replayed),
         ),
         json: json!({
             "task": task,
             "episodes": report.episodes,
             "steps": report.steps,
-            "seed": args.seed,
+            "seed": seed,
             "divergences": report.divergences,
             "divergence": report.divergence.as_ref().map(|found| json!({
                 "agent": found.agent,

@@ -59,16 +59,16 @@ struct Page {
 /// Runs the command that the arguments ask for.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
-    let mut whole = true;
+    let (mut whole, mut late) = (true, None);
     let page = match cli.command {
         Command::Train(args) => train::run(&args, cli.json),
         Command::Compare(args) => compare::run(&args, cli.json),
         Command::Eval(args) => eval::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Flash(args) => flash::run(&args),
-        Command::Hil(args) => hil::run(&args).map(|(page, equal)| {
-            whole = equal;
-            page
+        Command::Hil(args) => hil::run(&args).map(|done| {
+            (whole, late) = (done.equal, done.late);
+            done.page
         }),
         Command::Inspect(args) => inspect::run(&args),
         Command::Keygen(args) => keygen::run(&args),
@@ -82,6 +82,9 @@ pub(crate) fn main() -> ExitCode {
         Ok(page) => print(&page.text),
         Err(error) => return fail(&error),
     };
+    if let Some(error) = late {
+        return fail(&error);
+    }
     // What was asked for came out, and it says that something is wrong.
     if whole { printed } else { ExitCode::FAILURE }
 }

@@ -22,6 +22,26 @@ pub(super) struct Audited {
     pub(super) observations: u64,
 }
 
+impl Audited {
+    /// Counts whole frames that there is nothing to hold against.
+    pub(super) fn counted(log: &[Sent]) -> Self {
+        let mut counted = Self::default();
+        let mut receiver = Box::new(Receiver::<FRAME>::new());
+        for sent in log {
+            let (Sent::Whole(frame) | Sent::Damaged(_, frame)) = sent;
+            counted.frames += 1;
+            for &byte in frame {
+                let Some(Ok(body)) = receiver.push(byte) else {
+                    continue;
+                };
+                let request = decode::<Request<'_>>(body).map(|frame| frame.message);
+                counted.observations += u64::from(matches!(request, Ok(Request::Observe(_))));
+            }
+        }
+        counted
+    }
+}
+
 /// What each agent may be sent.
 pub(super) struct Auditor<'a> {
     agents: Vec<Agent<'a>>,
@@ -303,6 +323,7 @@ mod tests {
             observations: 3,
         };
         assert_eq!(auditor.audit(1, &log), Ok(expected));
+        assert_eq!(Audited::counted(&log), expected);
         // Late, in the episode after.
         let next = Episode {
             number: EPISODE + 1,

@@ -11,10 +11,10 @@ use consort_wire::{Observe, Rate, Receiver, Refused, Request, Unit, hash};
 
 pub(super) use exchange::floats;
 
-use super::HilError;
 use super::faults::Luck;
 use super::link::{FRAME, Link};
 use super::reference::Outcome;
+use super::{BoardSpec, HilError};
 
 /// How often a device may have to be brought back within one step.
 const REJOINS: usize = 16;
@@ -117,6 +117,8 @@ impl Hello {
 pub(super) struct Device {
     agent: usize,
     link: Box<dyn Link>,
+    /// The board as it was asked for; none where the link was there already.
+    board: Option<String>,
     /// The image that the agent acts from, and its hash.
     image: Vec<u8>,
     hash: u64,
@@ -156,6 +158,7 @@ impl Device {
         Self {
             agent,
             link,
+            board: None,
             image: image.to_vec(),
             hash: hash(image),
             key,
@@ -175,6 +178,12 @@ impl Device {
             tally: Tally::default(),
             log: Vec::new(),
         }
+    }
+
+    /// As somebody asked for it.
+    pub(super) fn called(mut self, board: Option<&BoardSpec>) -> Self {
+        self.board = board.map(ToString::to_string);
+        self
     }
 
     /// What the device has said it is.
@@ -347,10 +356,14 @@ impl Device {
     }
 
     fn unfit(&self, what: String) -> HilError {
-        let target = self.hello.as_ref().map(|hello| hello.target.clone());
+        let target = self.hello.as_ref().map(|hello| hello.target.as_str());
+        let target = target.unwrap_or("its device");
         HilError::Fit {
             agent: self.agent,
-            target: target.unwrap_or_else(|| "its device".to_owned()),
+            target: match self.board.as_deref() {
+                Some(board) if board != target => format!("{board} ({target})"),
+                _ => target.to_owned(),
+            },
             what,
         }
     }

@@ -21,7 +21,8 @@ pub(super) fn run(mut bench: Bench<'_>) -> Result<Report, HilError> {
     let spec = team.task.spec();
     let agents = spec.agents.len();
     let mut links = std::mem::take(&mut bench.links);
-    if links.is_empty() {
+    let opened = links.is_empty();
+    if opened {
         if bench.boards.len() == 1 {
             bench.boards = vec![bench.boards[0].clone(); agents];
         }
@@ -52,7 +53,8 @@ pub(super) fn run(mut bench: Bench<'_>) -> Result<Report, HilError> {
     let devices = devices.map(|(agent, (link, image))| {
         let luck = Luck::new(&bench.faults, bench.seed, agent);
         let key = key.filter(|_| image.view().seeding().is_some());
-        Device::new(agent, link, image.bytes(), key, luck)
+        let board = bench.boards.get(agent).filter(|_| opened);
+        Device::new(agent, link, image.bytes(), key, luck).called(board)
     });
     let mut fleet = Fleet {
         devices: devices.collect(),
@@ -267,8 +269,7 @@ impl Fleet<'_> {
             let audited = self.auditor.audit(agent, &std::mem::take(&mut device.log));
             let audited = audited
                 .map_err(|what| format!("agent {agent} was sent what is not its own: {what}"))?;
-            self.reporter.frames += audited.frames;
-            self.reporter.observations += audited.observations;
+            self.reporter.sent(audited);
         }
         Ok(())
     }

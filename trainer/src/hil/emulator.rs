@@ -1,10 +1,11 @@
 //! Emulated boards: started, watched and stopped.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -12,6 +13,7 @@ use serde::Deserialize;
 
 use super::HilError;
 use super::link::{Link, SocketLink};
+use super::spec::EMULATED;
 
 /// The list of boards beside their firmware, as `cargo xtask firmware` writes it.
 const LIST: &str = "boards.json";
@@ -30,20 +32,31 @@ struct Emulated {
     machine: Vec<String>,
 }
 
-/// Where the firmware lies: `folder`, or what `CONSORT_FIRMWARE` names, or `target/firmware` here or above.
-pub(super) fn firmware(folder: Option<&Path>) -> Result<PathBuf, HilError> {
-    if let Some(folder) = folder {
-        return Ok(folder.to_owned());
+/// The list of the firmware there is: in `folder`, or what `CONSORT_FIRMWARE` names, or `target/firmware` here or above.
+fn list(folder: Option<&Path>) -> Result<PathBuf, HilError> {
+    let places = match (folder, env::var_os("CONSORT_FIRMWARE")) {
+        (Some(folder), _) => vec![folder.to_owned()],
+        (None, Some(folder)) => vec![folder.into()],
+        (None, None) => {
+            let here = env::current_dir().unwrap_or_default();
+            let places = here.ancestors().map(|above| above.join("target/firmware"));
+            places.collect()
+        }
+    };
+    let mut searched: Vec<_> = places.iter().map(|folder| folder.join(LIST)).collect();
+    match searched.iter().position(|list| list.is_file()) {
+        Some(found) => Ok(searched.swap_remove(found)),
+        None => Err(HilError::NoFirmware { searched }),
     }
-    if let Some(folder) = env::var_os("CONSORT_FIRMWARE") {
-        return Ok(folder.into());
+}
+
+fn unknown<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> HilError {
+    HilError::UnknownBoard {
+        name: name.to_owned(),
+        known: (known.into_iter().map(|name| format!("qemu:{name}")))
+            .collect::<Vec<_>>()
+            .join(", "),
     }
-    let here = env::current_dir().unwrap_or_default();
-    let places = here.ancestors().map(|above| above.join("target/firmware"));
-    let mut found = places.filter(|folder| folder.join(LIST).is_file());
-    found.next().ok_or(HilError::NoFirmware {
-        path: PathBuf::from("target/firmware").join(LIST),
-    })
 }
 
 /// An emulator at work.
@@ -54,24 +67,27 @@ pub(super) struct Emulator {
 }
 
 impl Emulator {
-    /// Starts the board called `name`, with the firmware in `folder`.
-    pub(super) fn start(name: &str, folder: &Path) -> Result<Self, HilError> {
-        let list = folder.join(LIST);
-        let none = || HilError::NoFirmware { path: list.clone() };
-        let text = fs::read(&list).map_err(|_| none())?;
-        let boards: BTreeMap<String, Emulated> =
-            serde_json::from_slice(&text).map_err(|error| HilError::List {
-                path: list.clone(),
-                message: error.to_string(),
-            })?;
-        let emulated = boards.get(name).ok_or_else(|| HilError::UnknownBoard {
-            name: name.to_owned(),
-            path: list.clone(),
-            known: boards.keys().cloned().collect::<Vec<_>>().join(", "),
+    /// Starts the board called `name`, with the firmware in `folder`, or where it is by default.
+    pub(super) fn start(name: &str, folder: Option<&Path>) -> Result<Self, HilError> {
+        let list = list(folder).map_err(|missing| match EMULATED.contains(&name) {
+            true => missing,
+            // No firmware would help.
+            false => unknown(name, EMULATED),
         })?;
-        let firmware = folder.join(&emulated.firmware);
+        let wrong = |message: String| HilError::List {
+            path: list.clone(),
+            message,
+        };
+        let text = fs::read(&list).map_err(|error| wrong(error.to_string()))?;
+        let boards: BTreeMap<String, Emulated> =
+            serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        let known = || boards.keys().map(String::as_str);
+        let emulated = boards.get(name).ok_or_else(|| unknown(name, known()))?;
+        let firmware = list.with_file_name(&emulated.firmware);
         if !firmware.is_file() {
-            return Err(HilError::NoFirmware { path: firmware });
+            return Err(HilError::NoFirmware {
+                searched: vec![firmware],
+            });
         }
         let mut command = emulated.machine.clone();
         command.extend(["-display".into(), "none".into(), "-kernel".into()]);
@@ -93,22 +109,16 @@ impl Link for Emulator {
         // QEMU 7.2 holds back the last byte that comes to an idle console until there is another; a zero more is no frame.
         let mut bytes = bytes.to_vec();
         bytes.push(0);
-        self.link.send(&bytes)
+        self.link
+            .send(&bytes)
+            .map_err(|error| self.running.ended(error))
     }
 
     fn receive(&mut self, place: &mut [u8]) -> io::Result<usize> {
-        let received = self.link.receive(place);
-        match &received {
-            Err(error) if error.kind() != ErrorKind::TimedOut => {
-                match self.running.child.try_wait() {
-                    Ok(Some(status)) => {
-                        Err(io::Error::other(format!("the emulator ended: {status}")))
-                    }
-                    _ => received,
-                }
-            }
-            _ => received,
-        }
+        (self.link.receive(place)).map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => error,
+            _ => self.running.ended(error),
+        })
     }
 
     fn restart(&mut self) -> io::Result<()> {
@@ -123,12 +133,35 @@ struct Running {
     child: Child,
     /// Kills the child when this process is gone: a shell that waits for the end of a pipe that nobody else holds.
     watch: Option<Child>,
+    /// Reads what the child has to say of itself, to its end.
+    said: Option<JoinHandle<String>>,
 }
 
 impl Running {
-    fn new(child: Child) -> Self {
+    fn new(mut child: Child) -> Self {
         let watch = watch(child.id());
-        Self { child, watch }
+        let said = (child.stderr.take()).map(|stderr| thread::spawn(|| last_word(stderr)));
+        Self { child, watch, said }
+    }
+
+    /// An error of the line to the child, or that it ended, where it did: a moment after its line, if at all.
+    fn ended(&mut self, error: io::Error) -> io::Error {
+        for _ in 0..100 {
+            match self.child.try_wait() {
+                Ok(None) => thread::sleep(Duration::from_millis(10)),
+                Ok(Some(status)) => return self.epitaph("the emulator ended", status),
+                Err(_) => break,
+            }
+        }
+        error
+    }
+
+    /// How the child ended, and what it said last.
+    fn epitaph(&mut self, what: &str, status: ExitStatus) -> io::Error {
+        let said = self.said.take().and_then(|said| said.join().ok());
+        let said = said.filter(|said| !said.is_empty());
+        let said = said.map_or_else(String::new, |said| format!(": {said}"));
+        io::Error::other(format!("{what}: {status}{said}"))
     }
 
     fn stop(&mut self) {
@@ -145,6 +178,21 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The line that says why an emulator ends: its own last one, which a dump of all registers may follow, or else the last.
+fn last_word(stderr: impl Read) -> String {
+    let (mut last, mut own) = (String::new(), String::new());
+    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).trim().to_owned();
+        if line.starts_with("qemu") {
+            own.clone_from(&line);
+        }
+        if !line.is_empty() {
+            last = line;
+        }
+    }
+    if own.is_empty() { last } else { own }
 }
 
 /// Where there is no shell, or no such signal, an emulator outlives a command that is killed.
@@ -177,13 +225,14 @@ fn launch(command: &[String]) -> io::Result<(Running, SocketLink)> {
         ])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()?;
     let mut running = Running::new(child);
-    let link = accept(&listener, &mut running.child)?;
+    let link = accept(&listener, &mut running)?;
     Ok((running, link))
 }
 
-fn accept(listener: &TcpListener, child: &mut Child) -> io::Result<SocketLink> {
+fn accept(listener: &TcpListener, running: &mut Running) -> io::Result<SocketLink> {
     listener.set_nonblocking(true)?;
     let start = Instant::now();
     loop {
@@ -195,8 +244,8 @@ fn accept(listener: &TcpListener, child: &mut Child) -> io::Result<SocketLink> {
             Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
             Err(_) => {}
         }
-        if let Some(status) = child.try_wait()? {
-            return Err(io::Error::other(format!("it ended at once: {status}")));
+        if let Some(status) = running.child.try_wait()? {
+            return Err(running.epitaph("it ended at once", status));
         }
         if start.elapsed() > START {
             return Err(ErrorKind::TimedOut.into());
@@ -230,6 +279,29 @@ mod tests {
         let watch = running.watch.as_mut().and_then(|watch| watch.stdin.take());
         drop(watch.unwrap_or_else(|| panic!("a shell")));
         assert!(ended(&mut running.child));
+    }
+
+    #[test]
+    fn an_emulators_own_last_line_is_kept_and_no_registers() {
+        let dump =
+            "warning: old\nqemu: fatal: Lockup\n\nR00=00000000 R01=00000000\nFPSCR: 00000000\n";
+        assert_eq!(last_word(dump.as_bytes()), "qemu: fatal: Lockup");
+        assert_eq!(last_word(&b"sh: not found\n\n"[..]), "sh: not found");
+        assert_eq!(last_word(&b""[..]), "");
+    }
+
+    #[test]
+    fn how_an_emulator_ended_is_said_for_an_error_of_its_line() {
+        let child = Command::new("/bin/sh")
+            .args(["-c", "echo qemu: fatal: Lockup >&2; exit 3"])
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut running = Running::new(child.unwrap_or_else(|error| panic!("{error}")));
+        let error = running.ended(ErrorKind::UnexpectedEof.into());
+        assert_eq!(
+            error.to_string(),
+            "the emulator ended: exit status: 3: qemu: fatal: Lockup"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Streams of bytes to devices.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 /// How long a device may take to answer before it is asked again. Not how faults are noticed: those the harness injects itself
@@ -37,7 +37,22 @@ pub(super) const FRAME: usize = 16 * 1024;
 /// A socket.
 pub(super) struct SocketLink(TcpStream);
 
+/// How long a host may take to say that it is there.
+const CONNECT: Duration = Duration::from_secs(10);
+
 impl SocketLink {
+    /// To whoever listens at an address: the first of those of its name that answers.
+    pub(super) fn connect(address: &str) -> io::Result<Self> {
+        let mut found = Err(ErrorKind::NotFound.into());
+        for address in address.to_socket_addrs()? {
+            found = TcpStream::connect_timeout(&address, CONNECT);
+            if found.is_ok() {
+                break;
+            }
+        }
+        Self::new(found?)
+    }
+
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         // Frames are small and each waits for the other.
         stream.set_nodelay(true)?;

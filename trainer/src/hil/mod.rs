@@ -63,10 +63,13 @@ pub enum HilError {
     #[error("{0}")]
     Spec(String),
     /// The firmware was not built.
-    #[error("{}: not there; `cargo xtask firmware` builds the emulated boards' firmware", path.display())]
+    #[error(
+        "the emulated boards' firmware is not there, looked for {}; `cargo xtask firmware` builds it in Consort's repository, --firmware names its folder",
+        list(searched)
+    )]
     NoFirmware {
-        /// What was looked for.
-        path: PathBuf,
+        /// The files that were looked for, any of which would do.
+        searched: Vec<PathBuf>,
     },
     /// The list of boards cannot be read.
     #[error("{}: {message}; `cargo xtask firmware` writes it", path.display())]
@@ -77,13 +80,11 @@ pub enum HilError {
         message: String,
     },
     /// There is no such emulated board.
-    #[error("board `qemu:{name}`: {} has {known}", path.display())]
+    #[error("board `qemu:{name}`: expected {known}")]
     UnknownBoard {
         /// The name given.
         name: String,
-        /// The list.
-        path: PathBuf,
-        /// The names in it.
+        /// The boards there are.
         known: String,
     },
     /// The emulator does not start.
@@ -97,7 +98,10 @@ pub enum HilError {
         source: io::Error,
     },
     /// A port or a socket cannot be opened.
-    #[error("board `{board}`: {source}")]
+    #[error("board `{board}`: {source}; expected {}", match board {
+        BoardSpec::Serial { .. } => "a serial port that may be opened, such as /dev/ttyACM0 or COM3",
+        _ => "an address and a port where something listens",
+    })]
     Open {
         /// The board.
         board: BoardSpec,
@@ -123,7 +127,7 @@ pub enum HilError {
     Fit {
         /// The agent.
         agent: usize,
-        /// The device.
+        /// The device: the board asked for, and what it calls itself where that is another name.
         target: String,
         /// What does not fit.
         what: String,
@@ -140,9 +144,26 @@ pub enum HilError {
         /// What it does, or does not.
         what: String,
     },
+    /// What a run is to write cannot be written there.
+    #[error("{}: {message}", path.display())]
+    Output {
+        /// The path given.
+        path: PathBuf,
+        /// What is there, and what would be right.
+        message: String,
+    },
     /// A recording cannot be used.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+}
+
+/// Files, one after another.
+fn list(files: &[PathBuf]) -> String {
+    let files: Vec<_> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    files.join(", ")
 }
 
 impl HilError {
@@ -263,16 +284,10 @@ pub(super) fn open(board: &BoardSpec, firmware: Option<&Path>) -> Result<Box<dyn
     };
     Ok(match board {
         BoardSpec::Host => Box::new(host::HostLink::start()),
-        BoardSpec::Qemu(name) => {
-            let folder = emulator::firmware(firmware)?;
-            Box::new(emulator::Emulator::start(name, &folder)?)
-        }
+        BoardSpec::Qemu(name) => Box::new(emulator::Emulator::start(name, firmware)?),
         BoardSpec::Serial { port, baud } => {
             Box::new(link::SerialLink::open(port, *baud).map_err(opened)?)
         }
-        BoardSpec::Tcp(address) => {
-            let stream = std::net::TcpStream::connect(address).map_err(opened)?;
-            Box::new(link::SocketLink::new(stream).map_err(opened)?)
-        }
+        BoardSpec::Tcp(address) => Box::new(link::SocketLink::connect(address).map_err(opened)?),
     })
 }

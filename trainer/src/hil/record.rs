@@ -3,12 +3,15 @@
 //! The file is `CONSORTHIL2` and a line break, then `postcard`, then the CRC-32 of all before it; docs/wire.md has the fields.
 //! It holds no key: where a team shares a seed, the symbols that were drawn are in it.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use consort_runtime::{Head, Image};
 use crc::{CRC_32_ISO_HDLC, Crc};
 use serde::{Deserialize, Serialize};
 
+use super::audit::Audited;
 use super::device::{Device, Episode, Sight};
 use super::faults::{Faults, Luck};
 use super::reference::{Acted, Outcome, Reference};
@@ -18,8 +21,13 @@ use crate::atomic;
 use crate::team::{AlignedImage, Team};
 
 const MAGIC: &[u8] = b"CONSORTHIL2\n";
+/// What recordings of every version begin with.
+const KIND: &[u8] = b"CONSORTHIL";
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 const CRC_LEN: usize = 4;
+
+/// What a file to be replayed is.
+const EXPECTED: &str = "expected a file that `consort hil --record` wrote";
 
 /// Why a file is no recording.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +52,13 @@ pub struct Recording {
     images: Vec<Vec<u8>>,
     /// What happened, in order: whose it is, and what.
     events: Vec<(u16, Event)>,
+}
+
+/// As many bytes of a file as [`KIND`] has, or all there are.
+fn start(file: &File) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    file.take(KIND.len() as u64).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 /// Whether a step could be this image's: what is wrong with it.
@@ -121,6 +136,11 @@ impl Recording {
         &self.task
     }
 
+    /// The seed it was played with.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// How many agents there were.
     pub fn agents(&self) -> usize {
         self.images.len()
@@ -143,6 +163,14 @@ impl Recording {
         atomic::write(path, &self.to_bytes())
     }
 
+    /// Whether the file at `path` begins as recordings do, whatever its version and whole or not.
+    ///
+    /// # Errors
+    /// When the machine does not let it be read.
+    pub fn is_one(path: &Path) -> io::Result<bool> {
+        Ok(start(&File::open(path)?)? == KIND)
+    }
+
     /// Reads the file at `path`, and checks that everything in it fits the images in it.
     ///
     /// # Errors
@@ -152,12 +180,22 @@ impl Recording {
             path: path.to_owned(),
             message,
         };
-        let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        let unread = |error: io::Error| wrong(format!("cannot be read: {error}; {EXPECTED}"));
+        if path.is_dir() {
+            return Err(wrong(format!("found a folder, {EXPECTED}")));
+        }
+        let mut file = File::open(path).map_err(unread)?;
+        let mut bytes = start(&file).map_err(unread)?;
+        // Before the rest is read: a device may have no end.
+        if bytes != KIND {
+            return Err(wrong(format!("found no recording, {EXPECTED}")));
+        }
+        file.read_to_end(&mut bytes).map_err(unread)?;
         Self::parse(&bytes).map_err(wrong)
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let no_recording = || "not a recording of `consort hil --record`".to_owned();
+        let no_recording = || "the recording is of another version, or damaged".to_owned();
         let (covered, sum) = bytes
             .split_last_chunk::<CRC_LEN>()
             .ok_or_else(no_recording)?;
@@ -236,7 +274,7 @@ impl Recording {
         let mut devices: Vec<_> = devices
             .map(|(agent, (link, image))| {
                 let luck = Luck::new(&Faults::default(), self.seed, agent);
-                Device::new(agent, link, image, None, luck)
+                Device::new(agent, link, image, None, luck).called(boards.get(agent))
             })
             .collect();
         let images: Vec<_> = (self.images.iter())
@@ -248,7 +286,11 @@ impl Recording {
             .map(|image| Reference::new(image.view()))
             .collect();
         let mut reporter = Reporter::new(devices.len(), None);
-        let hung = match self.show(&mut devices, &mut references, &mut reporter) {
+        let shown = self.show(&mut devices, &mut references, &mut reporter);
+        for device in &devices {
+            reporter.sent(Audited::counted(&device.log));
+        }
+        let hung = match shown {
             Err(error) if error.is_bad_input() => return Err(error),
             Err(error) => Some(error.to_string()),
             Ok(()) => None,
@@ -269,8 +311,8 @@ impl Recording {
             let device = &mut devices[agent];
             match event {
                 Event::Begin(episode) => {
-                    // What was sent has nothing left to be held against.
-                    device.log.clear();
+                    // Without the environment there is nothing to hold it against.
+                    reporter.sent(Audited::counted(&std::mem::take(&mut device.log)));
                     device.begin(*episode)?;
                     references[agent].reset(episode.dice);
                     (at[agent].0, at[agent].1) = (episode.number, 0);

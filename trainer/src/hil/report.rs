@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::BoardSpec;
+use super::audit::Audited;
 use super::device::{Device, Done, Hello};
 use super::record::{Recorder, Recording};
 use super::reference::Outcome;
@@ -23,19 +24,19 @@ pub struct Distribution {
 }
 
 impl Distribution {
-    /// Of values; all 0 where there are none. Percentiles are nearest ranks.
-    fn of(mut values: Vec<u32>) -> Self {
+    /// Of values; none where there are none. Percentiles are nearest ranks.
+    fn of(mut values: Vec<u32>) -> Option<Self> {
         values.sort_unstable();
         let rank = |percent: usize| {
             let rank = (values.len() * percent).div_ceil(100).max(1);
-            values.get(rank - 1).map_or(0, |&value| u64::from(value))
+            values.get(rank - 1).map(|&value| u64::from(value))
         };
-        Self {
-            min: values.first().map_or(0, |&value| u64::from(value)),
-            median: rank(50),
-            p99: rank(99),
-            max: rank(100),
-        }
+        Some(Self {
+            min: rank(0)?,
+            median: rank(50)?,
+            p99: rank(99)?,
+            max: rank(100)?,
+        })
     }
 }
 
@@ -67,12 +68,12 @@ pub struct AgentReport {
     pub target: String,
     /// Steps on the device.
     pub steps: u64,
-    /// From a request to its answer, in µs.
-    pub round_trip_us: Distribution,
+    /// From a request to its answer, in µs; none where it took no step.
+    pub round_trip_us: Option<Distribution>,
     /// What the device's own counter counts: `instructions`, `cycles` or `nanoseconds`.
     pub unit: &'static str,
-    /// From observation to action on the device, in that unit.
-    pub on_device: Distribution,
+    /// From observation to action on the device, in that unit; none where it took no step.
+    pub on_device: Option<Distribution>,
     /// The most bytes of stack that a step had in use, where they are watched.
     pub stack_bytes: Option<u32>,
     /// Round trips above the deadline.
@@ -104,11 +105,13 @@ pub struct Report {
     pub deaths: u64,
     /// Actions that were taken, were not the host's, and that neither device nor protocol had called a fault.
     pub wrong_unnoticed: u64,
-    /// Mean return of the episodes, as they went.
-    pub return_mean: f64,
-    /// Mean return of the same episodes if the host plays them alone and nothing fails.
-    pub return_host: f64,
-    /// Frames that went out, each held against what its agent was to see.
+    /// Mean return of the episodes, as they went; none where none was played to its end, nor in a replay, as what an episode paid is
+    /// not recorded.
+    pub return_mean: Option<f64>,
+    /// Mean return of the same episodes if the host plays them alone and nothing fails; none likewise.
+    pub return_host: Option<f64>,
+    /// Frames that went out, each held against what its agent was to see. In a replay, which has no environment to ask, they are only
+    /// counted.
     pub frames: u64,
     /// Those of them that showed an observation: the agent's own.
     pub observations: u64,
@@ -127,6 +130,11 @@ impl Report {
     pub fn is_equal(&self) -> bool {
         self.divergences == 0 && self.wrong_unnoticed == 0 && self.hung.is_none()
     }
+
+    /// Steps that were compared, of all agents: none where every one was dead, or its device hung, from the beginning.
+    pub fn compared(&self) -> u64 {
+        self.agents.iter().map(|own| own.steps).sum()
+    }
 }
 
 /// A report in the making.
@@ -134,9 +142,10 @@ pub(super) struct Reporter {
     pub(super) episodes: u64,
     pub(super) steps: u64,
     wrong: u64,
-    sums: [f64; 2],
-    pub(super) frames: u64,
-    pub(super) observations: u64,
+    /// Of the episodes' returns, where they are known.
+    sums: Option<[f64; 2]>,
+    frames: u64,
+    observations: u64,
     deadline_us: Option<u64>,
     agents: Vec<Figures>,
     pub(super) divergence: Option<Divergence>,
@@ -157,7 +166,7 @@ impl Reporter {
             episodes: 0,
             steps: 0,
             wrong: 0,
-            sums: [0.0; 2],
+            sums: None,
             frames: 0,
             observations: 0,
             deadline_us,
@@ -186,8 +195,15 @@ impl Reporter {
     /// An episode: its return, and the host's.
     pub(super) fn episode(&mut self, actual: f64, host: f64) {
         self.episodes += 1;
-        self.sums[0] += actual;
-        self.sums[1] += host;
+        let [own, alone] = self.sums.get_or_insert_default();
+        *own += actual;
+        *alone += host;
+    }
+
+    /// What went out.
+    pub(super) fn sent(&mut self, audited: Audited) {
+        self.frames += audited.frames;
+        self.observations += audited.observations;
     }
 
     pub(super) fn finish(
@@ -197,7 +213,8 @@ impl Reporter {
         recorder: Option<Recorder>,
         hung: Option<String>,
     ) -> Report {
-        let [return_mean, return_host] = self.sums.map(|sum| sum / self.episodes.max(1) as f64);
+        let mean = |sum: f64| sum / self.episodes as f64;
+        let means = self.sums.map(|sums| sums.map(mean));
         let deaths = self.agents.iter().filter(|own| own.dead > 0).count() as u64;
         let sum = |of: fn(&Device) -> u64| devices.iter().map(of).sum::<u64>();
         let agents = self.agents.into_iter().zip(devices).enumerate();
@@ -209,8 +226,8 @@ impl Reporter {
             faults_recovered: sum(|device| device.tally.recovered),
             deaths,
             wrong_unnoticed: self.wrong,
-            return_mean,
-            return_host,
+            return_mean: means.map(|[own, _]| own),
+            return_host: means.map(|[_, alone]| alone),
             frames: self.frames,
             observations: self.observations,
             agents: agents
@@ -250,12 +267,17 @@ mod tests {
 
     #[test]
     fn percentiles_are_nearest_ranks() {
-        let spread = Distribution::of((1..=200).rev().collect());
-        assert_eq!(
-            (spread.min, spread.median, spread.p99, spread.max),
-            (1, 100, 198, 200)
-        );
-        assert_eq!(Distribution::of(vec![7]).p99, 7);
-        assert_eq!(Distribution::of(Vec::new()), Distribution::default());
+        let spread = |min, median, p99, max| {
+            Some(Distribution {
+                min,
+                median,
+                p99,
+                max,
+            })
+        };
+        let values = (1..=200).rev().collect();
+        assert_eq!(Distribution::of(values), spread(1, 100, 198, 200));
+        assert_eq!(Distribution::of(vec![7]), spread(7, 7, 7, 7));
+        assert_eq!(Distribution::of(Vec::new()), None);
     }
 }

@@ -7,6 +7,9 @@ use std::str::FromStr;
 /// The speed of a serial port that names none.
 pub const BAUD: u32 = 115_200;
 
+/// The emulated boards that there is firmware of, behind `qemu:`. A list beside firmware that was built may have others.
+pub(super) const EMULATED: [&str; 5] = ["m0", "m3", "m4f", "m33", "riscv32"];
+
 /// A board, and how it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BoardSpec {

@@ -131,9 +131,38 @@ fn a_silent_device_is_a_verdict() {
     };
     assert_eq!(
         report.hung.as_deref(),
-        Some("agent 1, episode 0, step 0: it does not answer")
+        Some("agent 1, episode 0, step 0: no answer to hello in 0 s")
     );
     assert!(!report.is_equal());
+    // Nothing is known of what did not happen.
+    assert_eq!((report.compared(), report.return_mean), (0, None));
+    assert_eq!(report.agents[1].round_trip_us, None);
+}
+
+/// A device whose line ends a while after it was greeted.
+struct Ending;
+
+impl Link for Ending {
+    fn send(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn receive(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        std::thread::sleep(super::link::PATIENCE);
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+}
+
+#[test]
+fn a_line_that_ends_before_any_answer_says_how_long_it_was_waited_for() {
+    let team = team("assurance");
+    let links: Vec<Box<dyn Link>> = vec![Box::new(HostLink::start()), Box::new(Ending)];
+    let report = Bench::new(&team).links(links).run();
+    let hung = report.ok().and_then(|report| report.hung);
+    assert_eq!(
+        hung.as_deref(),
+        Some("agent 1, episode 0, step 0: no answer to hello in 2 s: connection reset")
+    );
 }
 
 #[test]
@@ -155,8 +184,19 @@ fn what_cannot_be_had_is_named() {
             .map(|bench| bench.firmware(nowhere)),
     );
     assert!(
-        missing.contains("`cargo xtask firmware` builds"),
+        missing.contains("looked for /nonexistent/boards.json; `cargo xtask firmware` builds")
+            && missing.contains("--firmware names"),
         "{missing}"
+    );
+    // Of a board that no firmware would bring about, that is said first.
+    let unknown = refused(
+        bench()
+            .boards(["qemu:m7"])
+            .map(|bench| bench.firmware(nowhere)),
+    );
+    assert_eq!(
+        unknown,
+        "board `qemu:m7`: expected qemu:m0, qemu:m3, qemu:m4f, qemu:m33, qemu:riscv32"
     );
     let faults = "kill=2@0".parse().unwrap_or_else(|error| panic!("{error}"));
     let dead = refused(Ok(bench().faults(faults)));
@@ -166,7 +206,8 @@ fn what_cannot_be_had_is_named() {
     );
     let port = refused(bench().boards(["serial:/nonexistent"]));
     assert!(
-        port.starts_with("board `serial:/nonexistent@115200`: "),
+        port.starts_with("board `serial:/nonexistent@115200`: ")
+            && port.contains("; expected a serial port"),
         "{port}"
     );
 }

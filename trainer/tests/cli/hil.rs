@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::place::Place;
 
@@ -44,6 +45,13 @@ fn a_fleet_is_reported_and_a_recording_replayed() {
         (&replayed["divergences"], &replayed["steps"]),
         (&0.into(), &20.into())
     );
+    // No fault is injected in it: two agents are greeted, sent an image in at most a few frames, and shown 20 steps each.
+    assert_eq!(replayed["observations"], 40);
+    assert!(replayed["frames"].as_u64() > Some(80), "{replayed}");
+    // What episodes paid is not recorded.
+    for key in ["return_mean", "return_host"] {
+        assert!(replayed[key].is_null(), "{key}");
+    }
 
     let mut recording = fs::read(place.path("run.hil")).unwrap();
     recording.truncate(recording.len() / 2);
@@ -51,6 +59,181 @@ fn a_fleet_is_reported_and_a_recording_replayed() {
     let message = place.error(2, &["hil", "--replay", "run.hil"]);
     assert!(
         message.contains("run.hil: the recording is damaged"),
+        "{message}"
+    );
+    for (path, part) in [
+        (
+            ".",
+            ".: found a folder, expected a file that `consort hil --record` wrote",
+        ),
+        ("none", "none: cannot be read: "),
+    ] {
+        let message = place.error(2, &["hil", "--replay", path]);
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_replay_has_the_seed_and_the_episodes_that_were_recorded() {
+    let place = Place::new();
+    let team = model("assurance");
+    let record = [
+        "hil",
+        &team,
+        "--seed",
+        "7",
+        "--episodes",
+        "1",
+        "--record",
+        "r",
+    ];
+    assert!(place.run(&record).status.success());
+    let replay = ["hil", "--replay", "r"];
+    assert_eq!(place.json(&replay)["seed"], 7);
+    let page = String::from_utf8(place.run(&replay).stdout).unwrap();
+    assert!(
+        page.starts_with("assurance, 1 episode, 1 step, seed 7\n"),
+        "{page}"
+    );
+    assert!(!page.contains("return"), "{page}");
+    for option in ["--seed", "--episodes", "--deadline-us"] {
+        let run = place.run(&[&replay[..], &[option, "3"]].concat());
+        assert_eq!(run.status.code(), Some(2), "{option}");
+        let message = String::from_utf8(run.stderr).unwrap();
+        assert!(message.contains("cannot be used with"), "{message}");
+    }
+}
+
+#[test]
+fn nothing_that_is_no_recording_is_replaced_by_one() {
+    let place = Place::new();
+    let team = model("assurance");
+    let wrong = |arguments: &[&str], part: &str| {
+        let message = place.error(2, &[&["hil", &team, "--episodes", "1"], arguments].concat());
+        assert!(message.contains(part), "{message}");
+    };
+    fs::write(place.path("notes"), "mine").unwrap();
+    wrong(
+        &["--record", "notes"],
+        "notes: found a file that is no recording; expected a recording, which is replaced, or a name that is free",
+    );
+    assert_eq!(fs::read(place.path("notes")).unwrap(), b"mine");
+    for option in ["--record", "--svg"] {
+        wrong(&[option, "."], ".: found a folder, expected a file's name");
+        wrong(&[option, "nowhere/x"], "nowhere/x: cannot be written: ");
+        wrong(&[option, "notes/x"], "notes/x: cannot be written: ");
+        #[cfg(unix)]
+        wrong(
+            &[option, "/dev/null"],
+            "/dev/null: found a device or a pipe",
+        );
+    }
+    wrong(
+        &["--record", "both", "--svg", "./both"],
+        "./both: where both --record and --svg lead, expected a file for each",
+    );
+    assert!(!place.path("both").exists());
+    // A recording is replaced, and so is a picture.
+    for _ in 0..2 {
+        let both = ["--record", "r.hil", "--svg", "s.svg"];
+        let run = place.run(&[&["hil", &team][..], &both].concat());
+        assert!(run.status.success());
+    }
+    assert!(
+        fs::read(place.path("r.hil"))
+            .unwrap()
+            .starts_with(b"CONSORTHIL2")
+    );
+    assert!(fs::read(place.path("s.svg")).unwrap().starts_with(b"<svg"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_stays_and_what_it_leads_to_is_written() {
+    use std::os::unix::fs::symlink;
+
+    let place = Place::new();
+    let team = model("assurance");
+    fs::create_dir(place.path("kept")).unwrap();
+    symlink("kept/run.hil", place.path("link")).unwrap();
+    let record = ["hil", &team, "--record", "link"];
+    // First there is nothing where it leads, then a recording.
+    for _ in 0..2 {
+        assert!(place.run(&record).status.success());
+        assert!(place.path("link").is_symlink());
+        let recording = fs::read(place.path("kept/run.hil")).unwrap();
+        assert!(recording.starts_with(b"CONSORTHIL2"));
+    }
+    let both = [&record[..], &["--svg", "kept/run.hil"]].concat();
+    let message = place.error(2, &both);
+    assert!(message.contains("kept/run.hil: where both"), "{message}");
+    // Through a link to something else, nothing is replaced.
+    symlink("/dev/full", place.path("full")).unwrap();
+    let message = place.error(2, &["hil", &team, "--record", "full"]);
+    assert!(message.contains("full: found a device"), "{message}");
+    assert!(place.path("full").is_symlink());
+}
+
+/// No file may have a byte, which only shows when one is written.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_shown_is_printed_though_it_cannot_be_kept() {
+    let place = Place::new();
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" hil \"$1\" --json --record run.hil";
+    let run = Command::new("sh")
+        .args([
+            "-c",
+            script,
+            env!("CARGO_BIN_EXE_consort"),
+            &model("assurance"),
+        ])
+        .current_dir(place.path(""))
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(report["episodes"], 10);
+    let message = String::from_utf8(run.stderr).unwrap();
+    assert!(message.contains("run.hil: cannot be written"), "{message}");
+    assert_eq!(fs::read_dir(place.path("")).unwrap().count(), 0);
+}
+
+#[test]
+fn where_nothing_was_compared_nothing_is_claimed() {
+    let place = Place::new();
+    let team = model("assurance");
+    let dead = ["hil", &team, "--fault", "kill=0@0,kill=1@0"];
+    let page = String::from_utf8(place.run(&dead).stdout).unwrap();
+    assert!(page.ends_with("\nno step was compared\n"), "{page}");
+    assert!(
+        page.contains("; 2 agents killed\n") && !page.contains("board"),
+        "{page}"
+    );
+    let report = place.json(&dead);
+    assert!(report["agents"][0]["round_trip_us"].is_null(), "{report}");
+}
+
+/// An emulator that ends as QEMU does of firmware that is damaged.
+#[cfg(unix)]
+#[test]
+fn how_an_emulator_ended_is_said_in_one_line() {
+    let place = Place::new();
+    let says = "echo qemu: fatal: Lockup >&2; echo R00=00000000 >&2; exit 3";
+    let list = serde_json::json!({ "m3": {
+        "board": "mps2-an385", "firmware": "m3.elf", "machine": ["sh", "-c", says],
+    }});
+    fs::write(place.path("boards.json"), list.to_string()).unwrap();
+    fs::write(place.path("m3.elf"), "").unwrap();
+    let team = model("assurance");
+    let message = place.error(2, &["hil", &team, "--board", "qemu:m3", "--firmware", "."]);
+    assert!(
+        message.contains("sh: it ended at once: exit status: 3: qemu: fatal: Lockup;"),
+        "{message}"
+    );
+    // The list beside the firmware decides which boards there are.
+    let message = place.error(2, &["hil", &team, "--board", "qemu:m4f", "--firmware", "."]);
+    assert!(
+        message.contains("board `qemu:m4f`: expected qemu:m3"),
         "{message}"
     );
 }
@@ -62,7 +245,15 @@ fn boards_and_faults_that_cannot_be_had_are_bad_input() {
     for (arguments, part) in [
         (
             &["--board", "qemu:m4f", "--firmware", "nowhere"][..],
-            "`cargo xtask firmware` builds",
+            "looked for nowhere/boards.json; `cargo xtask firmware` builds",
+        ),
+        (
+            &["--board", "qemu:m7"],
+            "board `qemu:m7`: expected qemu:m0, qemu:m3",
+        ),
+        (
+            &["--board", "serial:/dev/null"],
+            "; expected a serial port that may be opened",
         ),
         (
             &["--board", "host", "host", "host"],
@@ -118,10 +309,11 @@ fn flashing_builds_the_firmware_and_puts_the_image_into_its_slot() {
         ("esp32c3", "esp32c3", 0x3e_0000, 0x3e_f000),
     ] {
         let report = place.json(&flash(&team, "1", board, &real));
+        assert_eq!(report["board"], board);
         assert_eq!(report["image"], image);
         assert_eq!(report["records"], records);
         // What cargo is to run by is what probe-rs is told.
-        let folder = report["board"].as_str().unwrap();
+        let folder = report["folder"].as_str().unwrap();
         let config =
             fs::read_to_string(Path::new(&real).join(folder).join(".cargo/config.toml")).unwrap();
         assert!(config.contains(&format!("--chip {chip}\"")), "{config}");
@@ -133,24 +325,67 @@ fn flashing_builds_the_firmware_and_puts_the_image_into_its_slot() {
         );
         let download = format!("probe-rs download --chip {chip} ");
         assert!(
-            steps[1].starts_with(&(download.clone() + "--chip-erase "))
-                && steps[1].ends_with(&binary)
+            steps[3].starts_with(&(download.clone() + "--chip-erase "))
+                && steps[3].ends_with(&binary)
         );
-        for (step, address) in [(steps[2], image), (steps[3], records)] {
+        for (step, address) in [(steps[4], image), (steps[5], records)] {
             let piece = format!("--binary-format bin --base-address {address:#010x} ");
             assert!(step.starts_with(&(download.clone() + &piece)), "{steps:?}");
         }
-        assert_eq!(steps[4..], [format!("probe-rs reset --chip {chip}")]);
+        assert_eq!(steps[6..], [format!("probe-rs reset --chip {chip}")]);
         let target = fs::canonicalize(Path::new(&real).join(".."))
             .unwrap()
             .join("target");
         assert!(steps[0].contains(&format!("--target-dir {}", target.display())));
         let piece = target.join(format!("{folder}-agent-1.image"));
-        assert!(steps[2].ends_with(&piece.display().to_string()));
+        assert!(steps[4].ends_with(&piece.display().to_string()));
     }
     let message = place.error(2, &flash(&team, "2", "pico", &real));
     assert!(
         message.contains("agent 2: the team has 2 agents"),
+        "{message}"
+    );
+}
+
+/// What is to be downloaded is made by the steps before.
+#[cfg(unix)]
+#[test]
+fn the_steps_of_a_dry_run_make_the_files_that_they_name() {
+    let place = Place::new();
+    let board = Path::new(&real()).join("rpi-pico/board.toml");
+    fs::create_dir_all(place.path("fw/my real/rpi-pico")).unwrap();
+    fs::create_dir(place.path("fw/target")).unwrap();
+    fs::copy(board, place.path("fw/my real/rpi-pico/board.toml")).unwrap();
+    let team = model("assurance");
+    let report = place.json(&flash(&team, "1", "pico", "fw/my real"));
+    let steps = steps(&report);
+    for (step, download) in [(1, 4), (2, 5)] {
+        let (_, file) = steps[download].rsplit_once(' ').unwrap();
+        assert!(!Path::new(file).exists());
+        // In whatever folder.
+        let taken = Command::new("sh")
+            .args(["-c", steps[step]])
+            .current_dir("/")
+            .status();
+        assert!(taken.unwrap().success());
+        let made = fs::read(file).unwrap();
+        match step {
+            1 => {
+                let image = Path::new(&team).join("agent-1.image");
+                assert_eq!(made, fs::read(image).unwrap());
+            }
+            _ => assert!(made.len() % 32 == 0 && !made.is_empty()),
+        }
+    }
+}
+
+#[test]
+fn a_source_without_the_board_is_named_and_what_is_missing_in_it() {
+    let place = Place::new();
+    let team = model("assurance");
+    let message = place.error(2, &flash(&team, "1", "pico", "."));
+    assert!(
+        message.contains(".: no `rpi-pico/board.toml` in it; "),
         "{message}"
     );
 }
@@ -165,7 +400,6 @@ fn what_does_not_fit_a_board_is_refused_before_anything_is_built() {
     let small = board.replace("memory = 4096", "memory = 1");
     assert_ne!(small, board);
     fs::create_dir_all(place.path("small boards/rpi-pico")).unwrap();
-    fs::write(place.path("small boards/Cargo.toml"), "").unwrap();
     fs::write(place.path("small boards/rpi-pico/board.toml"), small).unwrap();
     let message = place.error(2, &flash(&team, "1", "pico", "small boards"));
     assert!(
@@ -198,6 +432,22 @@ fn an_agent_that_replays_is_built_into_its_firmware() {
         steps[1].ends_with("release/consort-rpi-pico") && steps.len() == 3,
         "{steps:?}"
     );
+    // Without what is to be replayed there is nothing to build.
+    fs::create_dir(place.path("bare")).unwrap();
+    for entry in fs::read_dir(&team).unwrap() {
+        let entry = entry.unwrap();
+        if !entry.path().ends_with("agent-1.golden.json") {
+            fs::copy(entry.path(), place.path("bare").join(entry.file_name())).unwrap();
+        }
+    }
+    let arguments = [&flash("bare", "1", "pico", &real)[..], &["--app", "replay"]].concat();
+    let message = place.error(2, &arguments);
+    assert!(
+        message.contains("agent-1.golden.json: not there"),
+        "{message}"
+    );
+    let arguments = [&flash("bare", "0", "pico", &real)[..], &["--app", "replay"]].concat();
+    assert!(place.run(&arguments).status.success());
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Into a session and to the beginning of an episode: a greeting, the image if the device lacks it, and the key.
 
+use std::time::Instant;
+
 use consort_wire::{Key, PROTOCOL, Refused, Request};
 
 use super::{Answer, Device, Hello, REJOINS};
 use crate::hil::HilError;
+use crate::hil::link::PATIENCE;
 
 /// Sessions that are tried before a device that does not answer counts as dead, and greetings in each.
 const SESSIONS: usize = 6;
@@ -67,11 +70,27 @@ impl Device {
     /// Begins a session. The device may be in that of a host that is gone: numbers are drawn, and another where it stays silent, as
     /// it takes what has its session's number and comes before its last request for late.
     fn greet(&mut self) -> Result<Hello, HilError> {
+        let start = Instant::now();
+        let since =
+            |why: &str| format!("no answer to hello in {} s{why}", start.elapsed().as_secs());
+        match self.greeted() {
+            Ok(Some(hello)) => Ok(hello),
+            Ok(None) => Err(self.hung(&since(""))),
+            // A line that ends while it is waited for; what ends at once says so itself.
+            Err(HilError::Hung { what, .. }) if start.elapsed() >= PATIENCE => {
+                Err(self.hung(&since(&format!(": {what}"))))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Greets until there is an answer, or patience ends.
+    fn greeted(&mut self) -> Result<Option<Hello>, HilError> {
         for trial in 0..SESSIONS {
             self.session = drawn()?;
             self.sequence = 0;
             match self.ask(PROTOCOL, &Request::Hello, GREETINGS)? {
-                Some(Answer::Hello(hello)) => return Ok(hello),
+                Some(Answer::Hello(hello)) => return Ok(Some(hello)),
                 Some(other) => return Err(self.unexpected(&other)),
                 // Firmware of protocols before 3 answers none but its own.
                 None if trial == 1 => {
@@ -82,7 +101,7 @@ impl Device {
                 None => {}
             }
         }
-        Err(self.hung("it does not answer"))
+        Ok(None)
     }
 
     fn upload(&mut self, hello: &Hello) -> Result<bool, HilError> {

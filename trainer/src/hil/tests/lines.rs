@@ -257,8 +257,10 @@ fn an_image_that_is_older_than_the_boards_is_refused_with_what_would_help() {
     assert!(error.is_bad_input());
     let message = error.to_string();
     assert!(
-        message.starts_with("agent 0 on host: the image's revision is below 5")
-            && message.contains("`consort sign --revision 5`"),
+        message.starts_with(&format!(
+            "agent 0 on {} (host): the image's revision is below 5",
+            boards[0]
+        )) && message.contains("`consort sign --revision 5`"),
         "{message}"
     );
 }
@@ -289,7 +291,9 @@ fn steps_that_come_after_their_deadline_are_counted() {
         let report = report.unwrap_or_else(|error| panic!("{error}"));
         for own in report.agents {
             assert_eq!((own.steps, own.deadline_misses), (3, missed));
-            let (trip, device) = (own.round_trip_us, own.on_device);
+            let (Some(trip), Some(device)) = (own.round_trip_us, own.on_device) else {
+                panic!("steps")
+            };
             assert!(trip.min <= trip.median && trip.median <= trip.p99 && trip.p99 <= trip.max);
             // The device counts nanoseconds, and all of them are part of the round trip.
             assert!(own.unit == "nanoseconds" && device.max / 1_000 <= trip.max);

@@ -60,7 +60,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         })
 }
 
-/// Whether [`write`] can do its work: makes the temporary file, and removes it.
+/// Whether [`write()`] can do its work: makes the temporary file, and removes it.
 pub fn try_out(path: &Path) -> Result<(), WriteError> {
     temporary(path, |name| File::create_new(name))
         .and_then(|(name, _)| fs::remove_file(name))

@@ -94,16 +94,15 @@ pub(super) fn run(args: &Args) -> Result<Done, Error> {
     }
     let (report, picture) = play(args, &team)?;
     let recording = report.recording.as_ref().map(Recording::to_bytes);
-    let written = [(record, recording), (svg, picture)]
-        .into_iter()
-        .try_for_each(|pair| match pair {
-            (Some(output), Some(bytes)) => output.write(&bytes),
-            _ => Ok(()),
-        });
+    // Each, whatever becomes of the other.
+    let failed = [(record, recording), (svg, picture)].map(|pair| match pair {
+        (Some(output), Some(bytes)) => output.write(&bytes).err(),
+        _ => None,
+    });
     Ok(Done {
         page: page(&team.manifest.task, args.seed, false, &report),
         equal: report.is_equal(),
-        late: written.err().map(Error::from),
+        late: failed.into_iter().flatten().next().map(Error::from),
     })
 }
 

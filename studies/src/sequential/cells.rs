@@ -363,8 +363,8 @@ pub(crate) mod tests {
         };
         let names = ["two-step", "coordsum-3x10", "mpe-spread"];
         let plan = cells.plan(|row| names.contains(&row.task));
-        // Ten seeds of three methods; three and two on large tasks.
-        assert_eq!(plan.len(), 3 * (10 + 3 + 2));
+        // Ten seeds of three methods; four on large tasks.
+        assert_eq!(plan.len(), 3 * (10 + 4 + 4));
         assert!(
             plan[..30]
                 .iter()
@@ -383,7 +383,7 @@ pub(crate) mod tests {
             ..cells
         };
         assert_eq!(few.seeds_of(Row::named("two-step"), &ANNEALED), 5);
-        assert_eq!(few.seeds_of(Row::named("mpe-spread"), &ANNEALED), 2);
+        assert_eq!(few.seeds_of(Row::named("mpe-spread"), &ANNEALED), 4);
         assert_eq!(few.seeds_of(Row::named("two-step"), METHODS[1]), 1);
         assert_eq!(few.seeds_of(Row::named("mpe-spread"), METHODS[1]), 1);
     }

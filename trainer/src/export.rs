@@ -337,10 +337,7 @@ pub fn export_again(
         }),
         period_us: (changes.period_us).unwrap_or_else(|| actors.period_us()),
         // Devices do not go back from the highest they have had.
-        revision: (actors.images().iter())
-            .map(|image| image.view().revision())
-            .max()
-            .unwrap_or(1),
+        revision: actors.revision(),
         key: match (key, changes.new_key) {
             (None, true) => return Err(ExportError::NoSharedSeed),
             (Some(_), true) => Some(TeamKey::fresh().map_err(ExportError::Key)?),

@@ -67,10 +67,10 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
         period_us: args.period_us,
         new_key: args.new_key,
     };
-    let was_signed = signed(&Team::load(&args.team)?);
+    let was_signed = Team::load(&args.team)?.actors.is_signed();
     let team = export_again(&args.team, &args.out, changes)?;
     let manifest = &team.manifest;
-    let revision = revision(&team);
+    let revision = team.actors.revision();
     let unsigned = match was_signed {
         true => "They were signed, and are no more: `consort sign` signs them anew.\n",
         false => "",
@@ -101,21 +101,6 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             }),
         }),
     })
-}
-
-/// Whether any of a team's images is.
-fn signed(team: &Team) -> bool {
-    let images = team.actors.images();
-    images
-        .iter()
-        .any(|image| image.view().signature().is_some())
-}
-
-/// The highest of a team's images.
-pub(super) fn revision(team: &Team) -> u32 {
-    let images = team.actors.images().iter();
-    let revisions = images.map(|image| image.view().revision());
-    revisions.max().unwrap_or_default()
 }
 
 fn text(comparison: Comparison, manifest: &Manifest) -> String {

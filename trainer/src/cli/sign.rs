@@ -9,7 +9,6 @@ use consort_trainer::team::Team;
 use serde_json::json;
 
 use super::Page;
-use super::export::revision;
 
 /// Write a team to a folder with its images signed, so that devices can refuse all others
 #[derive(clap::Args)]
@@ -29,10 +28,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Page, Error> {
     let signer = Signer::read(&args.key)?;
-    let before = revision(&Team::load(&args.team)?);
+    let before = Team::load(&args.team)?.actors.revision();
     let team = export::sign(&args.team, &args.out, &signer, args.revision)?;
     let manifest = &team.manifest;
-    let revision = revision(&team);
+    let revision = team.actors.revision();
     let lower = match revision < before {
         true => format!(
             "That is lower than {before}, which they had: a device that has had {before} refuses them.\n"

@@ -83,6 +83,18 @@ impl Actors {
             .map_or(0, |image| image.view().period_us())
     }
 
+    /// The highest revision of any image; 0 without one.
+    pub fn revision(&self) -> u32 {
+        let revisions = self.images.iter().map(|image| image.view().revision());
+        revisions.max().unwrap_or_default()
+    }
+
+    /// Whether any image is signed.
+    pub fn is_signed(&self) -> bool {
+        let mut images = self.images.iter();
+        images.any(|image| image.view().signature().is_some())
+    }
+
     /// Agent `agent`, ready to act.
     pub fn actor(&self, agent: usize) -> Actor<'_> {
         Actor::new(&self.images[agent])

@@ -72,8 +72,8 @@ impl TeamKey {
         };
         let text = String::from_utf8(bytes).unwrap_or_default();
         let key = parse(text.trim()).ok_or_else(|| {
-            let found = text.trim().len().to_string();
-            disagrees("a text of characters", found, "32 hexadecimal digits")
+            let found = format!("{} characters", text.trim().chars().count());
+            disagrees("something of", found, "32 hexadecimal digits")
         })?;
         match key.fingerprint() {
             found if found == fingerprint => Ok(key),

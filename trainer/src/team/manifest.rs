@@ -156,14 +156,11 @@ impl Manifest {
             return Err(wrong("found nothing, expected a manifest".to_owned()));
         }
         let one_line = |error: toml::de::Error| {
-            let before = error
-                .span()
-                .map_or("", |span| &text[..span.start.min(text.len())]);
-            let line = 1 + before.matches('\n').count();
-            wrong(format!(
-                "line {line}: {}",
-                error.message().replace('\n', " ")
-            ))
+            let line = error.span().map_or_else(String::new, |span| {
+                let before = &text[..span.start.min(text.len())];
+                format!("line {}: ", 1 + before.matches('\n').count())
+            });
+            wrong(line + &error.message().replace('\n', " "))
         };
         // The version first: another one may have other keys.
         let table: toml::Table = text.parse().map_err(one_line)?;

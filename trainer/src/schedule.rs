@@ -1,7 +1,9 @@
 //! How the weights of the annealed loss move in time, one schedule a replica.
 //!
-//! The ramp x rises from 0 to 1 once the *gate* has opened; β = x; λ is geometric in x; the
-//! temperature τ first decays with the clock and then follows the measured information gap.
+//! The ramp x rises from 0 to 1 once the *gate* has opened; β = β₀ + (1 − β₀) x; λ is geometric in x; the
+//! temperature τ first decays with the clock and then follows the measured information gap; the marginals'
+//! fit fades with the ramp and, where both policies act from the start, can follow the joint policy's
+//! measured lead.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +15,17 @@ pub struct AnnealSchedule {
     pub warmup: f64,
     /// Latest time the gate opens, plateau or not.
     pub warmup_limit: f64,
-    /// Length of the window over which the joint return is averaged to find its plateau.
+    /// Length of the window over which the return is averaged to find its plateau.
     pub plateau_window: f64,
-    /// The joint return is on a plateau when a window improves on the best before it by less.
+    /// The return is on a plateau when a window improves on the best before it by less.
     pub plateau_gain: f64,
     /// Time the ramp takes from 0 to 1.
     pub ramp: f64,
+    /// β before the ramp: the product's share in acting from the start.
+    pub beta_start: f64,
+    /// The joint policy's lead from which on the marginals are fitted to it in full, in units of the
+    /// advantage; below it in proportion, not at all where the product leads. 0: in full, whoever leads.
+    pub full_lead: f64,
     /// λ when the ramp starts.
     pub lambda_start: f64,
     /// λ when the ramp ends.
@@ -38,7 +45,7 @@ pub struct AnnealSchedule {
     /// When floor and gap part have fallen to nothing, linearly from the warm-up's end; 0: as the ramp
     /// ends.
     pub temperature_until: f64,
-    /// Decay of the moving average of the information gap, an update.
+    /// Decay of the moving averages of the information gap and of the lead, an update.
     pub gap_decay: f64,
 }
 
@@ -50,6 +57,8 @@ impl Default for AnnealSchedule {
             plateau_window: 0.02,
             plateau_gain: 0.01,
             ramp: 0.6,
+            beta_start: 0.0,
+            full_lead: 0.0,
             lambda_start: 0.01,
             lambda_end: 10.0,
             information_gap: 1.0,
@@ -95,6 +104,7 @@ pub struct Anneal {
     window_end: f64,
     best_window: f64,
     gap: f64,
+    lead: f64,
 }
 
 impl Anneal {
@@ -107,6 +117,7 @@ impl Anneal {
             window_end: config.plateau_window,
             best_window: f64::NEG_INFINITY,
             gap: 0.0,
+            lead: 0.0,
             config: config.clone(),
         }
     }
@@ -128,14 +139,18 @@ impl Anneal {
             true => (c.temperature_until - time) / (c.temperature_until - c.warmup),
             false => 1.0 - x,
         };
+        let followed = match c.full_lead > 0.0 {
+            true => (self.lead / c.full_lead).clamp(0.0, 1.0),
+            false => 1.0,
+        };
         Coefficients {
-            beta: x,
+            beta: x + c.beta_start * (1.0 - x),
             lambda: if x > 0.0 {
                 c.lambda_start * (c.lambda_end / c.lambda_start).powf(x)
             } else {
                 0.0
             },
-            fit: 1.0 - x,
+            fit: (1.0 - x) * followed,
             tau: start + gap * lasting.clamp(0.0, 1.0),
         }
     }
@@ -145,15 +160,17 @@ impl Anneal {
         (self.config.information_gap, self.config.total_correlation)
     }
 
-    /// Takes in what update `time` measured: the joint policy's mean return (in units of the
-    /// return range) and the mean information gap in nats.
-    pub fn observe(&mut self, time: f64, joint_return: f64, gap: f64) {
+    /// Takes in what update `time` measured: the mean return of those who acted (in units of the return
+    /// range), the mean information gap in nats, and by how much better the joint policy's actions were than
+    /// the product's.
+    pub fn observe(&mut self, time: f64, mean_return: f64, gap: f64, lead: f64) {
         let c = &self.config;
         self.gap = c.gap_decay * self.gap + (1.0 - c.gap_decay) * gap;
+        self.lead = c.gap_decay * self.lead + (1.0 - c.gap_decay) * lead;
         if self.gate.is_some() {
             return;
         }
-        self.window_sum += joint_return;
+        self.window_sum += mean_return;
         self.window_count += 1;
         if time >= c.warmup_limit {
             self.gate = Some(time);
@@ -191,7 +208,7 @@ mod tests {
         let mut schedule = Anneal::new(&config());
         for update in 0..1000 {
             let time = f64::from(update) / 1000.0;
-            schedule.observe(time, joint_return(time), 0.0);
+            schedule.observe(time, joint_return(time), 0.0, 0.0);
             if let Some(gate) = schedule.gate {
                 return gate;
             }
@@ -224,6 +241,33 @@ mod tests {
     }
 
     #[test]
+    fn the_fit_follows_the_lead_and_beta_rises_from_where_it_starts() {
+        let mut schedule = Anneal::new(&AnnealSchedule {
+            beta_start: 0.5,
+            full_lead: 0.1,
+            gap_decay: 0.5,
+            ..config()
+        });
+        let at = |schedule: &Anneal, time| {
+            let c = schedule.coefficients(time);
+            (c.beta, c.fit)
+        };
+        assert_eq!(at(&schedule, 0.0), (0.5, 0.0));
+        // The average is half of the first lead: .06, of which .1 would be enough.
+        schedule.observe(0.01, 0.0, 0.0, 0.12);
+        let (beta, fit) = at(&schedule, 0.01);
+        assert!(beta == 0.5 && (fit - 0.6).abs() < 1e-12, "{beta} {fit}");
+        (0..20).for_each(|_| schedule.observe(0.02, 0.0, 0.0, 9.0));
+        schedule.gate = Some(0.3);
+        // Half way up the ramp of .5.
+        let (beta, fit) = at(&schedule, 0.55);
+        assert!((beta - 0.75).abs() < 1e-12 && (fit - 0.5).abs() < 1e-12);
+        (0..20).for_each(|_| schedule.observe(0.02, 0.0, 0.0, -1.0));
+        assert_eq!(at(&schedule, 0.55).1, 0.0);
+        assert_eq!(at(&schedule, 0.8), (1.0, 0.0));
+    }
+
+    #[test]
     fn temperature_falls_with_the_clock_then_follows_the_gap() {
         let config = config();
         let mut schedule = Anneal::new(&config);
@@ -240,7 +284,7 @@ mod tests {
         assert!((half - 0.5 * config.temperature_floor).abs() < 1e-12);
         assert_eq!(Anneal::new(&until).coefficients(0.9).tau, 0.0);
         // A large, lasting gap drives τ to its limit.
-        (0..500).for_each(|_| schedule.observe(0.25, 0.0, 5.0));
+        (0..500).for_each(|_| schedule.observe(0.25, 0.0, 5.0, 0.0));
         assert!((schedule.coefficients(0.25).tau - config.temperature_limit).abs() < 1e-9);
     }
 }

@@ -7,10 +7,17 @@
 //! L = − E[ A · log π_β(a | x) ]
 //!     + λ · (w_IG · IG + w_TC · TC)[π_J, stop(π_i)]        pulls the joint policy only
 //!     + c · KL(stop(π_J) ‖ ∏ π_i)                          pulls the marginals only
-//!     − τ · (H(π_J) + H(∏ π_i))
+//!     − τ · (H(π_J) + H(∏ π_i))                            each times its share in π_β, where both act from the start
 //! ```
 //!
-//! with β, λ, c and τ from [`crate::schedule`]. At β = 1 every term that knows the joint policy
+//! with β, λ, c and τ from [`crate::schedule`]. Where c is to follow the joint policy's *lead*, that is
+//! how much better its actions were than the product's, by the advantages of what either has done:
+//!
+//! ```text
+//! lead = E[ρ A] / E[ρ] − E[(1−ρ) A] / E[1−ρ],     ρ below
+//! ```
+//!
+//! At β = 1 every term that knows the joint policy
 //! is gone from the marginals' gradient: plain policy gradient on the product, so conditional
 //! independence holds at the end by construction.
 //!
@@ -222,11 +229,19 @@ impl Variant {
 /// Stands for ln 0: e to any difference from it is 0 in f32, and it is itself no infinity.
 const WEIGHTLESS: f64 = -1e30;
 
-/// ln π_β = ln((1−β) π_J + β ∏ π_i), `[R, S]`. beta: `[R, 1]`; log-probabilities: `[R, S]`.
+/// The mixture π_β = (1−β) π_J + β ∏ π_i of actions taken.
+struct Mixture {
+    /// ln π_β, `[R, S]`.
+    log_prob: Tensor,
+    /// ρ = (1−β) π_J / π_β, `[R, S]`, held constant.
+    responsibility: Tensor,
+}
+
+/// The mixture at beta `[R, 1]` of log-probabilities `[R, S]`.
 ///
-/// Written through the *responsibility* ρ = (1−β) π_J / π_β, held constant: the value is exact and
-/// the gradient ρ ∇ ln π_J + (1−ρ) ∇ ln ∏ π_i is that of the mixture, finite at both ends.
-fn mixture_log_prob(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> Result<Tensor> {
+/// Its logarithm is written through the responsibility: the value is exact and the gradient
+/// ρ ∇ ln π_J + (1−ρ) ∇ ln ∏ π_i is that of the mixture, finite at both ends.
+fn mixture(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> Result<Mixture> {
     // A policy without weight counts for nothing, however much likelier it finds the action.
     let log_weight = |share: Tensor| share.clamp(f64::from(f32::MIN_POSITIVE), 1.0)?.log();
     let weightless = |share: &Tensor| share.eq(0.0)?.to_dtype(DType::F32)? * WEIGHTLESS;
@@ -242,7 +257,19 @@ fn mixture_log_prob(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> 
     let responsibility = (&of_joint / &sum)?;
     let value = (sum.log()? + larger)?;
     let surrogate = ((&responsibility * log_joint)? + ((1.0 - &responsibility)? * log_product)?)?;
-    &surrogate + (value - surrogate.detach())?
+    Ok(Mixture {
+        log_prob: (&surrogate + (value - surrogate.detach())?)?,
+        responsibility,
+    })
+}
+
+/// What a batch measured of the joint policy's lead: E[ρ A], E[ρ], E[(1−ρ) A], E[1−ρ].
+fn lead([of_joint, joint, of_product, product]: [f64; 4]) -> f64 {
+    // Where only one of them has acted, nobody leads.
+    match joint.min(product) > 1e-6 {
+        true => of_joint / joint - of_product / product,
+        false => 0.0,
+    }
 }
 
 impl Algorithm for Annealed {
@@ -276,11 +303,11 @@ impl Algorithm for Annealed {
             .log_prob(&features, forbidden.as_ref(), &actions)?
             .detach();
         let log_product = output.log_prob(&actions)?;
-        let log_prob = mixture_log_prob(&self.column(|c| c.beta)?, &log_joint, &log_product)?;
+        let mixture = mixture(&self.column(|c| c.beta)?, &log_joint, &log_product)?;
         Ok(Actions {
             taken,
             drawn: Some(drawn),
-            log_prob: log_prob.flatten_all()?.to_vec1()?,
+            log_prob: mixture.log_prob.flatten_all()?.to_vec1()?,
         })
     }
 
@@ -290,7 +317,9 @@ impl Algorithm for Annealed {
         let (marginals, start) = (&self.duo.marginals, self.duo.start());
         let packed = Packed::new(batch, &targets, marginals, start, &self.device)?;
         let rate = update.rate(time);
-        let mixes = self.variant.mixes() && time > self.config.schedule.earliest_ramp();
+        let schedule = &self.config.schedule;
+        let mixed = schedule.beta_start > 0.0 || time > schedule.earliest_ramp();
+        let mixes = self.variant.mixes() && mixed;
         let mut measured = Measured::default();
         let parts = packed.parts(update.minibatches)?;
         for epoch in 0..update.epochs {
@@ -315,13 +344,17 @@ impl Algorithm for Annealed {
                     information_gap: of_joint(1),
                     joint_entropy: of_joint(2),
                     product_entropy: measured[3][r],
+                    lead: match measured.len() > 4 {
+                        true => lead([4, 5, 6, 7].map(of_joint)),
+                        false => 0.0,
+                    },
                     batch_return: targets.mean_return[r],
                     ..Metrics::default()
                 }
             })
             .collect();
         for (schedule, m) in self.state.schedules.iter_mut().zip(&metrics) {
-            schedule.observe(time, m.batch_return, m.information_gap);
+            schedule.observe(time, m.batch_return, m.information_gap, m.lead);
         }
         self.state.updates += 1;
         self.advance(time);
@@ -373,8 +406,27 @@ impl Algorithm for Annealed {
 }
 
 impl Annealed {
+    /// τ (H(π_J) + H(∏ π_i)), `[R, S]`. Where both act from the start, each policy's gradient is its share of
+    /// the mixture's, and its entropy has the same share: else the bonus would outweigh what is learnt.
+    fn bonus(&self, joint: &Tensor, product: &Tensor) -> Result<Tensor> {
+        let entropy = match self.config.schedule.beta_start > 0.0 {
+            true => {
+                let of_product = product.broadcast_mul(&self.column(|c| c.beta)?)?;
+                (joint.broadcast_mul(&self.column(|c| 1.0 - c.beta)?)? + of_product)?
+            }
+            false => (joint.broadcast_mul(&self.acts()?)? + product)?,
+        };
+        entropy.broadcast_mul(&self.column(|c| c.tau)?)
+    }
+
+    /// 1 where the joint policy still acts, `[R, 1]`: one that does not is left as it is.
+    fn acts(&self) -> Result<Tensor> {
+        self.column(|c| if c.beta < 1.0 { 1.0 } else { 0.0 })
+    }
+
     /// One step of Adam on the loss at the top of this file; TC, IG, H(π_J) and H(∏ π_i) as
-    /// they were before it, `[4][R]`. `mixes`: whether actions may have been the product's.
+    /// they were before it, `[4][R]`, and, where the fit follows it, what the [`lead`] is made of.
+    /// `mixes`: whether actions may have been the product's.
     fn step(&mut self, part: &Packed, rate: f64, mixes: bool) -> Result<Vec<Vec<f64>>> {
         let (of_marginals, output) = self.duo.output(part)?;
         let forbidden = part.forbidden.as_ref();
@@ -407,19 +459,18 @@ impl Annealed {
         let drawn = part.drawn.as_ref().filter(|_| mixes);
         let head = self.duo.joint.head();
         let joint = head.evaluate(&features, &output, forbidden, &part.actions, drawn)?;
-        let [beta, tau] = [self.column(|c| c.beta)?, self.column(|c| c.tau)?];
-        let log_prob = mixture_log_prob(&beta, &joint.log_prob, &log_product)?;
-        let gain = clipped_gain(&log_prob, &part.log_prob, &part.advantages, &self.update)?;
+        let beta = self.column(|c| c.beta)?;
+        let mixture = mixture(&beta, &joint.log_prob, &log_product)?;
+        let (log_prob, advantages) = (&mixture.log_prob, &part.advantages);
+        let gain = clipped_gain(log_prob, &part.log_prob, advantages, &self.update)?;
 
         let (gap, correlation) = self.state.schedules[0].divergence_weights();
         let divergence =
             ((&joint.information_gap * gap)? + (&joint.total_correlation * correlation)?)?;
-        // A joint policy that no longer acts is left as it is.
-        let acts = self.column(|c| if c.beta < 1.0 { 1.0 } else { 0.0 })?;
+        let acts = self.acts()?;
         let divergence = divergence.broadcast_mul(&(self.column(|c| c.lambda)? * &acts)?)?;
         let fit = joint.marginal_fit.broadcast_mul(&self.column(|c| c.fit)?)?;
-        let entropy = (joint.entropy.broadcast_mul(&acts)? + &product_entropy)?;
-        let mut loss = ((divergence + fit)? - entropy.broadcast_mul(&tau)?)?;
+        let mut loss = ((divergence + fit)? - self.bonus(&joint.entropy, &product_entropy)?)?;
         if let Some(auxiliary) = &joint.auxiliary {
             loss = (loss + auxiliary.broadcast_mul(&acts)?)?;
         }
@@ -433,15 +484,20 @@ impl Annealed {
             .collect();
         self.duo.optimisers.joint.step_where(&gradients, &acting)?;
         self.duo.optimisers.marginals.step(&gradients)?;
-        means(
-            &[
-                &joint.total_correlation,
-                &joint.information_gap,
-                &joint.entropy,
-                &product_entropy,
-            ],
-            &part.weights,
-        )
+        let mut quantities = vec![
+            joint.total_correlation,
+            joint.information_gap,
+            joint.entropy,
+            product_entropy,
+        ];
+        if self.config.schedule.full_lead > 0.0 {
+            let of_joint = mixture.responsibility;
+            let of_product = (1.0 - &of_joint)?;
+            let gained = [(&of_joint * advantages)?, (&of_product * advantages)?];
+            let [by_joint, by_product] = gained;
+            quantities.extend([by_joint, of_joint, by_product, of_product]);
+        }
+        means(&quantities.iter().collect::<Vec<_>>(), &part.weights)
     }
 }
 

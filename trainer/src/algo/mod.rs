@@ -211,6 +211,9 @@ pub struct Metrics {
     pub total_correlation: f64,
     /// Information gap between the joint policy and the marginals.
     pub information_gap: f64,
+    /// By how much better the joint policy's actions were than the product's, in units of the advantage,
+    /// where the fit follows it.
+    pub lead: f64,
     /// Entropy of the joint policy.
     pub joint_entropy: f64,
     /// Entropy of the product of marginals.

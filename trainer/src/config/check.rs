@@ -175,6 +175,20 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
             (LATEST_END - schedule.warmup_limit).max(0.0)
         ),
     )?;
+    require(
+        (0.0..1.0).contains(&schedule.beta_start),
+        &at("beta_start"),
+        schedule.beta_start,
+        "from 0 to below 1",
+    )?;
+    not_negative(&at("full_lead"), schedule.full_lead)?;
+    // Who leads shows only where both have acted.
+    require(
+        schedule.full_lead == 0.0 || schedule.beta_start > 0.0,
+        &at("full_lead"),
+        schedule.full_lead,
+        "0 where beta_start is 0: the product does not act before the ramp, so nobody leads",
+    )?;
     positive(&at("lambda_start"), schedule.lambda_start)?;
     positive(&at("lambda_end"), schedule.lambda_end)?;
     for (key, value) in [
@@ -535,7 +549,7 @@ mod tests {
                 used = next;
                 let time = update as f64 / updates as f64;
                 // A return that never rests.
-                anneal.observe(time, 100.0 * time, 0.0);
+                anneal.observe(time, 100.0 * time, 0.0, 0.0);
                 next = anneal.coefficients(time);
             }
             assert_eq!(used.beta, 1.0, "{warmup_limit} + {ramp}, {updates} updates");

@@ -17,7 +17,7 @@ fn the_surrogate_has_the_value_and_the_gradient_of_the_mixture() {
     let beta = Tensor::new(&[[0.25_f32]], &device).unwrap();
     let log_joint = Var::new(&[[0.2_f32.ln()]], &device).unwrap();
     let log_product = Var::new(&[[0.5_f32.ln()]], &device).unwrap();
-    let surrogate = mixture_log_prob(&beta, &log_joint, &log_product).unwrap();
+    let surrogate = mixture(&beta, &log_joint, &log_product).unwrap().log_prob;
     let value = surrogate.to_vec2::<f32>().unwrap()[0][0];
     assert!((value - 0.275_f32.ln()).abs() < 1e-6);
     let gradients = surrogate.sum_all().unwrap().backward().unwrap();
@@ -33,13 +33,45 @@ fn at_either_end_one_policy_has_the_whole_gradient() {
     let beta = Tensor::new(&[[0.0_f32], [1.0]], &device).unwrap();
     let log_joint = Var::new(&[[-200.0_f32], [-1.0]], &device).unwrap();
     let log_product = Var::new(&[[-1.0_f32], [-200.0]], &device).unwrap();
-    let surrogate = mixture_log_prob(&beta, &log_joint, &log_product).unwrap();
+    let surrogate = mixture(&beta, &log_joint, &log_product).unwrap().log_prob;
     let values: Vec<f32> = surrogate.flatten_all().unwrap().to_vec1().unwrap();
     assert_eq!(values, [-200.0, -200.0]);
     let gradients = surrogate.sum_all().unwrap().backward().unwrap();
     let of = |var: &Var| gradients.get(var).unwrap().flatten_all().unwrap();
     assert_eq!(of(&log_joint).to_vec1::<f32>().unwrap(), [1.0, 0.0]);
     assert_eq!(of(&log_product).to_vec1::<f32>().unwrap(), [0.0, 1.0]);
+}
+
+/// β = ¼. The joint policy finds the first action three times as likely as the product does, the second
+/// half as likely: ρ = ¾·3 / (¾·3 + ¼) = .9 and ¾ / (¾ + ¼·2) = .6. With A = 1 and −1 it has earned
+/// (.9 − .6) / 1.5 = .2 an action and the product (.1 − .4) / .5 = −.6.
+#[test]
+fn the_joint_policy_leads_by_what_its_actions_earned_more() {
+    let device = Device::Cpu;
+    let row = |values: [f32; 2]| Tensor::new(&[values], &device).unwrap();
+    let beta = Tensor::new(&[[0.25_f32]], &device).unwrap();
+    let [of_joint, of_product] = [[0.3_f32, 0.2], [0.1, 0.4]].map(|p| row(p.map(f32::ln)));
+    let joint = mixture(&beta, &of_joint, &of_product)
+        .unwrap()
+        .responsibility;
+    let found = joint.to_vec2::<f32>().unwrap().remove(0);
+    assert!(
+        (found[0] - 0.9).abs() < 1e-6 && (found[1] - 0.6).abs() < 1e-6,
+        "{found:?}"
+    );
+    let product = (1.0 - &joint).unwrap();
+    let advantages = row([1.0, -1.0]);
+    let mean = |of: &Tensor| f64::from(of.mean_all().unwrap().to_scalar::<f32>().unwrap());
+    let earned = |by: &Tensor| mean(&(by * &advantages).unwrap());
+    let measured = [
+        earned(&joint),
+        mean(&joint),
+        earned(&product),
+        mean(&product),
+    ];
+    assert!((lead(measured) - 0.8).abs() < 1e-6, "{}", lead(measured));
+    // Alone nobody leads.
+    assert_eq!(lead([0.3, 1.0, 0.0, 0.0]), 0.0);
 }
 
 #[test]
@@ -112,7 +144,9 @@ fn worst_ratio(learner: &Annealed, batch: &Batch, minibatches: usize) -> f32 {
                 .unwrap();
             let of_joint = joint.head().log_prob(&features, forbidden, &part.actions);
             let beta = learner.column(|c| c.beta).unwrap();
-            log_prob = mixture_log_prob(&beta, &of_joint.unwrap(), &log_prob).unwrap();
+            log_prob = mixture(&beta, &of_joint.unwrap(), &log_prob)
+                .unwrap()
+                .log_prob;
         }
         let ratio = (log_prob - &part.log_prob).unwrap().exp().unwrap();
         let off = ((ratio - 1.0).unwrap().abs().unwrap() * part.weights.sign().unwrap()).unwrap();

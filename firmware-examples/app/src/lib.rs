@@ -28,3 +28,11 @@ pub use replay::{ReplayError, replay};
 pub use sequence::{Expected, Sequence, SequenceSeed};
 pub use stack::Stack;
 pub use verify::{report, verify};
+
+// The manual's programs, which are whole: tests. Nothing else may document these two: images are looked for beside the first text.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/firmware.md")]
+struct Manual;
+#[cfg(doctest)]
+#[doc = include_str!("../../../runtime/README.md")]
+struct Readme;

@@ -3,21 +3,19 @@
 #![no_std]
 #![no_main]
 
-use core::convert::Infallible;
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
 use core::num::NonZeroU32;
 
 use board::{MEMORY, entry};
-use consort_replay::{embedded, safety};
+use consort_replay::{Dice, embedded, safety};
 use consort_runtime::{Cadence, Image, Policy, SeedClock, SharedSeed, Symbol};
-use rand_core::TryRng;
 
 #[entry]
 fn main() -> ! {
     let mut memory = [0.0; MEMORY];
-    let mut rng = Lcg(1);
+    let mut rng = Dice(1);
     loop {
         let Ok(image) = Image::new_checked(black_box(embedded::IMAGE)) else {
             continue;
@@ -66,29 +64,6 @@ fn main() -> ! {
             &mut rng,
         ));
         black_box(safety::updated(black_box(embedded::IMAGE)));
-    }
-}
-
-/// Any generator will do.
-struct Lcg(u32);
-
-impl TryRng for Lcg {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        Ok(self.0)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::from(self.try_next_u32()?) << 32 | u64::from(self.try_next_u32()?))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        for byte in bytes {
-            *byte = (self.try_next_u32()? >> 24) as u8;
-        }
-        Ok(())
     }
 }
 

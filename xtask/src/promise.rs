@@ -14,6 +14,7 @@ use crate::protocol::Depths;
 pub(crate) const STACK: Depths = Depths {
     check: 1024,
     step: 1024,
+    sampled: 1024,
 };
 
 /// Checks that the linker found no way to panic, and that nothing which `main` calls can be at work twice, nor is called through

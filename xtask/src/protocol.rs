@@ -28,6 +28,8 @@ pub(crate) struct Depths {
     pub(crate) check: u32,
     /// During any step.
     pub(crate) step: u32,
+    /// During any step whose action is drawn.
+    pub(crate) sampled: u32,
 }
 
 impl Replay {
@@ -58,7 +60,7 @@ pub(crate) fn parse(text: &str) -> Result<Replay> {
     };
 
     next("consort-replay")?.read("consort-replay", |words| {
-        ensure!(words == ["1"], "expected version 1");
+        ensure!(words == ["2"], "expected version 2");
         Ok(())
     })?;
     let (team, agent, output_len) = next("image")?.read("image", |words| {
@@ -92,12 +94,13 @@ pub(crate) fn parse(text: &str) -> Result<Replay> {
         let line = next("done")?;
         if line.text.starts_with("stack ") {
             replay.stack = line.read("stack", |words| {
-                let [check, step] = words else {
-                    bail!("expected 2 words")
+                let [check, step, sampled] = words else {
+                    bail!("expected 3 words")
                 };
                 Ok(Depths {
                     check: check.parse()?,
                     step: step.parse()?,
+                    sampled: sampled.parse()?,
                 })
             })?;
             break;
@@ -184,8 +187,8 @@ impl Line<'_> {
 mod tests {
     use super::*;
 
-    const WHOLE: &str = "consort-replay 1\nimage 00ff 1 1 2\ncalibration 1000 1600\n\
-                         step 0 1 160 3f800000 c0000000\nstep 1 0 320 00000000 80000000\nstack 700 90\n\
+    const WHOLE: &str = "consort-replay 2\nimage 00ff 1 1 2\ncalibration 1000 1600\n\
+                         step 0 1 160 3f800000 c0000000\nstep 1 0 320 00000000 80000000\nstack 700 90 96\n\
                          done 2\n";
 
     #[test]
@@ -206,8 +209,12 @@ mod tests {
         assert_eq!(second.values, [0, 0x8000_0000]);
         // 1.6 ticks an instruction.
         assert_eq!(replay.instructions(), Some((100, 200)));
-        let Depths { check, step } = replay.stack;
-        assert_eq!((check, step), (700, 90));
+        let Depths {
+            check,
+            step,
+            sampled,
+        } = replay.stack;
+        assert_eq!((check, step, sampled), (700, 90, 96));
     }
 
     #[test]
@@ -249,7 +256,7 @@ mod tests {
             "line 4: `step 0 1 160 3f800000`: expected 2 outputs"
         );
         assert_eq!(
-            message("stack 700 90\n", ""),
+            message("stack 700 90 96\n", ""),
             "line 6: `done 2`: expected a `step` line"
         );
         assert_eq!(
@@ -257,7 +264,10 @@ mod tests {
             "line 8: `step` after the `done` line"
         );
         assert_eq!(
-            message("step 1 0 320 00000000 80000000\nstack 700 90\ndone 2\n", ""),
+            message(
+                "step 1 0 320 00000000 80000000\nstack 700 90 96\ndone 2\n",
+                ""
+            ),
             "the replay was cut short: it ended before its `done` line"
         );
     }

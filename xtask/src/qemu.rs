@@ -54,9 +54,10 @@ pub(crate) struct Figures {
     pub(crate) instructions_max: u64,
     multiply_adds: u64,
     image_bytes: usize,
-    /// The most bytes of stack that checking the image, and any step, had in use.
+    /// The most bytes of stack that checking the image had in use, any step, and any step whose action is drawn.
     check_stack_bytes: u32,
     step_stack_bytes: u32,
+    sampled_stack_bytes: u32,
     /// Code and constants of parser and policy alone.
     runtime_text_bytes: u64,
     runtime_rodata_bytes: u64,
@@ -72,6 +73,7 @@ impl fmt::Display for Figures {
             instructions_max,
             multiply_adds,
             step_stack_bytes,
+            sampled_stack_bytes,
             check_stack_bytes,
             ..
         } = self;
@@ -85,7 +87,7 @@ impl fmt::Display for Figures {
         )?;
         write!(
             f,
-            "; stack: step {step_stack_bytes} B, check {check_stack_bytes} B"
+            "; stack: step {step_stack_bytes} B, drawn {sampled_stack_bytes} B, check {check_stack_bytes} B"
         )
     }
 }
@@ -206,12 +208,17 @@ impl Board {
             (&replay.team, replay.agent) == (&identity.0, identity.1),
             "the device ran another agent's image"
         );
-        let Depths { check, step } = replay.stack;
+        let Depths {
+            check,
+            step,
+            sampled,
+        } = replay.stack;
         ensure!(
-            check <= STACK.check && step <= STACK.step,
-            "{check} bytes of stack to check the image and {step} to step, promised {} and {}",
+            check <= STACK.check && step <= STACK.step && sampled <= STACK.sampled,
+            "{check} bytes of stack to check the image, {step} to step and {sampled} to draw an action, promised {}, {} and {}",
             STACK.check,
-            STACK.step
+            STACK.step,
+            STACK.sampled
         );
         let (instructions_min, instructions_max) =
             replay.instructions().context("the sequence has no step")?;
@@ -225,6 +232,7 @@ impl Board {
             image_bytes: image.as_bytes().len(),
             check_stack_bytes: check,
             step_stack_bytes: step,
+            sampled_stack_bytes: sampled,
             runtime_text_bytes: size.text,
             runtime_rodata_bytes: size.rodata,
             app_text_bytes: Firmware::read(app)?.text(),

@@ -11,6 +11,7 @@
 #![no_std]
 
 pub mod clock;
+mod dice;
 pub mod embedded;
 pub mod meter;
 mod operations;
@@ -22,6 +23,7 @@ pub mod stack;
 pub mod verify;
 
 pub use clock::{Clock, Spin};
+pub use dice::Dice;
 pub use meter::Metered;
 pub use operations::operations;
 pub use replay::{ReplayError, replay};

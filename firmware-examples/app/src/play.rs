@@ -7,7 +7,7 @@ use consort_runtime::{Action, Head, Image, Policy, StepError};
 
 use crate::clock::{Clock, overhead, time};
 use crate::stack::{Deepest, Stack};
-use crate::{ReplayError, Sequence};
+use crate::{Dice, ReplayError, Sequence};
 
 /// The most groups of actions that a replay follows.
 pub(crate) const MOST_GROUPS: usize = 8;
@@ -99,6 +99,51 @@ pub(crate) fn play<C: Clock, S: Stack>(
         steps,
         stack: deepest.bytes(),
     })
+}
+
+/// Plays a sequence that [`play`] has played once more, and draws every action: the most bytes of stack of any step; none where it may
+/// have been more than is watched.
+pub(crate) fn play_sampled<S: Stack>(
+    stack: &mut S,
+    image: Image<'_>,
+    sequence: Sequence<'_>,
+    memory: &mut [f32],
+) -> Result<Option<usize>, ReplayError> {
+    let actions = image.output_len();
+    let observations = (sequence.observations).chunks_exact(image.observation_len());
+    let policy = Policy::new(image);
+    let mut dice = Dice(1);
+    let mut deepest = Deepest::NONE;
+    for (t, observation) in observations.enumerate() {
+        let refused = |error| ReplayError::Step { step: t, error };
+        if sequence.starts(t) {
+            policy.reset(memory).map_err(refused)?;
+        }
+        let mask = sequence.mask(t, actions);
+        let (depth, drawn) = stack.depth(|| {
+            draw(&policy, black_box(observation), mask, memory, &mut dice).map(|action| {
+                black_box(action);
+            })
+        });
+        deepest.include(depth);
+        drawn.map_err(refused)?;
+    }
+    Ok(deepest.bytes())
+}
+
+/// One step whose action is drawn. Not inlined, as the greedy one is not.
+#[inline(never)]
+fn draw<'m>(
+    policy: &Policy<'_>,
+    observation: &[f32],
+    mask: Option<&[bool]>,
+    memory: &'m mut [f32],
+    dice: &mut Dice,
+) -> Result<Action<'m>, StepError> {
+    match mask {
+        Some(mask) => policy.step_sampled_masked(observation, mask, memory, dice),
+        None => policy.step_sampled(observation, memory, dice),
+    }
 }
 
 /// One step, greedily: how many numbers were `chosen` and the logits, or none and the action's vector.

@@ -6,11 +6,11 @@
 //!
 //! | line | when |
 //! |---|---|
-//! | `consort-replay 1` | first; the protocol's version |
+//! | `consort-replay 2` | first; the protocol's version |
 //! | `image <team id> <agent> <observation_len> <output_len>` | the image was accepted |
 //! | `calibration <instructions> <ticks>` | that many instructions take that many ticks |
 //! | `step <t> <action> <ticks> <bits>…` | once a step: observation `t` to action took that many ticks |
-//! | `stack <check> <step>` | after the steps: the most bytes of stack that checking the image, and any step, had in use |
+//! | `stack <check> <step> <sampled>` | after the steps: the most bytes of stack that checking the image had in use, any step, and any of the same steps played once more with actions drawn |
 //! | `done <steps>` | last, and only after every step: without it a replay was cut short |
 //! | `error <message>` | last, instead of `done`: the image or an observation was refused |
 //!
@@ -24,7 +24,7 @@ use consort_runtime::{Image, ImageError, StepError};
 
 use crate::Sequence;
 use crate::clock::{CALIBRATION, Spin, calibrate};
-use crate::play::{MOST_GROUPS, Played, play};
+use crate::play::{MOST_GROUPS, Played, play, play_sampled};
 use crate::stack::Stack;
 
 /// Why a replay ended before its last step.
@@ -131,7 +131,8 @@ impl From<fmt::Error> for ReplayError {
     }
 }
 
-/// Replays `sequence` through `image`, greedily, and prints the line protocol to `out`.
+/// Replays `sequence` through `image`, greedily, and prints the line protocol to `out`; then once more with actions drawn, for the
+/// stack alone.
 ///
 /// `memory` is what the board lends the policy, at least `memory_len()` values.
 ///
@@ -147,7 +148,7 @@ pub fn replay<W: Write, C: Spin, S: Stack>(
     sequence: Sequence<'_>,
     memory: &mut [f32],
 ) -> Result<(), ReplayError> {
-    writeln!(out, "consort-replay 1")?;
+    writeln!(out, "consort-replay 2")?;
     let replayed = steps(out, clock, stack, image, sequence, memory);
     match &replayed {
         Ok(count) => writeln!(out, "done {count}")?,
@@ -203,9 +204,10 @@ fn steps<W: Write, C: Spin, S: Stack>(
         }
         Ok(writeln!(out)?)
     })?;
-    let depths = check_depth.zip(played.stack);
-    let (check, step) = depths.ok_or(ReplayError::Stack)?;
-    writeln!(out, "stack {check} {step}")?;
+    let sampled = play_sampled(stack, image, sequence, memory)?;
+    let depths = check_depth.zip(played.stack).zip(sampled);
+    let ((check, step), sampled) = depths.ok_or(ReplayError::Stack)?;
+    writeln!(out, "stack {check} {step} {sampled}")?;
     Ok(played.steps)
 }
 
@@ -275,11 +277,11 @@ mod tests {
     fn a_whole_replay_is_printed_as_documented() {
         let team = "ab".repeat(16);
         // The counter moves 15 ticks a reading, and nothing else costs on it: net of that, a step is free. Of the
-        // stack, the check, step 0 and step 1 use 100, 104 and 108 bytes.
+        // stack, the check, step 0 and step 1 use 100, 104 and 108 bytes, and drawn 112 and 116.
         let expected = format!(
-            "consort-replay 1\nimage {team} 3 1 2\ncalibration 1000000 3000000\n\
+            "consort-replay 2\nimage {team} 3 1 2\ncalibration 1000000 3000000\n\
              step 0 1 0 3f000000 3fc00000\nstep 1 0 0 40000000 00000000\n\
-             stack 100 108\ndone 2\n"
+             stack 100 108 116\ndone 2\n"
         );
         assert_eq!(replayed(&[0.5, 2.0], 2, |_| ()), (expected, true));
     }
@@ -300,7 +302,7 @@ mod tests {
         let head = Head::Deterministic { outputs: 2 };
         let (text, _) = replayed_by(head, &[DENSE], Sequence::of(&[0.5]), 2, |_| ());
         assert!(
-            text.contains("step 0 - 0 3f000000 3fc00000\nstack 100 104\ndone 1"),
+            text.contains("step 0 - 0 3f000000 3fc00000\nstack 100 104 108\ndone 1"),
             "{text}"
         );
 
@@ -414,7 +416,7 @@ mod tests {
     fn a_refused_image_ends_with_its_error() {
         let (text, ok) = replayed(&[0.5], 2, |image| image[image.len() / 2] ^= 1);
         let lines: vec::Vec<_> = text.lines().collect();
-        assert_eq!((lines.len(), lines[0], ok), (2, "consort-replay 1", false));
+        assert_eq!((lines.len(), lines[0], ok), (2, "consort-replay 2", false));
         assert!(lines[1].starts_with("error image: "), "{text}");
     }
 

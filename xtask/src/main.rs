@@ -73,7 +73,7 @@ enum Task {
         #[arg(long)]
         baseline: Option<String>,
         /// Which library
-        #[arg(long, default_value = "consort-runtime")]
+        #[arg(long, default_value = "consort-runtime", value_parser = publish::LIBRARIES)]
         package: String,
     },
     /// Run every agent of every team in its own emulator, in Rust and in C, and compare each bit with the host
@@ -248,6 +248,7 @@ mod tests {
             &["qemu", "--models", "/nonexistent"],
             &["bench", "device", "--models", "/nonexistent"],
             &["firmware", "--board", "m7"],
+            &["semver", "--package", "consort-tests"],
         ] {
             let parsed = Cli::try_parse_from([&["cargo xtask"], arguments].concat());
             // clap ends a program with 2 for whatever is no request for help.

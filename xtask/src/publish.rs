@@ -1,5 +1,6 @@
 //! Whether the libraries could be published as they are, and what a new version would have to be called.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -9,7 +10,8 @@ use crate::report::Report;
 use crate::root;
 use crate::usage::Usage;
 
-const LIBRARIES: [&str; 5] = [
+/// What is published, each after those that it needs.
+pub(crate) const LIBRARIES: [&str; 5] = [
     "consort-kernels",
     "consort-runtime",
     "consort-update",
@@ -67,7 +69,7 @@ fn unexpected(stderr: &str) -> Option<&str> {
 /// Compares `package`'s public interface with what it was at `baseline`, a commit or tag; by default the last tag.
 pub(crate) fn semver(report: &mut Report, package: &str, baseline: Option<&str>) -> Result<()> {
     let baseline = match baseline {
-        Some(baseline) => baseline.to_owned(),
+        Some(baseline) => known(baseline)?,
         None => last_tag()?,
     };
     report.step("cargo-semver-checks", || {
@@ -85,11 +87,29 @@ pub(crate) fn semver(report: &mut Report, package: &str, baseline: Option<&str>)
     Ok(())
 }
 
+/// A commit or tag as it was named, if there is such a one.
+fn known(name: &str) -> Result<String> {
+    let commit = format!("{name}^{{commit}}");
+    let found = git(&[
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+        &commit,
+    ]);
+    found.map(|_| name.to_owned()).map_err(|_| {
+        let what = format!("--baseline {name}: this repository has no such commit or tag");
+        Usage(what).into()
+    })
+}
+
+fn git(arguments: &[&str]) -> Result<String> {
+    let mut git = Command::new("git");
+    process::stdout(git.current_dir(root()).args(arguments))
+}
+
 fn last_tag() -> Result<String> {
-    let mut git = std::process::Command::new("git");
-    git.current_dir(root())
-        .args(["describe", "--tags", "--abbrev=0"]);
-    let tag = process::stdout(&mut git).map_err(|_| {
+    let tag = git(&["describe", "--tags", "--abbrev=0"]).map_err(|_| {
         Usage("nothing has been released: name a commit with --baseline".to_owned())
     })?;
     Ok(tag.trim().to_owned())
@@ -98,6 +118,15 @@ fn last_tag() -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_baseline_that_is_nothing_is_the_callers_mistake() {
+        assert_eq!(known("HEAD").unwrap(), "HEAD");
+        for name in ["no-such-tag", "--help", ""] {
+            let error = known(name).unwrap_err();
+            assert!(error.is::<Usage>(), "{error}");
+        }
+    }
 
     #[test]
     fn only_warnings_that_mean_something_count() {

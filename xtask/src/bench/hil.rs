@@ -11,7 +11,7 @@ use consort_runtime::Image;
 use serde_json::{Value, json};
 
 use super::train::machine;
-use crate::board;
+use crate::board::{self, Board};
 use crate::report::Report;
 use crate::toolchain::Toolchain;
 use crate::{firmware, process, root};
@@ -51,13 +51,14 @@ const SOAK_EPISODES: &str = "25000";
 
 /// The part that fits a test: every team on its first fleet, for some episodes, with faults of every kind.
 pub(crate) fn check(report: &mut Report, toolchain: &Toolchain, models: &Path) -> Result<()> {
-    prepare(report, toolchain)?;
+    let program = &prepare(report, toolchain, &board::named(&[]))?;
     for team in teams(models)? {
         let boards = dealt(&team)?.swap_remove(0);
-        step(report, &team, &boards, &["--episodes", "5"])?;
+        step(report, program, &team, &boards, &["--episodes", "5"])?;
         let everything = FAULTS[FAULTS.len() - 1];
         recorded(
             report,
+            program,
             &team,
             &boards,
             &["--episodes", "5", "--fault", everything],
@@ -66,15 +67,23 @@ pub(crate) fn check(report: &mut Report, toolchain: &Toolchain, models: &Path) -
     Ok(())
 }
 
-fn prepare(report: &mut Report, toolchain: &Toolchain) -> Result<()> {
-    firmware::build(report, toolchain, &board::named(&[]))?;
-    report
-        .step("consort", || {
-            let mut build = process::cargo(root(), "build");
-            process::run(build.args(["--release", "--package", "consort-trainer"]))?;
-            Ok("built")
-        })
-        .map(|_| ())
+/// Builds the firmware of `boards` and `consort`; where the latter lies.
+pub(super) fn prepare(
+    report: &mut Report,
+    toolchain: &Toolchain,
+    boards: &[&Board],
+) -> Result<PathBuf> {
+    firmware::build(report, toolchain, boards)?;
+    let mut program = None;
+    report.step("consort", || {
+        let mut build = process::cargo(root(), "build");
+        build
+            .args(["--release", "--package", "consort-trainer"])
+            .args(["--message-format", "json-render-diagnostics"]);
+        program = process::executables(&process::stdout(&mut build)?)?.remove("consort");
+        Ok("built")
+    })?;
+    program.context("the build names no binary `consort`")
 }
 
 /// The folders of the teams in `models`, by name.
@@ -90,27 +99,34 @@ fn teams(models: &Path) -> Result<Vec<PathBuf>> {
 
 /// Runs everything, writes docs/results/hil.md; the figures.
 pub(super) fn run(toolchain: &Toolchain, models: &Path, report: &mut Report) -> Result<Value> {
-    prepare(report, toolchain)?;
+    let program = &prepare(report, toolchain, &board::named(&[]))?;
     let teams = teams(models)?;
     let (mut fleets, mut faults, mut replays) = (Vec::new(), Vec::new(), Vec::new());
     for team in &teams {
         for boards in dealt(team)? {
-            fleets.push(step(report, team, &boards, &["--episodes", EPISODES])?);
+            fleets.push(step(
+                report,
+                program,
+                team,
+                &boards,
+                &["--episodes", EPISODES],
+            )?);
         }
         let boards = dealt(team)?.swap_remove(0);
         let (everything, single) = FAULTS.split_last().expect("there are some");
         for fault in single {
             let arguments = ["--episodes", EPISODES, "--fault", fault];
-            faults.push(step(report, team, &boards, &arguments)?);
+            faults.push(step(report, program, team, &boards, &arguments)?);
         }
         let arguments = ["--episodes", EPISODES, "--fault", everything];
-        let (run, replay) = recorded(report, team, &boards, &arguments)?;
+        let (run, replay) = recorded(report, program, team, &boards, &arguments)?;
         faults.push(run);
         replays.push(replay);
     }
     let soak = SOAK.1.map(str::to_owned);
     let soak = step(
         report,
+        program,
         &models.join(SOAK.0),
         &soak,
         &["--episodes", SOAK_EPISODES],
@@ -137,6 +153,7 @@ pub(super) fn run(toolchain: &Toolchain, models: &Path, report: &mut Report) -> 
 /// A run that is recorded, and the recording on other boards: those of the fleet, each agent on its neighbour's, and the host.
 fn recorded(
     report: &mut Report,
+    program: &Path,
     team: &Path,
     boards: &[String],
     arguments: &[&str],
@@ -145,6 +162,7 @@ fn recorded(
     let path = file.to_string_lossy();
     let run = step(
         report,
+        program,
         team,
         boards,
         &[arguments, &["--record", &path]].concat(),
@@ -152,7 +170,7 @@ fn recorded(
     let mut others = boards.to_vec();
     others.rotate_left(1);
     others[0] = "host".to_owned();
-    let replay = step(report, team, &others, &["--replay", &path])?;
+    let replay = step(report, program, team, &others, &["--replay", &path])?;
     ensure!(
         replay.number("steps") == run.number("steps"),
         "{}: {} steps were recorded, {} replayed",
@@ -252,7 +270,13 @@ fn dealt(team: &Path) -> Result<Vec<Vec<String>>> {
         .collect())
 }
 
-fn step(report: &mut Report, team: &Path, boards: &[String], arguments: &[&str]) -> Result<Run> {
+fn step(
+    report: &mut Report,
+    program: &Path,
+    team: &Path,
+    boards: &[String],
+    arguments: &[&str],
+) -> Result<Run> {
     let name = team
         .file_name()
         .unwrap_or_default()
@@ -277,7 +301,6 @@ fn step(report: &mut Report, team: &Path, boards: &[String], arguments: &[&str])
     report.step(
         format!("{name} {what} on {} {}", run.boards, run.fault),
         || {
-            let program: PathBuf = root().join("target/release/consort");
             let mut command = Command::new(program);
             command.arg("hil");
             if !arguments.contains(&"--replay") {

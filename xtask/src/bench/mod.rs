@@ -2,6 +2,7 @@
 
 mod comparators;
 pub(crate) mod hil;
+mod shared_seed;
 mod size;
 mod trace;
 pub(crate) mod train;
@@ -27,6 +28,8 @@ pub(crate) enum Bench {
     Device,
     /// Every committed team on mixed fleets of emulated boards, every fault, a soak
     Hil,
+    /// What a shared seed is worth on two emulated boards, against the adversary of `evade`: 1/4 without, 1/2 with
+    SharedSeed,
     /// What training costs: networks beside PyTorch, environments beside the Python originals, whole training beside JaxMARL
     Train,
 }
@@ -60,6 +63,7 @@ pub(crate) fn run(
     match bench {
         Bench::Device => device(&emulators(report)?, models, report),
         Bench::Hil => hil::run(&emulators(report)?, models, report),
+        Bench::SharedSeed => shared_seed::run(&emulators(report)?, report),
         // All that it measures runs here.
         Bench::Train => train::run(report, options),
     }

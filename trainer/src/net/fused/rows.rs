@@ -197,27 +197,29 @@ impl<const C: usize> Panelled<C> {
     }
 }
 
-/// Panels of C columns of a matrix.
+/// Panels of C columns of a matrix, whose rows or columns lie together.
 fn pack<const C: usize>(
     [rows, columns]: [usize; 2],
     matrix: &[f32],
     [row_stride, column_stride]: [usize; 2],
 ) -> Vec<[f32; C]> {
-    let mut panels = Vec::with_capacity(rows * columns.div_ceil(C));
-    for start in (0..columns).step_by(C) {
-        for row in 0..rows {
-            let values = &matrix[row * row_stride + start * column_stride..];
-            let next = match (column_stride, values.first_chunk()) {
-                (1, Some(next)) if columns - start >= C => *next,
-                _ => {
-                    let mut values = values.iter().step_by(column_stride);
-                    let mut next = [0.0; C];
-                    let width = C.min(columns - start);
-                    next[..width].fill_with(|| values.next().copied().unwrap_or_default());
-                    next
-                }
-            };
-            panels.push(next);
+    let mut panels = vec![[0.0; C]; rows * columns.div_ceil(C)];
+    for (index, panel) in panels.chunks_exact_mut(rows).enumerate() {
+        let start = index * C;
+        let width = C.min(columns - start);
+        if column_stride == 1 {
+            for (row, panel) in panel.iter_mut().enumerate() {
+                let values = &matrix[row * row_stride + start..][..width];
+                panel[..width].copy_from_slice(values);
+            }
+            continue;
+        }
+        // Along what lies together, as it is read from farther away than it is written to.
+        for column in 0..width {
+            let values = matrix[(start + column) * column_stride..].iter();
+            for (panel, value) in panel.iter_mut().zip(values.step_by(row_stride)) {
+                panel[column] = *value;
+            }
         }
     }
     panels

@@ -164,10 +164,12 @@ impl Stack {
         for group in 0..groups {
             let parameters = part(parameters, group, size);
             let d_parameters = part_mut(&mut d_parameters, group, size);
-            let packed: Vec<Weights> = (layers.iter())
-                .map(|&(inputs, outputs, begin)| {
+            let packed: Vec<Weights> = (layers.iter().enumerate())
+                .map(|(index, &(inputs, outputs, begin))| {
                     let weight = &parameters[begin..begin + inputs * outputs];
-                    Weights::transposed(weight, [inputs, outputs], samples)
+                    // No rows go back through the first layer where nobody asks for their gradient.
+                    let rows = if index > 0 || wants_x { samples } else { 0 };
+                    Weights::transposed(weight, [inputs, outputs], rows)
                 })
                 .collect();
             for start in (0..samples).step_by(ROWS) {

@@ -277,14 +277,20 @@ impl<R: Rows<T>, const C: usize, const T: usize> NullaryFnOnce for Product<'_, R
             let x = &x[start * inputs..(start + T) * inputs];
             let span = start * outputs..(start + T) * outputs;
             let y = &mut y[span.clone()];
-            for (index, weights) in panels.matrix.chunks_exact(inputs).enumerate() {
+            // The last panel first, and rows in order: what it writes beyond the end of a row is written over after it.
+            let matrix = panels.matrix.chunks_exact(inputs);
+            for (index, weights) in matrix.enumerate().rev() {
                 let bias = panels.bias.as_ref().map(|bias| &bias[index]);
                 let sums = tile(R::columns(x, inputs), weights, bias);
-                for (y, sums) in y.chunks_exact_mut(outputs).zip(&sums) {
-                    let y = &mut y[index * C..];
+                for row in 0..T {
+                    let y = &mut y[row * outputs + index * C..];
                     match y.first_chunk_mut() {
-                        Some(y) => *y = *sums,
-                        None => y.copy_from_slice(&sums[..y.len()]),
+                        Some(y) => *y = sums[row],
+                        None => {
+                            // A copy, so that the sums themselves can stay in registers.
+                            let last = sums[row];
+                            y.copy_from_slice(&last[..y.len()]);
+                        }
                     }
                 }
             }

@@ -95,11 +95,33 @@ fn repeat(row: &[f32], rows: &mut [f32]) {
     }
 }
 
-/// Adds to each of `sums` its column of the row-major `rows`.
+/// Columns that are summed at once: the sums of so many fit the registers.
+const SUMMED: usize = 64;
+
+/// Adds to each of `sums` its column of the row-major `rows`, from the first row to the last.
 fn add_column_sums(rows: &[f32], sums: &mut [f32]) {
     vectorised(|| {
-        for row in rows.chunks_exact(sums.len()) {
-            for (sum, value) in sums.iter_mut().zip(row) {
+        let width = sums.len();
+        let mut blocks = sums.chunks_exact_mut(SUMMED);
+        for (index, block) in blocks.by_ref().enumerate() {
+            // So that they stay there: in memory they would be stored and loaded row by row.
+            let mut own = [0.0; SUMMED];
+            own.copy_from_slice(block);
+            for row in rows.chunks_exact(width) {
+                let row = &row[index * SUMMED..][..SUMMED];
+                for (sum, value) in own.iter_mut().zip(row) {
+                    *sum += value;
+                }
+            }
+            block.copy_from_slice(&own);
+        }
+        let rest = blocks.into_remainder();
+        if rest.is_empty() {
+            return;
+        }
+        let start = width - rest.len();
+        for row in rows.chunks_exact(width) {
+            for (sum, value) in rest.iter_mut().zip(&row[start..]) {
                 *sum += value;
             }
         }
@@ -112,6 +134,22 @@ mod testing;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_are_summed_row_by_row_whatever_their_number() {
+        for width in [1, 5, SUMMED - 1, SUMMED, SUMMED + 1, 3 * SUMMED] {
+            for rows in [0, 1, 2, 33] {
+                let values = testing::uniform("rows", rows * width);
+                let mut found = testing::uniform("sums", width);
+                let mut expected = found.clone();
+                add_column_sums(&values, &mut found);
+                for (index, value) in values.iter().enumerate() {
+                    expected[index % width] += value;
+                }
+                assert_eq!(found, expected, "{rows} × {width}");
+            }
+        }
+    }
 
     #[test]
     fn a_row_is_repeated_whatever_its_length() {

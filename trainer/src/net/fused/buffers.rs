@@ -11,40 +11,44 @@ thread_local! {
     static BLOCKS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Values that hold anything until they are written.
-pub(super) struct Buffer(Vec<f32>);
+/// Values that hold anything until they are written: the first of a block, which keeps its length, as what is cut off would have to
+/// be written when it is used again.
+pub(super) struct Buffer {
+    block: Vec<f32>,
+    length: usize,
+}
 
 impl Buffer {
     /// `length` values, from a block that lies idle where one is large enough.
     pub(super) fn new(length: usize) -> Self {
         if length == 0 {
-            return Self(Vec::new());
+            let block = Vec::new();
+            return Self { block, length };
         }
         let idle = BLOCKS.with_borrow_mut(|blocks| {
-            let fits = |&index: &usize| blocks[index].capacity() >= length;
+            let fits = |&index: &usize| blocks[index].len() >= length;
             let smallest = (0..blocks.len())
                 .filter(fits)
-                .min_by_key(|&index| blocks[index].capacity());
+                .min_by_key(|&index| blocks[index].len());
             smallest.map(|index| blocks.swap_remove(index))
         });
-        let mut values = idle.unwrap_or_default();
-        values.resize(length, 0.0);
-        Self(values)
+        let block = idle.unwrap_or_else(|| vec![0.0; length]);
+        Self { block, length }
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let values = std::mem::take(&mut self.0);
-        if values.is_empty() {
+        let block = std::mem::take(&mut self.block);
+        if block.is_empty() {
             return;
         }
         // A thread that ends has no blocks any more.
         let _ = BLOCKS.try_with(|blocks| {
             let mut blocks = blocks.borrow_mut();
-            blocks.push(values);
+            blocks.push(block);
             if blocks.len() > IDLE {
-                let smallest = (0..blocks.len()).min_by_key(|&index| blocks[index].capacity());
+                let smallest = (0..blocks.len()).min_by_key(|&index| blocks[index].len());
                 smallest.map(|index| blocks.swap_remove(index));
             }
         });
@@ -55,13 +59,13 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.0
+        &self.block[..self.length]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.0
+        &mut self.block[..self.length]
     }
 }
 

@@ -160,7 +160,10 @@ impl Stack {
         let size = parameters.len() / groups;
         let mut dx = wants_x.then(|| Vec::with_capacity(x.len()));
         let mut d_parameters = vec![0.0; parameters.len()];
-        let [mut dz, mut before, mut outer] = [const { Vec::new() }; 3];
+        let widest = self.widths.iter().max().map_or(0, |&width| width);
+        // What comes from above and what goes on below, in turns.
+        let [mut above, mut below] = [(); 2].map(|()| Buffer::new(ROWS.min(samples) * widest));
+        let mut outer = Vec::new();
         for group in 0..groups {
             let parameters = part(parameters, group, size);
             let d_parameters = part_mut(&mut d_parameters, group, size);
@@ -177,11 +180,12 @@ impl Stack {
                 let row = group * samples + start;
                 let mut rest = &hidden[row * hidden_width..(row + rows) * hidden_width];
                 let span = row * last..(row + rows) * last;
-                dz.clear();
-                dz.extend_from_slice(&gradient[span.clone()]);
+                let dz = &mut above[..rows * last];
+                dz.copy_from_slice(&gradient[span.clone()]);
                 let activation = self.activations[layers.len() - 1];
-                finish(Then::Slope(activation, &y[span]), &mut dz);
+                finish(Then::Slope(activation, &y[span]), dz);
                 for (index, &(inputs, outputs, begin)) in layers.iter().enumerate().rev() {
+                    let dz = &above[..rows * outputs];
                     let seen = match index {
                         0 => &x[row * first..(row + rows) * first],
                         _ => {
@@ -192,17 +196,16 @@ impl Stack {
                     };
                     let end = begin + (inputs + 1) * outputs;
                     let (dw, db) = d_parameters[begin..end].split_at_mut(inputs * outputs);
-                    add_column_sums(&dz, db);
-                    add_outer_products([seen, &dz], [inputs, outputs], dw, &mut outer);
+                    add_column_sums(dz, db);
+                    add_outer_products([seen, dz], [inputs, outputs], dw, &mut outer);
                     match (index.checked_sub(1), &mut dx) {
-                        (Some(below), _) => {
-                            before.resize(rows * inputs, 0.0);
-                            let then = Then::Slope(self.activations[below], seen);
-                            packed[index].apply(&dz, then, &mut before);
-                            std::mem::swap(&mut dz, &mut before);
+                        (Some(before), _) => {
+                            let then = Then::Slope(self.activations[before], seen);
+                            packed[index].apply(dz, then, &mut below[..rows * inputs]);
+                            std::mem::swap(&mut above, &mut below);
                         }
                         (None, Some(dx)) => {
-                            packed[index].append(&dz, Then::Activate(Activation::Identity), dx);
+                            packed[index].append(dz, Then::Activate(Activation::Identity), dx);
                         }
                         (None, None) => {}
                     }

@@ -6,26 +6,30 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::{values, with_values};
 
-/// x of A·B·C·D values, as `[A, B, C, D]` → `[A, C, B, D]`.
+/// x of A·B·C·D values, as `[A, B, C, D]` → `[A, C, B, D]`, given out in the shape `[A', C', B', D']` of as many.
 ///
 /// # Errors
 ///
 /// If x has not that many values, or is not `f32`.
-pub fn exchanged(x: &Tensor, dims: [usize; 4]) -> Result<Tensor> {
+pub fn exchanged(x: &Tensor, dims: [usize; 4], shape: [usize; 4]) -> Result<Tensor> {
     let [a, b, c, d] = dims;
-    if x.elem_count() != a * b * c * d {
-        bail!("exchanged: {:?} as {dims:?}", x.dims());
+    let count = a * b * c * d;
+    if x.elem_count() != count || shape.iter().product::<usize>() != count {
+        bail!("exchanged: {:?} as {dims:?} to {shape:?}", x.dims());
     }
+    let shape = Shape::from(shape.to_vec());
     if !x.device().is_cpu() {
         let x = x.reshape((a, b, c, d))?;
-        return x.transpose(1, 2)?.contiguous();
+        return x.transpose(1, 2)?.contiguous()?.reshape(shape);
     }
-    x.contiguous()?.apply_op1(Exchanged { dims })
+    x.contiguous()?.apply_op1(Exchanged { dims, shape })
 }
 
 struct Exchanged {
     /// As they come.
     dims: [usize; 4],
+    /// As they go: a view of it would be one more operation, with a gradient of its own.
+    shape: Shape,
 }
 
 /// Rows of D values, `[A, B, C]` of them, as `[A, C, B]`.
@@ -48,9 +52,8 @@ impl CustomOp1 for Exchanged {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let [a, b, c, d] = self.dims;
         let turned = exchange(values(x, layout)?, self.dims);
-        Ok((CpuStorage::F32(turned), Shape::from((a, c, b, d))))
+        Ok((CpuStorage::F32(turned), self.shape.clone()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
@@ -72,17 +75,22 @@ mod tests {
             let x = variable("x", (a, b * c, d));
             let mix = variable("mix", (a, c, b, d)).detach();
             let view = x.reshape((a, b, c, d)).unwrap().transpose(1, 2).unwrap();
-            let [ours, candles] = [exchanged(&x, [a, b, c, d]).unwrap(), view].map(|y| {
-                let loss = (&y * &mix).unwrap().sum_all().unwrap();
-                let gradients = loss.backward().unwrap();
-                (
-                    y.dims().to_vec(),
-                    bits(&y),
-                    bits(gradients.get(&x).unwrap()),
-                )
-            });
+            let [ours, candles] =
+                [exchanged(&x, [a, b, c, d], [a, c, b, d]).unwrap(), view].map(|y| {
+                    let loss = (&y * &mix).unwrap().sum_all().unwrap();
+                    let gradients = loss.backward().unwrap();
+                    (
+                        y.dims().to_vec(),
+                        bits(&y),
+                        bits(gradients.get(&x).unwrap()),
+                    )
+                });
             assert_eq!(ours, candles);
         }
-        assert!(exchanged(&variable("x", (2, 3)), [1, 2, 2, 1]).is_err());
+        let x = variable("x", (2, 3));
+        let shaped = exchanged(&x, [1, 2, 3, 1], [1, 1, 2, 3]).unwrap();
+        assert_eq!(shaped.dims(), [1, 1, 2, 3]);
+        assert!(exchanged(&x, [1, 2, 2, 1], [1, 2, 2, 1]).is_err());
+        assert!(exchanged(&x, [1, 2, 3, 1], [1, 2, 2, 1]).is_err());
     }
 }

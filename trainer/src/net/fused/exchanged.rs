@@ -32,14 +32,24 @@ struct Exchanged {
     shape: Shape,
 }
 
+/// Values that a row of so many or fewer is copied with: a call for each costs more than what it copies.
+const COPIED: usize = 8;
+
 /// Rows of D values, `[A, B, C]` of them, as `[A, C, B]`.
 fn exchange(rows: &[f32], [a, b, c, d]: [usize; 4]) -> Vec<f32> {
-    let mut turned = Vec::with_capacity(rows.len());
+    let mut turned = vec![0.0; rows.len()];
+    let mut end = 0;
     for a in 0..a {
         for c_index in 0..c {
             for b_index in 0..b {
-                let row = (a * b + b_index) * c + c_index;
-                turned.extend_from_slice(&rows[row * d..(row + 1) * d]);
+                let from = &rows[((a * b + b_index) * c + c_index) * d..];
+                let to = &mut turned[end..];
+                match (from.first_chunk::<COPIED>(), to.first_chunk_mut::<COPIED>()) {
+                    // What is written beyond the end of the row is written over by those after it.
+                    (Some(from), Some(to)) if d <= COPIED => *to = *from,
+                    _ => to[..d].copy_from_slice(&from[..d]),
+                }
+                end += d;
             }
         }
     }
@@ -71,7 +81,14 @@ mod tests {
 
     #[test]
     fn values_and_gradients_are_those_of_candles_view() {
-        for [a, b, c, d] in [[1, 1, 1, 1], [2, 3, 4, 5], [3, 1, 7, 2], [2, 6, 1, 3]] {
+        for [a, b, c, d] in [
+            [1, 1, 1, 1],
+            [2, 3, 4, 5],
+            [3, 1, 7, 2],
+            [2, 6, 1, 3],
+            [2, 3, 4, 8],
+            [2, 3, 2, 9],
+        ] {
             let x = variable("x", (a, b * c, d));
             let mix = variable("mix", (a, c, b, d)).detach();
             let view = x.reshape((a, b, c, d)).unwrap().transpose(1, 2).unwrap();

@@ -31,7 +31,7 @@ use crate::kept::SOURCES;
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Runs of the method on a task; large tasks have no more than their own number [default: 10
-    /// on Dec-POMDPs and repeated games, 3 on coordsum, 1 on rware, 2 on the rest]
+    /// on Dec-POMDPs and repeated games, 4 on large tasks]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: Option<u64>,
     /// The same of its rivals [default: as many]
@@ -44,7 +44,7 @@ pub(crate) struct Options {
     /// The same on large tasks [default: 20 million where a published return is the goal, on the rest those of `consort train`]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
     steps_large: Option<u64>,
-    /// Train on these tasks only; the page has whatever lies finished
+    /// Train on these tasks only; the page is about them, and leaves costs out
     #[arg(long, value_delimiter = ',', num_args = 1.., value_parser = PossibleValuesParser::new(ROWS.each_ref().map(|row| row.task)))]
     only: Vec<String>,
     /// Train these methods only
@@ -131,14 +131,12 @@ impl<'a> Study<'a> {
     /// Makes what is not there, as long as the budget lasts.
     fn make(&self) -> Result<()> {
         self.cells.check()?;
-        let only = &self.options.only;
-        let chosen = |row: &Row| only.is_empty() || only.iter().any(|name| name == row.task);
-        let mut plan = self.cells.plan(chosen);
+        let mut plan = self.cells.plan(|row| self.is_about(row));
         let methods = &self.options.methods;
         plan.retain(|wanted| {
             methods.is_empty() || methods.iter().any(|name| name == wanted.method.name)
         });
-        let costs = match only.is_empty() && methods.is_empty() {
+        let costs = match methods.is_empty() {
             true => self.cost_plan(),
             false => Vec::new(),
         };
@@ -178,10 +176,16 @@ impl<'a> Study<'a> {
         Ok(())
     }
 
+    /// Whether the page has a row for the task.
+    fn is_about(&self, row: &Row) -> bool {
+        let only = &self.options.only;
+        only.is_empty() || only.iter().any(|name| name == row.task)
+    }
+
     fn cost_plan(&self) -> Vec<cost::Options> {
         match self.options.cost_updates {
-            0 => Vec::new(),
-            updates => cost::plan(updates),
+            updates if updates > 0 && self.options.only.is_empty() => cost::plan(updates),
+            _ => Vec::new(),
         }
     }
 
@@ -211,11 +215,11 @@ impl<'a> Study<'a> {
         self.bar.suspend(|| eprintln!("{line}"));
     }
 
-    /// What lies finished, of all tasks, and the curves of the large ones.
+    /// What lies finished of the page's tasks, and the curves of the large ones.
     fn findings(&self) -> Result<(Findings, Vec<Picture>)> {
         let methods: Vec<&'static Method> = self.cells.methods().collect();
         let (mut rows, mut pictures) = (Vec::new(), Vec::new());
-        for row in &ROWS {
+        for row in ROWS.iter().filter(|row| self.is_about(row)) {
             let cells = methods
                 .iter()
                 .map(|&method| self.runs(row, method))

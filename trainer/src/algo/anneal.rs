@@ -7,7 +7,7 @@
 //! L = − E[ A · log π_β(a | x) ]
 //!     + λ · (w_IG · IG + w_TC · TC)[π_J, stop(π_i)]        pulls the joint policy only
 //!     + c · KL(stop(π_J) ‖ ∏ π_i)                          pulls the marginals only
-//!     − τ · (H(π_J) + H(∏ π_i))                            each times its share in π_β, where both act from the start
+//!     − τ · (H(π_J) + H(∏ π_i))                            H(π_J) times 1−β, where both act from the start
 //! ```
 //!
 //! with β, λ, c and τ from [`crate::schedule`]. Where c is to follow the joint policy's *lead*, that is
@@ -406,16 +406,15 @@ impl Algorithm for Annealed {
 }
 
 impl Annealed {
-    /// τ (H(π_J) + H(∏ π_i)), `[R, S]`. Where both act from the start, each policy's gradient is its share of
-    /// the mixture's, and its entropy has the same share: else the bonus would outweigh what is learnt.
+    /// τ (H(π_J) + H(∏ π_i)), `[R, S]`. Where both act from the start, the joint policy's entropy counts by its
+    /// share in acting, as its gradient does: under a whole bonus a normal distribution that explains few of the
+    /// actions widens without end.
     fn bonus(&self, joint: &Tensor, product: &Tensor) -> Result<Tensor> {
-        let entropy = match self.config.schedule.beta_start > 0.0 {
-            true => {
-                let of_product = product.broadcast_mul(&self.column(|c| c.beta)?)?;
-                (joint.broadcast_mul(&self.column(|c| 1.0 - c.beta)?)? + of_product)?
-            }
-            false => (joint.broadcast_mul(&self.acts()?)? + product)?,
+        let share = match self.config.schedule.beta_start > 0.0 {
+            true => self.column(|c| 1.0 - c.beta)?,
+            false => self.acts()?,
         };
+        let entropy = (joint.broadcast_mul(&share)? + product)?;
         entropy.broadcast_mul(&self.column(|c| c.tau)?)
     }
 

@@ -211,13 +211,25 @@ fn cases() -> Vec<(&'static str, Task, NetworkConfig)> {
     ]
 }
 
+/// Settings under which the joint policy acts alone at first, and both do.
+fn beginnings() -> [AnnealConfig; 2] {
+    let mut both = AnnealConfig::default();
+    both.schedule.beta_start = 0.5;
+    both.schedule.full_lead = 0.1;
+    [AnnealConfig::default(), both]
+}
+
 /// A learner of two replicas and its environments: two sequences of a team in which every rollout
 /// cuts episodes somewhere else.
-fn set_up(task: &Task, network: &NetworkConfig, minibatches: usize) -> (Annealed, Runner) {
+fn set_up(
+    config: &AnnealConfig,
+    task: &Task,
+    network: &NetworkConfig,
+    minibatches: usize,
+) -> (Annealed, Runner) {
     let spec = task.spec();
-    let config = AnnealConfig::default();
     let learner = Annealed::new(
-        &config,
+        config,
         Variant::Annealed,
         &spec,
         network,
@@ -234,8 +246,8 @@ fn set_up(task: &Task, network: &NetworkConfig, minibatches: usize) -> (Annealed
 #[test]
 fn acting_and_learning_find_the_same_probabilities() {
     for (name, task, network) in cases() {
-        for minibatches in [1, 2] {
-            let (mut learner, mut runner) = set_up(&task, &network, minibatches);
+        for (minibatches, config) in std::iter::zip([1, 2, 2], beginnings().iter().cycle()) {
+            let (mut learner, mut runner) = set_up(config, &task, &network, minibatches);
             let mut betas = Vec::new();
             for time in TIMES {
                 let batch = runner.collect(7, |seen| learner.act(seen)).unwrap();
@@ -246,18 +258,20 @@ fn acting_and_learning_find_the_same_probabilities() {
                 let finite = |m: &Metrics| m.total_correlation.is_finite();
                 assert!(metrics.iter().all(finite), "{name}: {metrics:?}");
             }
-            assert!(betas[0] == 0.0 && betas.iter().any(|&b| b > 0.0 && b < 1.0));
+            let start = config.schedule.beta_start;
+            assert!(betas[0] == start && betas.iter().any(|&b| b > start && b < 1.0));
         }
     }
 }
 
 #[test]
 fn what_was_saved_goes_on_bit_for_bit() {
-    for (name, task, network) in cases() {
-        let (mut learner, mut runner) = set_up(&task, &network, 2);
+    let cases = cases().into_iter().zip(beginnings().into_iter().cycle());
+    for ((name, task, network), config) in cases {
+        let (mut learner, mut runner) = set_up(&config, &task, &network, 2);
         for (index, &time) in TIMES.iter().enumerate() {
             // Another learner, and other environments, take over.
-            let (mut other, mut others) = set_up(&task, &network, 2);
+            let (mut other, mut others) = set_up(&config, &task, &network, 2);
             other.restore(&learner.save().unwrap()).unwrap();
             others.restore(runner.save()).unwrap();
             let step = |learner: &mut Annealed, runner: &mut Runner| {
@@ -275,14 +289,14 @@ fn what_was_saved_goes_on_bit_for_bit() {
 #[test]
 fn a_replica_learns_alone_as_beside_another() {
     let task = Signs::mixed(3).ending(0.2).task();
-    for memory in [0, 5] {
+    for (memory, config) in std::iter::zip([0, 5, 5, 0], beginnings().iter().cycle()) {
         let joint = JointConfig {
             head: HeadChoice::Autoregressive,
             ..JointConfig::default()
         };
         let network = network(memory, true, joint);
         let learn = |seeds: &[u64]| {
-            let (mut config, spec) = (AnnealConfig::default(), task.spec());
+            let (mut config, spec) = (config.clone(), task.spec());
             // Only a window that falls far behind the best before it is a plateau: by chance.
             config.schedule.plateau_gain = -0.1;
             let update = update(1);

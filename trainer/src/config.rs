@@ -234,8 +234,8 @@ impl Config {
     /// see what they need, it would wait for a teacher that knows nothing. They have no memory, as elsewhere in the field, so agents that are
     /// in each other's way must be free to draw lots.
     fn time_limit() -> Self {
-        // .0007 is MAPPO's own (Yu et al. 2022); with .001 the agents of `lbf-15x15-3p-5f` settle on
-        // chance before they have found what pays.
+        // .0007 is among MAPPO's own (Yu et al. 2022); with .001 one of two factored runs of
+        // `lbf-15x15-3p-5f` never left chance.
         let factored = FactoredArms::with_learning_rates(0.0007, 0.001);
         Self {
             steps: 5_000_000,

@@ -203,12 +203,12 @@ mod tests {
         }
     }
 
-    /// Runs a thousand updates of the given joint return; the time at which the ramp started.
-    fn gate(joint_return: impl Fn(f64) -> f64) -> f64 {
+    /// Runs a thousand updates of the given mean return; the time at which the ramp started.
+    fn gate(mean_return: impl Fn(f64) -> f64) -> f64 {
         let mut schedule = Anneal::new(&config());
         for update in 0..1000 {
             let time = f64::from(update) / 1000.0;
-            schedule.observe(time, joint_return(time), 0.0, 0.0);
+            schedule.observe(time, mean_return(time), 0.0, 0.0);
             if let Some(gate) = schedule.gate {
                 return gate;
             }

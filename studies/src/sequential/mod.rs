@@ -71,9 +71,10 @@ pub(crate) struct Options {
     /// End stdout with the figures as one JSON object
     #[arg(long)]
     json: bool,
-    /// Where the page is written; its pictures lie in a folder of its name beside it
-    #[arg(long, default_value_os_t = workspace().join("docs/results/sequential.md"))]
-    out: PathBuf,
+    /// Where the page is written; its pictures lie in a folder of its name beside it [default:
+    /// docs/results/sequential.md, where it is about all tasks]
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 /// Runs the study.
@@ -81,9 +82,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let study = Study::new(options)?;
     study.make()?;
     let (findings, pictures) = study.findings()?;
-    let linked = study.write_pictures(&pictures)?;
+    let out = study.out();
+    let linked = match &out {
+        Some(out) => write_pictures(out, &pictures)?,
+        None => Vec::new(),
+    };
     let page = report::page(&findings, &linked);
-    publish(&page, Some(&options.out), &findings, options.json)
+    publish(&page, out.as_deref(), &findings, options.json)
 }
 
 /// The study as it was asked for.
@@ -180,6 +185,13 @@ impl<'a> Study<'a> {
     fn is_about(&self, row: &Row) -> bool {
         let only = &self.options.only;
         only.is_empty() || only.iter().any(|name| name == row.task)
+    }
+
+    /// Where the page is written, if it is: one about some tasks must not replace that of all unasked.
+    fn out(&self) -> Option<PathBuf> {
+        let whole = self.options.only.is_empty();
+        let default = || whole.then(|| workspace().join("docs/results/sequential.md"));
+        self.options.out.clone().or_else(default)
     }
 
     fn cost_plan(&self) -> Vec<cost::Options> {
@@ -279,24 +291,6 @@ impl<'a> Study<'a> {
         Ok((method, wanted, runs.collect::<Result<_>>()?))
     }
 
-    /// Writes the pictures beside the page; what came of each: the task and its path from there.
-    fn write_pictures(&self, pictures: &[Picture]) -> Result<Vec<(&'static str, String)>> {
-        let out = &self.options.out;
-        let stem = (out.file_stem().and_then(|stem| stem.to_str()))
-            .with_context(|| format!("--out {}: expected the name of a file", out.display()))?;
-        let folder = out.parent().unwrap_or(Path::new(".")).join(stem);
-        if !pictures.is_empty() {
-            fs::create_dir_all(&folder)?;
-        } else if let Some(parent) = folder.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let write = |(task, svg): &Picture| -> Result<_> {
-            atomic::write(&folder.join(format!("{task}.svg")), svg.as_bytes())?;
-            Ok((*task, format!("{stem}/{task}.svg")))
-        };
-        pictures.iter().map(write).collect()
-    }
-
     /// The command that repeats the study, in the words that decide its figures.
     fn command(&self) -> String {
         let mut command = "cargo xtask study sequential".to_owned();
@@ -311,6 +305,9 @@ impl<'a> Study<'a> {
                 command += &format!(" --{flag} {value}");
             }
         }
+        if !options.only.is_empty() {
+            command += &format!(" --only {}", options.only.join(","));
+        }
         if options.best_of_n {
             command += " --best-of-n";
         }
@@ -319,4 +316,21 @@ impl<'a> Study<'a> {
         }
         command
     }
+}
+
+/// Writes the pictures beside the page; what came of each: the task and its path from there.
+fn write_pictures(out: &Path, pictures: &[Picture]) -> Result<Vec<(&'static str, String)>> {
+    let stem = (out.file_stem().and_then(|stem| stem.to_str()))
+        .with_context(|| format!("--out {}: expected the name of a file", out.display()))?;
+    let folder = out.parent().unwrap_or(Path::new(".")).join(stem);
+    if !pictures.is_empty() {
+        fs::create_dir_all(&folder)?;
+    } else if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let write = |(task, svg): &Picture| -> Result<_> {
+        atomic::write(&folder.join(format!("{task}.svg")), svg.as_bytes())?;
+        Ok((*task, format!("{stem}/{task}.svg")))
+    };
+    pictures.iter().map(write).collect()
 }

@@ -263,6 +263,9 @@ fn mixture(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> Result<Mi
     })
 }
 
+/// Where what the [`lead`] is made of begins among what a [step](Annealed::step) measures.
+const LEAD: usize = 4;
+
 /// What a batch measured of the joint policy's lead: E[ρ A], E[ρ], E[(1−ρ) A], E[1−ρ].
 fn lead([of_joint, joint, of_product, product]: [f64; 4]) -> f64 {
     // Where only one of them has acted, nobody leads.
@@ -344,8 +347,8 @@ impl Algorithm for Annealed {
                     information_gap: of_joint(1),
                     joint_entropy: of_joint(2),
                     product_entropy: measured[3][r],
-                    lead: match measured.len() > 4 {
-                        true => lead([4, 5, 6, 7].map(of_joint)),
+                    lead: match measured.len() > LEAD {
+                        true => lead([0, 1, 2, 3].map(|part| of_joint(LEAD + part))),
                         false => 0.0,
                     },
                     batch_return: targets.mean_return[r],
@@ -452,8 +455,8 @@ impl Annealed {
         let log_product = output.log_prob(&part.actions)?;
         let product_entropy = output.entropy()?;
         let features = self.duo.features(part, &of_marginals)?;
-        // Before any ramp can start every action is the joint policy's own. This goes by the clock
-        // alone: gradients that are summed otherwise differ in their last bits, and no replica's
+        // Where the joint policy acts alone before any ramp can start, every action is its own. This goes by
+        // the settings and the clock alone: gradients that are summed otherwise differ in their last bits, and no replica's
         // may depend on when its neighbours' ramps start.
         let drawn = part.drawn.as_ref().filter(|_| mixes);
         let head = self.duo.joint.head();
@@ -492,8 +495,8 @@ impl Annealed {
         if self.config.schedule.full_lead > 0.0 {
             let of_joint = mixture.responsibility;
             let of_product = (1.0 - &of_joint)?;
-            let gained = [(&of_joint * advantages)?, (&of_product * advantages)?];
-            let [by_joint, by_product] = gained;
+            let by_joint = (&of_joint * advantages)?;
+            let by_product = (&of_product * advantages)?;
             quantities.extend([by_joint, of_joint, by_product, of_product]);
         }
         means(&quantities.iter().collect::<Vec<_>>(), &part.weights)

@@ -212,7 +212,7 @@ pub struct Metrics {
     /// Information gap between the joint policy and the marginals.
     pub information_gap: f64,
     /// By how much better the joint policy's actions were than the product's, in units of the advantage,
-    /// where the fit follows it.
+    /// where the fit can follow it and both act.
     pub lead: f64,
     /// Entropy of the joint policy.
     pub joint_entropy: f64,

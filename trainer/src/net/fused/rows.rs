@@ -197,14 +197,14 @@ impl<const C: usize> Panelled<C> {
     }
 }
 
-/// Panels of C columns of a matrix, whose rows or columns lie together.
+/// Panels of C columns of a matrix, one of whose strides is 1.
 fn pack<const C: usize>(
     [rows, columns]: [usize; 2],
     matrix: &[f32],
     [row_stride, column_stride]: [usize; 2],
 ) -> Vec<[f32; C]> {
     let mut panels = vec![[0.0; C]; rows * columns.div_ceil(C)];
-    for (index, panel) in panels.chunks_exact_mut(rows).enumerate() {
+    for (index, panel) in panels.chunks_exact_mut(rows.max(1)).enumerate() {
         let start = index * C;
         let width = C.min(columns - start);
         if column_stride == 1 {

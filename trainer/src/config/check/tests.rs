@@ -1,0 +1,111 @@
+use super::*;
+use crate::schedule::Anneal;
+
+/// The last update of the shortest run that passes acts with the pure product, even when the
+/// gate opens as late as it can.
+#[test]
+fn every_accepted_ramp_ends_before_the_run() {
+    for (warmup_limit, ramp) in [
+        (0.3_f64, 0.6),
+        (0.35, 0.6),
+        (0.0, 0.95),
+        (0.9, 0.05),
+        (0.2, 0.1),
+    ] {
+        let mut config = Config::default();
+        let schedule = &mut config.annealed.schedule;
+        schedule.warmup = warmup_limit.min(schedule.warmup);
+        (schedule.warmup_limit, schedule.ramp) = (warmup_limit, ramp);
+        check_annealed("annealed", &config.annealed).unwrap();
+        let updates = updates_of_a_ramp(&config);
+        let mut anneal = Anneal::new(&config.annealed.schedule);
+        let mut used = anneal.coefficients(0.0);
+        let mut next = used;
+        for update in 0..updates {
+            used = next;
+            let time = update as f64 / updates as f64;
+            // A return that never rests.
+            anneal.observe(time, 100.0 * time, 0.0, 0.0);
+            next = anneal.coefficients(time);
+        }
+        assert_eq!(used.beta, 1.0, "{warmup_limit} + {ramp}, {updates} updates");
+    }
+}
+
+/// What the refusal asks for is enough, and one step less is not.
+#[test]
+fn the_steps_that_are_asked_for_are_the_least_that_suffice() {
+    for (task, arms) in [
+        ("assurance", 20),
+        ("dec-tiger-h4", 2),
+        ("dec-tiger-h4", 1),
+        ("lbf-8x8-2p-2f-coop", 2),
+    ] {
+        let task = Task::find(task).unwrap();
+        let mut config = Config::for_kind(task.kind());
+        config.portfolio.arms.truncate(arms);
+        config.steps = 1;
+        let mut check = |steps| {
+            config.steps = steps;
+            check_steps(&config, &task).map_err(|error| error.to_string())
+        };
+        let message = check(1).unwrap_err();
+        let least = message.split("at least ").nth(1).unwrap();
+        let least: u64 = least.split(':').next().unwrap().parse().unwrap();
+        assert_eq!(check(least), Ok(()), "{message}");
+        assert!(check(least - 1).is_err(), "{message}");
+    }
+}
+
+#[test]
+fn a_mask_over_products_is_refused() {
+    use crate::env::Factors;
+    use crate::team::episodes::task;
+
+    let product = ActionSpace::Product(Factors::new(&[3, 1]).unwrap());
+    let config = Config {
+        task: "recall".to_owned(),
+        ..Config::for_kind(task(product, false).kind())
+    };
+    check_spaces(&config, &task(product, false)).unwrap();
+    check_spaces(&config, &task(ActionSpace::Discrete(3), true)).unwrap();
+    let error = check_spaces(&config, &task(product, true)).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("task: found `recall`, which at times forbids actions, of which agent 0's"),
+        "{text}"
+    );
+}
+
+#[test]
+fn weights_are_those_of_the_layers() {
+    // 3·4 + 4, then 4·2 + 2.
+    assert_eq!(weights(3, &[4], 2), 26.0);
+}
+
+#[test]
+fn nobody_can_lead_where_only_one_acts() {
+    let resolve = |settings: &[&str]| {
+        let mut layers = crate::config::Layers::new();
+        layers.task("climbing").unwrap();
+        for setting in settings {
+            layers.assignment(setting).unwrap();
+        }
+        layers
+            .resolve()
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    };
+    let lead = "annealed.schedule.full_lead=0.1";
+    let error = resolve(&[lead]).unwrap_err();
+    assert!(
+        error.contains("annealed.schedule.full_lead: found 0.1, expected 0"),
+        "{error}"
+    );
+    assert_eq!(resolve(&[lead, "annealed.schedule.beta_start=0.5"]), Ok(()));
+    let error = resolve(&["annealed.schedule.beta_start=1.0"]).unwrap_err();
+    assert!(
+        error.contains("beta_start: found 1, expected from 0 to below 1"),
+        "{error}"
+    );
+}

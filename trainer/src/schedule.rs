@@ -3,7 +3,7 @@
 //! The ramp x rises from 0 to 1 once the *gate* has opened; β = β₀ + (1 − β₀) x; λ is geometric in x; the
 //! temperature τ first decays with the clock and then follows the measured information gap; the marginals'
 //! fit fades with the ramp and, where both policies act from the start, can follow the joint policy's
-//! measured lead.
+//! measured lead, as can how soon the ramp begins and how long it takes.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct AnnealSchedule {
     pub plateau_gain: f64,
     /// Time the ramp takes from 0 to 1.
     pub ramp: f64,
+    /// The same where the joint policy does not lead, in between in proportion: nobody waits for a teacher
+    /// that knows nothing. The gate's limit moves to the warm-up's end likewise. 0: no regard to the lead.
+    pub unled_ramp: f64,
     /// β before the ramp: the product's share in acting from the start.
     pub beta_start: f64,
     /// The joint policy's lead from which on the marginals are fitted to it in full, in units of the
@@ -57,6 +60,7 @@ impl Default for AnnealSchedule {
             plateau_window: 0.02,
             plateau_gain: 0.01,
             ramp: 0.6,
+            unled_ramp: 0.0,
             beta_start: 0.0,
             full_lead: 0.0,
             lambda_start: 0.01,
@@ -93,12 +97,20 @@ pub struct Coefficients {
     pub tau: f64,
 }
 
+/// A point that the ramp goes on from.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Ramp {
+    /// x at `since`.
+    x: f64,
+    since: f64,
+}
+
 /// The schedule of one replica, moved by what that replica measures.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Anneal {
     config: AnnealSchedule,
-    /// When the gate opened.
-    gate: Option<f64>,
+    /// How far the ramp had come, and when; nothing before the gate opens.
+    ramp: Option<Ramp>,
     window_sum: f64,
     window_count: u32,
     window_end: f64,
@@ -111,7 +123,7 @@ impl Anneal {
     /// A schedule at its start.
     pub fn new(config: &AnnealSchedule) -> Self {
         Self {
-            gate: None,
+            ramp: None,
             window_sum: 0.0,
             window_count: 0,
             window_end: config.plateau_window,
@@ -124,9 +136,26 @@ impl Anneal {
 
     /// The ramp x at `time`.
     pub fn ramp(&self, time: f64) -> f64 {
-        self.gate.map_or(0.0, |gate| {
-            ((time - gate) / self.config.ramp).clamp(0.0, 1.0)
+        self.ramp.map_or(0.0, |ramp| {
+            (ramp.x + (time - ramp.since) / self.by_lead(self.config.unled_ramp, self.config.ramp))
+                .clamp(0.0, 1.0)
         })
+    }
+
+    /// How far the joint policy leads, from 0 (not at all) to 1 (enough), where that counts.
+    fn led(&self) -> f64 {
+        match self.config.full_lead > 0.0 {
+            true => (self.lead / self.config.full_lead).clamp(0.0, 1.0),
+            false => 1.0,
+        }
+    }
+
+    /// From `unled` to `led`, as far as the joint policy leads; `led` where that does not move the ramp.
+    fn by_lead(&self, unled: f64, led: f64) -> f64 {
+        match self.config.unled_ramp > 0.0 {
+            true => unled + (led - unled) * self.led(),
+            false => led,
+        }
     }
 
     /// The weights at `time`.
@@ -139,10 +168,6 @@ impl Anneal {
             true => (c.temperature_until - time) / (c.temperature_until - c.warmup),
             false => 1.0 - x,
         };
-        let followed = match c.full_lead > 0.0 {
-            true => (self.lead / c.full_lead).clamp(0.0, 1.0),
-            false => 1.0,
-        };
         Coefficients {
             beta: x + c.beta_start * (1.0 - x),
             lambda: if x > 0.0 {
@@ -150,7 +175,7 @@ impl Anneal {
             } else {
                 0.0
             },
-            fit: (1.0 - x) * followed,
+            fit: (1.0 - x) * self.led(),
             tau: start + gap * lasting.clamp(0.0, 1.0),
         }
     }
@@ -164,25 +189,33 @@ impl Anneal {
     /// range), the mean information gap in nats, and by how much better the joint policy's actions were than
     /// the product's.
     pub fn observe(&mut self, time: f64, mean_return: f64, gap: f64, lead: f64) {
+        // The lead moves what is left of the ramp, never what has been of it.
+        if self.config.unled_ramp > 0.0 && self.ramp.is_some() {
+            self.ramp = Some(Ramp {
+                x: self.ramp(time),
+                since: time,
+            });
+        }
         let c = &self.config;
         self.gap = c.gap_decay * self.gap + (1.0 - c.gap_decay) * gap;
         self.lead = c.gap_decay * self.lead + (1.0 - c.gap_decay) * lead;
-        if self.gate.is_some() {
+        if self.ramp.is_some() {
             return;
         }
         self.window_sum += mean_return;
         self.window_count += 1;
-        if time >= c.warmup_limit {
-            self.gate = Some(time);
-        } else if time >= self.window_end {
+        let mut open = time >= self.by_lead(c.warmup, c.warmup_limit);
+        if !open && time >= self.window_end {
             let mean = self.window_sum / f64::from(self.window_count);
-            if time >= c.warmup && mean < self.best_window + c.plateau_gain {
-                self.gate = Some(time);
-            }
+            open = time >= c.warmup && mean < self.best_window + c.plateau_gain;
             self.best_window = self.best_window.max(mean);
             (self.window_sum, self.window_count) = (0.0, 0);
             self.window_end += c.plateau_window;
         }
+        self.ramp = open.then_some(Ramp {
+            x: 0.0,
+            since: time,
+        });
     }
 }
 
@@ -209,8 +242,8 @@ mod tests {
         for update in 0..1000 {
             let time = f64::from(update) / 1000.0;
             schedule.observe(time, mean_return(time), 0.0, 0.0);
-            if let Some(gate) = schedule.gate {
-                return gate;
+            if let Some(ramp) = schedule.ramp {
+                return ramp.since;
             }
         }
         panic!("the gate never opened");
@@ -231,7 +264,7 @@ mod tests {
     fn beta_is_linear_and_lambda_geometric_in_the_ramp() {
         let mut schedule = Anneal::new(&config());
         assert_eq!(schedule.coefficients(0.2).lambda, 0.0);
-        schedule.gate = Some(0.3);
+        schedule.ramp = Some(Ramp { x: 0.0, since: 0.3 });
         let half = schedule.coefficients(0.55);
         assert!((half.beta - 0.5).abs() < 1e-12 && (half.fit - 0.5).abs() < 1e-12);
         // Half way between .01 and 10 geometrically: √(.01 · 10).
@@ -258,13 +291,49 @@ mod tests {
         let (beta, fit) = at(&schedule, 0.01);
         assert!(beta == 0.5 && (fit - 0.6).abs() < 1e-12, "{beta} {fit}");
         (0..20).for_each(|_| schedule.observe(0.02, 0.0, 0.0, 9.0));
-        schedule.gate = Some(0.3);
+        schedule.ramp = Some(Ramp { x: 0.0, since: 0.3 });
         // Half way up the ramp of .5.
         let (beta, fit) = at(&schedule, 0.55);
         assert!((beta - 0.75).abs() < 1e-12 && (fit - 0.5).abs() < 1e-12);
         (0..20).for_each(|_| schedule.observe(0.02, 0.0, 0.0, -1.0));
         assert_eq!(at(&schedule, 0.55).1, 0.0);
         assert_eq!(at(&schedule, 0.8), (1.0, 0.0));
+    }
+
+    #[test]
+    fn the_ramp_is_short_where_nobody_leads_and_goes_on_from_where_it_is() {
+        let new = || {
+            Anneal::new(&AnnealSchedule {
+                unled_ramp: 0.1,
+                beta_start: 0.5,
+                full_lead: 0.1,
+                gap_decay: 0.0,
+                plateau_gain: 0.0,
+                ..config()
+            })
+        };
+        let mut unled = new();
+        // No plateau: the return rises, .001 an update. The gate opens with the warm-up's end.
+        let rising = |schedule: &mut Anneal, lead: f64, updates: std::ops::Range<u32>| {
+            for update in updates {
+                let time = f64::from(update) / 1000.0;
+                schedule.observe(time, time, 0.0, lead);
+            }
+        };
+        rising(&mut unled, -0.3, 0..201);
+        assert!((unled.ramp(0.25) - 0.5).abs() < 1e-9);
+        // From there, at x = .5, led: half of .5 is left to go.
+        rising(&mut unled, -0.3, 201..250);
+        rising(&mut unled, 0.1, 250..251);
+        assert!((unled.ramp(0.25) - 0.5).abs() < 1e-9);
+        assert!((unled.ramp(0.375) - 0.75).abs() < 1e-9);
+        // Led throughout, as if there were no such setting; led by half, half of the way between.
+        let mut led = new();
+        rising(&mut led, 0.2, 0..301);
+        assert!((led.ramp(0.55) - 0.5).abs() < 1e-9);
+        let mut half = new();
+        rising(&mut half, 0.05, 0..251);
+        assert!((half.ramp(0.4) - 0.5).abs() < 1e-9, "{}", half.ramp(0.4));
     }
 
     #[test]

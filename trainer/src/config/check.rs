@@ -176,6 +176,16 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
         ),
     )?;
     require(
+        schedule.unled_ramp == 0.0
+            || schedule.full_lead > 0.0 && (0.0..=schedule.ramp).contains(&schedule.unled_ramp),
+        &at("unled_ramp"),
+        schedule.unled_ramp,
+        &format!(
+            "0, or at most the ramp, {}, where full_lead is above 0",
+            schedule.ramp
+        ),
+    )?;
+    require(
         (0.0..1.0).contains(&schedule.beta_start),
         &at("beta_start"),
         schedule.beta_start,

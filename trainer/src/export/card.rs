@@ -122,16 +122,30 @@ fn on_a_device(manifest: &Manifest, task: &Task, period_us: u32) -> String {
             count(u64::from(period_us))
         );
     }
+    let seeded = task.seeding().is_some();
     text += "\n```rust\nlet policy = Policy::new(Image::new_checked(IMAGE)?);\n";
     text += &format!(
         "let mut memory = [0.0; {}]; // policy.image().memory_len() or more\n",
         memory.unwrap_or(0)
     );
+    if drawn {
+        text += "let mut rng = ChaCha8Rng::from_seed(noise()); // or any other of rand_core's; 32 bytes that no other agent has\n";
+    }
+    if seeded {
+        text += "let seed = SharedSeed::new(key); // the bytes of shared-seed.key; `seeding` and `clock` as in team.toml\n";
+    }
     if manifest.agents.iter().any(|entry| entry.recurrent) {
         text += "policy.reset(&mut memory)?; // when an episode begins; the same memory at every step of it\n";
     }
-    if task.seeding().is_some() {
-        text += "seed.draw(seeding, clock.step()?).write(&mut observation)?; // the shared seed's symbol\n";
+    text += "\n// At every step: what the agent sees, as many numbers as the table says.\n";
+    text += match seeded {
+        true => {
+            "let mut observation = sense();\nseed.draw(seeding, clock.step()?).write(&mut observation)?; // the shared seed's symbol\n"
+        }
+        false => "let observation = sense();\n",
+    };
+    if masked {
+        text += "let mask = allowed(); // of each action whether it may be taken now\n";
     }
     if period_us > 0 {
         text += "pace.tick(now_us)?; // Pace::of(policy.image(), 100): an error where steps come at another rate than in training\n";

@@ -286,7 +286,8 @@ impl Config {
             magpo: Some(factored.magpo()),
             mackrl: Some(factored.arm(PUBLISHED_BONUS)),
             portfolio: PortfolioConfig {
-                arms: vec![ArmName::Annealed, ArmName::ExploreStrong],
+                // All steps for one: a factored arm beside it has found nothing by the time a race must end.
+                arms: vec![ArmName::Annealed],
                 selection: 0.05,
                 finalists: 1,
                 race: 0.3,

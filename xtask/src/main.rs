@@ -13,12 +13,14 @@ mod elf;
 mod firmware;
 mod fuzz;
 mod kernels;
+mod marl_eval;
 mod operations;
 mod packages;
 mod process;
 mod promise;
 mod protocol;
 mod publish;
+mod python;
 mod qemu;
 mod real;
 mod reference;
@@ -76,6 +78,8 @@ enum Task {
         #[arg(long, default_value = "consort-runtime", value_parser = publish::LIBRARIES)]
         package: String,
     },
+    /// Have marl-eval (from PyPI) read a file that `consort compare` wrote, and compare its figures
+    MarlEval,
     /// Run every agent of every team in its own emulator, in Rust and in C, and compare each bit with the host
     Qemu {
         /// Folder of the teams
@@ -168,6 +172,7 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             real::boards(report, &toolchain)?;
         }
         Task::PublishCheck { verify } => publish::check(report, *verify)?,
+        Task::MarlEval => marl_eval::run(report)?,
         Task::Semver { baseline, package } => {
             publish::semver(report, package, baseline.as_deref())?;
         }

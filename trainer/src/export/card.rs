@@ -105,23 +105,23 @@ fn on_a_device(manifest: &Manifest, task: &Task, period_us: u32) -> String {
     let (drawn, masked) = (manifest.act == Choice::Sampled, task.spec().masked);
     let mut text = String::from("\n## On a device\n\n");
     text += match manifest.act {
-        Choice::Greedy => "Every agent takes its most probable action at every step:\n",
+        Choice::Greedy => "Every agent takes its most probable action at every step.\n",
         Choice::Sampled => {
             "The agents *draw* their actions at every step, as in training; greedily the same images are \
-             another team. Each agent has a generator of its own, seeded so that no two draw alike:\n"
+             another team. Each agent has a generator of its own, seeded so that no two draw alike.\n"
         }
     };
+    if period_us > 0 {
+        text += &format!(
+            "A step every {} µs, as in training: at another rate the same actions are wrong.\n",
+            count(u64::from(period_us))
+        );
+    }
     let memory = manifest
         .agents
         .iter()
         .filter_map(|entry| entry.memory)
         .max();
-    if period_us > 0 {
-        text += &format!(
-            "\nA step every {} µs, as in training: at another rate the same actions are wrong.\n",
-            count(u64::from(period_us))
-        );
-    }
     let seeded = task.seeding().is_some();
     text += "\n```rust\nlet policy = Policy::new(Image::new_checked(IMAGE)?);\n";
     text += &format!(
@@ -132,7 +132,10 @@ fn on_a_device(manifest: &Manifest, task: &Task, period_us: u32) -> String {
         text += "let mut rng = ChaCha8Rng::from_seed(noise()); // or any other of rand_core's; 32 bytes that no other agent has\n";
     }
     if seeded {
-        text += "let seed = SharedSeed::new(key); // the bytes of shared-seed.key; `seeding` and `clock` as in team.toml\n";
+        text += "let seed = SharedSeed::new(key); // the bytes of shared-seed.key; `seeding` as in team.toml, `clock` a SeedClock\n";
+    }
+    if period_us > 0 {
+        text += "let mut pace = Pace::of(policy.image(), 100); // a tenth of the period early or late is in time\n";
     }
     if manifest.agents.iter().any(|entry| entry.recurrent) {
         text += "policy.reset(&mut memory)?; // when an episode begins; the same memory at every step of it\n";
@@ -148,7 +151,8 @@ fn on_a_device(manifest: &Manifest, task: &Task, period_us: u32) -> String {
         text += "let mask = allowed(); // of each action whether it may be taken now\n";
     }
     if period_us > 0 {
-        text += "pace.tick(now_us)?; // Pace::of(policy.image(), 100): an error where steps come at another rate than in training\n";
+        text +=
+            "pace.tick(now_us)?; // an error where steps come at another rate than in training\n";
     }
     let step = match (drawn, masked) {
         (false, false) => "step(&observation, &mut memory)",

@@ -70,7 +70,7 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
         Ok("release")
     })?;
     report.step("compare", || {
-        process::run(Command::new(&program).args(COMPARISON).arg(&out))?;
+        process::stdout(Command::new(&program).args(COMPARISON).arg(&out))?;
         Ok("two methods on two games")
     })?;
     report.step("marl-eval", || {
@@ -91,7 +91,8 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
             "the same interquartile means: {}",
             told.collect::<Vec<_>>().join(", ")
         ))
-    })
+    })?;
+    Ok(())
 }
 
 /// Method and interquartile mean over all tasks, as `consort compare` has them.
@@ -119,7 +120,7 @@ fn their_scores(out: &Path, scratch: &Path) -> Result<Value> {
     reader
         .arg("-W")
         .arg("ignore")
-        .arg(root().join("xtask/comparators/marl_eval.py"));
+        .arg(root().join("xtask/comparators/read_marl_eval.py"));
     reader
         .arg(out.join("marl-eval.json"))
         .arg(scratch.join("scores"));

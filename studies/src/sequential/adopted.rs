@@ -84,9 +84,21 @@ pub(crate) fn adopt(cells: &mut Cells, folders: &[PathBuf]) -> Result<Adoption> 
     Ok(adoption)
 }
 
-/// Every cell in `folder`, by name.
-fn read(folder: &Path) -> Result<Vec<(PathBuf, Run)>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("--adopt {}", folder.display()))?;
+/// Every cell in `path`: of a folder by name, of a file by line.
+fn read(path: &Path) -> Result<Vec<(PathBuf, Run)>> {
+    let text = |path: &Path| {
+        fs::read_to_string(path).with_context(|| format!("--adopt {}", path.display()))
+    };
+    let parse = |text: &str, path: &Path| -> Result<(PathBuf, Run)> {
+        let run = serde_json::from_str(text);
+        let run = run.with_context(|| format!("--adopt: {}: not a cell", path.display()))?;
+        Ok((path.to_owned(), run))
+    };
+    if path.is_file() {
+        let lines = text(path)?;
+        return lines.lines().map(|line| parse(line, path)).collect();
+    }
+    let entries = fs::read_dir(path).with_context(|| format!("--adopt {}", path.display()))?;
     let mut paths = BTreeSet::new();
     for entry in entries {
         paths.insert(entry?.path());
@@ -95,12 +107,7 @@ fn read(folder: &Path) -> Result<Vec<(PathBuf, Run)>> {
         let name = path.file_name().and_then(|name| name.to_str());
         name.is_some_and(|name| name.ends_with(".json") && !name.starts_with("cost."))
     });
-    let parse = |path: PathBuf| -> Result<(PathBuf, Run)> {
-        let run = serde_json::from_str(&fs::read_to_string(&path)?);
-        let run = run.with_context(|| format!("--adopt: {}: not a cell", path.display()))?;
-        Ok((path, run))
-    };
-    cells.map(parse).collect()
+    cells.map(|path| parse(&text(&path)?, &path)).collect()
 }
 
 #[cfg(test)]
@@ -176,6 +183,19 @@ mod tests {
         };
         leave(others.path(), &longer);
         assert_eq!(adopt(&mut cells, &folders).unwrap(), expected);
+
+        // A page's file of runs is as good as a folder.
+        let file = others.path().join("runs.jsonl");
+        let lines = tasks.map(|task| serde_json::to_string(&run(task, 0, 2.0)).unwrap());
+        let more = serde_json::to_string(&run("recycling-h3", 4, 10.66)).unwrap();
+        fs::write(&file, format!("{}\n{more}\n", lines.join("\n"))).unwrap();
+        assert_eq!(adopt(&mut cells, &[file]).unwrap(), expected);
+        assert!(
+            cells
+                .find(wanted("recycling-h3", 4))
+                .unwrap()
+                .is_some_and(|run| run.value == 10.66)
+        );
 
         leave(others.path(), &run("two-step", 0, 1.5));
         let message = format!("{:#}", adopt(&mut cells, &folders).unwrap_err());

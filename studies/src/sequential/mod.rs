@@ -65,8 +65,8 @@ pub(crate) struct Options {
     /// Train again what is already in target/studies
     #[arg(long)]
     fresh: bool,
-    /// Also take cells that an earlier build left in this folder, where whatever both have made is equal
-    #[arg(long, value_name = "FOLDER")]
+    /// Also take cells that an earlier build left in this folder, or the runs.jsonl of a page, where whatever both have made is equal
+    #[arg(long, value_name = "PATH")]
     adopt: Vec<PathBuf>,
     /// End stdout with the figures as one JSON object
     #[arg(long)]
@@ -77,6 +77,9 @@ pub(crate) struct Options {
     out: Option<PathBuf>,
 }
 
+/// The runs' file in the page's folder.
+const RUNS: &str = "runs.jsonl";
+
 /// Runs the study.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let study = Study::new(options)?;
@@ -84,7 +87,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (findings, pictures) = study.findings()?;
     let out = study.out();
     let linked = match &out {
-        Some(out) => write_pictures(out, &pictures)?,
+        Some(out) => {
+            write_runs(out, &study.every_run()?)?;
+            write_pictures(out, &pictures)?
+        }
         None => Vec::new(),
     };
     let page = report::page(&findings, &linked);
@@ -279,6 +285,13 @@ impl<'a> Study<'a> {
         Ok((findings, pictures))
     }
 
+    /// All that the page tells of.
+    fn every_run(&self) -> Result<Vec<Run>> {
+        let plan = self.cells.plan(|row| self.is_about(row));
+        let found = plan.into_iter().map(|wanted| self.cells.find(wanted));
+        found.filter_map(Result::transpose).collect()
+    }
+
     /// A method's runs on a task: how many were asked for, and those there are.
     fn runs(
         &self,
@@ -318,16 +331,31 @@ impl<'a> Study<'a> {
     }
 }
 
-/// Writes the pictures beside the page; what came of each: the task and its path from there.
-fn write_pictures(out: &Path, pictures: &[Picture]) -> Result<Vec<(&'static str, String)>> {
+/// The folder of what belongs to the page.
+fn beside(out: &Path) -> Result<PathBuf> {
     let stem = (out.file_stem().and_then(|stem| stem.to_str()))
         .with_context(|| format!("--out {}: expected the name of a file", out.display()))?;
-    let folder = out.parent().unwrap_or(Path::new(".")).join(stem);
-    if !pictures.is_empty() {
-        fs::create_dir_all(&folder)?;
-    } else if let Some(parent) = folder.parent() {
-        fs::create_dir_all(parent)?;
+    Ok(out.parent().unwrap_or(Path::new(".")).join(stem))
+}
+
+/// Writes every run of the page beside it, a line each: what a later study, on another machine, adds to.
+fn write_runs(out: &Path, runs: &[Run]) -> Result<()> {
+    let folder = beside(out)?;
+    fs::create_dir_all(&folder)?;
+    let mut text = String::new();
+    for run in runs {
+        text += &serde_json::to_string(run)?;
+        text.push('\n');
     }
+    atomic::write(&folder.join(RUNS), text.as_bytes())?;
+    Ok(())
+}
+
+/// Writes the pictures beside the page; what came of each: the task and its path from there.
+fn write_pictures(out: &Path, pictures: &[Picture]) -> Result<Vec<(&'static str, String)>> {
+    let folder = beside(out)?;
+    fs::create_dir_all(&folder)?;
+    let stem = folder.file_name().unwrap_or_default().to_string_lossy();
     let write = |(task, svg): &Picture| -> Result<_> {
         atomic::write(&folder.join(format!("{task}.svg")), svg.as_bytes())?;
         Ok((*task, format!("{stem}/{task}.svg")))

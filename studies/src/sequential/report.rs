@@ -28,7 +28,8 @@ fn head(findings: &Findings) -> String {
         "# Sequential tasks\n\n\
          Made by `{}` at commit `{}` (sources `{}`) on {}: do not edit. Every run is trained by one thread, {} side by \
          side on one machine, with the default settings for tasks of its kind; methods differ in their arms only and \
-         have equal steps, evaluation included. Tasks and how their returns are counted: [tasks](../tasks.md).\n\n",
+         have equal steps, evaluation included. Tasks and how their returns are counted: [tasks](../tasks.md). Every run, with its \
+         curve, is a line of `runs.jsonl` in the folder beside this page.\n\n",
         findings.command, findings.commit, findings.sources, findings.date, findings.jobs,
     );
     let adoption = findings.adoption;

@@ -263,7 +263,7 @@ impl Config {
                 schedule: AnnealSchedule {
                     lambda_end: 1.0,
                     total_correlation: 1.0,
-                    // As soon as the team gets no better: the limit is for those that do.
+                    // As soon as the team gets no better, or the joint policy does not lead.
                     warmup: 0.05,
                     // What is learnt fastest together is handed over early: later the joint policy is a
                     // brake. Not at once: some of it is learnt only then.
@@ -286,7 +286,8 @@ impl Config {
             magpo: Some(factored.magpo()),
             mackrl: Some(factored.arm(PUBLISHED_BONUS)),
             portfolio: PortfolioConfig {
-                // All steps for one: a factored arm beside it has found nothing by the time a race must end.
+                // All steps for one: a race takes a sixth of the winner's, and in most of these tasks it must
+                // be over before either arm has learned anything.
                 arms: vec![ArmName::Annealed],
                 selection: 0.05,
                 finalists: 1,

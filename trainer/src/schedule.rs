@@ -22,7 +22,8 @@ pub struct AnnealSchedule {
     /// Time the ramp takes from 0 to 1.
     pub ramp: f64,
     /// The same where the joint policy does not lead, in between in proportion: nobody waits for a teacher
-    /// that knows nothing. The gate's limit moves to the warm-up's end likewise. 0: no regard to the lead.
+    /// that knows nothing. Likewise the gate opens at the warm-up's end where it does not lead, plateau or
+    /// not, and no later than `warmup_limit` where it leads in full. 0: neither regards the lead.
     pub unled_ramp: f64,
     /// β before the ramp: the product's share in acting from the start.
     pub beta_start: f64,
@@ -97,64 +98,71 @@ pub struct Coefficients {
     pub tau: f64,
 }
 
-/// A point that the ramp goes on from.
+/// A point of the ramp.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Ramp {
-    /// x at `since`.
+struct Reached {
     x: f64,
-    since: f64,
+    time: f64,
 }
 
 /// The schedule of one replica, moved by what that replica measures.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Anneal {
     config: AnnealSchedule,
-    /// How far the ramp had come, and when; nothing before the gate opens.
-    ramp: Option<Ramp>,
+    /// Where the ramp goes on from; nothing before the gate opens.
+    reached: Option<Reached>,
     window_sum: f64,
     window_count: u32,
     window_end: f64,
     best_window: f64,
     gap: f64,
+    /// The sum of leads, each weighed by (1 − decay) · decay^age, and of those weights: their ratio is the
+    /// average from the first lead on.
     lead: f64,
+    lead_weight: f64,
 }
 
 impl Anneal {
     /// A schedule at its start.
     pub fn new(config: &AnnealSchedule) -> Self {
         Self {
-            ramp: None,
+            reached: None,
             window_sum: 0.0,
             window_count: 0,
             window_end: config.plateau_window,
             best_window: f64::NEG_INFINITY,
             gap: 0.0,
             lead: 0.0,
+            lead_weight: 0.0,
             config: config.clone(),
         }
     }
 
     /// The ramp x at `time`.
     pub fn ramp(&self, time: f64) -> f64 {
-        self.ramp.map_or(0.0, |ramp| {
-            (ramp.x + (time - ramp.since) / self.by_lead(self.config.unled_ramp, self.config.ramp))
-                .clamp(0.0, 1.0)
+        let length = self.by_lead(self.config.unled_ramp, self.config.ramp);
+        self.reached.map_or(0.0, |reached| {
+            (reached.x + (time - reached.time) / length).clamp(0.0, 1.0)
         })
     }
 
-    /// How far the joint policy leads, from 0 (not at all) to 1 (enough), where that counts.
+    /// How far the joint policy leads, from 0 (not at all, or nothing is known) to 1 (in full); 1 where that
+    /// does not count.
     fn led(&self) -> f64 {
-        match self.config.full_lead > 0.0 {
-            true => (self.lead / self.config.full_lead).clamp(0.0, 1.0),
-            false => 1.0,
+        if self.config.full_lead == 0.0 {
+            return 1.0;
+        }
+        match self.lead_weight > 0.0 {
+            true => (self.lead / self.lead_weight / self.config.full_lead).clamp(0.0, 1.0),
+            false => 0.0,
         }
     }
 
-    /// From `unled` to `led`, as far as the joint policy leads; `led` where that does not move the ramp.
-    fn by_lead(&self, unled: f64, led: f64) -> f64 {
+    /// From `without` to `within`, as far as the joint policy leads; `within` where the ramp does not regard that.
+    fn by_lead(&self, without: f64, within: f64) -> f64 {
         match self.config.unled_ramp > 0.0 {
-            true => unled + (led - unled) * self.led(),
-            false => led,
+            true => without + (within - without) * self.led(),
+            false => within,
         }
     }
 
@@ -190,16 +198,18 @@ impl Anneal {
     /// the product's.
     pub fn observe(&mut self, time: f64, mean_return: f64, gap: f64, lead: f64) {
         // The lead moves what is left of the ramp, never what has been of it.
-        if self.config.unled_ramp > 0.0 && self.ramp.is_some() {
-            self.ramp = Some(Ramp {
-                x: self.ramp(time),
-                since: time,
-            });
+        if self.config.unled_ramp > 0.0 && self.reached.is_some() {
+            let x = self.ramp(time);
+            self.reached = Some(Reached { x, time });
         }
         let c = &self.config;
         self.gap = c.gap_decay * self.gap + (1.0 - c.gap_decay) * gap;
-        self.lead = c.gap_decay * self.lead + (1.0 - c.gap_decay) * lead;
-        if self.ramp.is_some() {
+        // What a learner that has diverged measures says nothing, and must not hold the gate shut.
+        if lead.is_finite() {
+            self.lead = c.gap_decay * self.lead + (1.0 - c.gap_decay) * lead;
+            self.lead_weight = c.gap_decay * self.lead_weight + (1.0 - c.gap_decay);
+        }
+        if self.reached.is_some() {
             return;
         }
         self.window_sum += mean_return;
@@ -212,10 +222,7 @@ impl Anneal {
             (self.window_sum, self.window_count) = (0.0, 0);
             self.window_end += c.plateau_window;
         }
-        self.ramp = open.then_some(Ramp {
-            x: 0.0,
-            since: time,
-        });
+        self.reached = open.then_some(Reached { x: 0.0, time });
     }
 }
 
@@ -242,8 +249,8 @@ mod tests {
         for update in 0..1000 {
             let time = f64::from(update) / 1000.0;
             schedule.observe(time, mean_return(time), 0.0, 0.0);
-            if let Some(ramp) = schedule.ramp {
-                return ramp.since;
+            if let Some(reached) = schedule.reached {
+                return reached.time;
             }
         }
         panic!("the gate never opened");
@@ -264,7 +271,7 @@ mod tests {
     fn beta_is_linear_and_lambda_geometric_in_the_ramp() {
         let mut schedule = Anneal::new(&config());
         assert_eq!(schedule.coefficients(0.2).lambda, 0.0);
-        schedule.ramp = Some(Ramp { x: 0.0, since: 0.3 });
+        schedule.reached = Some(Reached { x: 0.0, time: 0.3 });
         let half = schedule.coefficients(0.55);
         assert!((half.beta - 0.5).abs() < 1e-12 && (half.fit - 0.5).abs() < 1e-12);
         // Half way between .01 and 10 geometrically: √(.01 · 10).
@@ -286,12 +293,16 @@ mod tests {
             (c.beta, c.fit)
         };
         assert_eq!(at(&schedule, 0.0), (0.5, 0.0));
-        // The average is half of the first lead: .06, of which .1 would be enough.
-        schedule.observe(0.01, 0.0, 0.0, 0.12);
-        let (beta, fit) = at(&schedule, 0.01);
+        // Of .03 and, weighed twice as much, .075 the average is .06, of which .1 would be enough.
+        schedule.observe(0.01, 0.0, 0.0, 0.03);
+        let (_, fit) = at(&schedule, 0.01);
+        assert!((fit - 0.3).abs() < 1e-12, "{fit}");
+        schedule.observe(0.015, 0.0, 0.0, 0.075);
+        schedule.observe(0.016, 0.0, 0.0, f64::NAN);
+        let (beta, fit) = at(&schedule, 0.016);
         assert!(beta == 0.5 && (fit - 0.6).abs() < 1e-12, "{beta} {fit}");
         (0..20).for_each(|_| schedule.observe(0.02, 0.0, 0.0, 9.0));
-        schedule.ramp = Some(Ramp { x: 0.0, since: 0.3 });
+        schedule.reached = Some(Reached { x: 0.0, time: 0.3 });
         // Half way up the ramp of .5.
         let (beta, fit) = at(&schedule, 0.55);
         assert!((beta - 0.75).abs() < 1e-12 && (fit - 0.5).abs() < 1e-12);
@@ -327,6 +338,17 @@ mod tests {
         rising(&mut unled, 0.1, 250..251);
         assert!((unled.ramp(0.25) - 0.5).abs() < 1e-9);
         assert!((unled.ramp(0.375) - 0.75).abs() < 1e-9);
+        // However few updates there are, a lead from the start on is known by then: eight of them.
+        let mut few = Anneal::new(&AnnealSchedule {
+            gap_decay: 0.95,
+            ..new().config
+        });
+        for update in 0..8 {
+            let time = f64::from(update) / 8.0;
+            few.observe(time, time, 0.0, 0.1);
+            // The first update after the limit, .3.
+            assert_eq!(few.ramp(2.0) > 0.0, time >= 0.3, "{time}");
+        }
         // Led throughout, as if there were no such setting; led by half, half of the way between.
         let mut led = new();
         rising(&mut led, 0.2, 0..301);

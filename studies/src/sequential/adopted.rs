@@ -30,14 +30,14 @@ pub(crate) struct Adoption {
     pub(crate) compared: usize,
 }
 
-/// Takes over the cells in `folders`.
-pub(crate) fn adopt(cells: &mut Cells, folders: &[PathBuf]) -> Result<Adoption> {
+/// Takes over the cells in `sources`, folders and files.
+pub(crate) fn adopt(cells: &mut Cells, sources: &[PathBuf]) -> Result<Adoption> {
     let plan: Vec<Wanted> = cells.plan(|_| true);
     let (mut adoption, mut adopted) = (Adoption::default(), Vec::<Run>::new());
-    for folder in folders {
+    for source in sources {
         // Of the others, and of large tasks.
         let (mut tasks, mut fresh) = ([BTreeSet::new(), BTreeSet::new()], [0; 2]);
-        for (path, run) in read(folder)? {
+        for (path, run) in read(source)? {
             let Some(&wanted) = plan.iter().find(|&&wanted| run.is_of(wanted)) else {
                 continue;
             };
@@ -55,9 +55,12 @@ pub(crate) fn adopt(cells: &mut Cells, folders: &[PathBuf]) -> Result<Adoption> 
                     };
                     ensure!(
                         alike == own,
-                        "--adopt: {}: the same run comes to other figures here: its sources train \
-                         otherwise, and none of its cells can be taken",
-                        path.display()
+                        "--adopt: {}: {} by {}, seed {}, comes to other figures here: other sources or another \
+                         processor made it, and none of its cells can be taken",
+                        path.display(),
+                        own.task,
+                        own.method,
+                        own.seed,
                     );
                     tasks[usize::from(large)].insert(own.task);
                     adoption.compared += 1;
@@ -74,7 +77,7 @@ pub(crate) fn adopt(cells: &mut Cells, folders: &[PathBuf]) -> Result<Adoption> 
                 fresh[usize::from(large)] == 0 || compared >= expected,
                 "--adopt {}: found cells of {compared} {}tasks to compare its sources by, expected \
                  {expected}: train some of the same cells first",
-                folder.display(),
+                source.display(),
                 if large { "large " } else { "" },
             );
         }
@@ -95,8 +98,12 @@ fn read(path: &Path) -> Result<Vec<(PathBuf, Run)>> {
         Ok((path.to_owned(), run))
     };
     if path.is_file() {
-        let lines = text(path)?;
-        return lines.lines().map(|line| parse(line, path)).collect();
+        let text = text(path)?;
+        let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.is_empty());
+        let at = |number: usize| PathBuf::from(format!("{}:{number}", path.display()));
+        return lines
+            .map(|(number, line)| parse(line, &at(number)))
+            .collect();
     }
     let entries = fs::read_dir(path).with_context(|| format!("--adopt {}", path.display()))?;
     let mut paths = BTreeSet::new();

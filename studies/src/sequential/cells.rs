@@ -155,6 +155,10 @@ impl Cells {
 
     /// How many runs a method has on a task.
     pub(crate) fn seeds_of(&self, row: &Row, method: &Method) -> usize {
+        // Large tasks have one arm, and one factored arm is a rival that runs anyway.
+        if method.optional && row.group == Group::Large {
+            return 0;
+        }
         let asked = match method.is_rival() {
             true => self.few_seeds.or(self.seeds),
             false => self.seeds,
@@ -386,6 +390,8 @@ pub(crate) mod tests {
         assert_eq!(few.seeds_of(Row::named("mpe-spread"), &ANNEALED), 4);
         assert_eq!(few.seeds_of(Row::named("two-step"), METHODS[1]), 1);
         assert_eq!(few.seeds_of(Row::named("mpe-spread"), METHODS[1]), 1);
+        assert_eq!(few.seeds_of(Row::named("two-step"), METHODS[3]), 1);
+        assert_eq!(few.seeds_of(Row::named("mpe-spread"), METHODS[3]), 0);
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub(crate) struct Findings {
 pub(crate) struct MethodFacts {
     pub(crate) name: &'static str,
     pub(crate) description: &'static str,
-    /// The arms that share its steps.
-    pub(crate) arms: Vec<&'static str>,
+    /// The arms that share its steps, for every kind of task where they differ.
+    pub(crate) arms: Vec<String>,
 }
 
 /// One task.

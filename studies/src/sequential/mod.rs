@@ -262,11 +262,23 @@ impl<'a> Study<'a> {
         let found = (planned.iter()).map(|&options| cost::find(&self.cells.folder, options));
         let costs: Vec<Cost> = found.filter_map(Result::transpose).collect::<Result<_>>()?;
         let facts = |method: &&'static Method| -> Result<MethodFacts> {
-            let (config, _): (Config, _) = method.config(&ROWS[0], 0, None)?;
+            let mut arms: Vec<String> = Vec::new();
+            for row in ROWS.iter().filter(|row| self.is_about(row)) {
+                let (config, _): (Config, _) = method.config(row, 0, None)?;
+                let names: Vec<_> = config.arm_names().into_iter().map(ArmName::name).collect();
+                let names = names.join(", ");
+                let of = match row.group {
+                    Group::Large => format!("{names} (large tasks)"),
+                    _ => names,
+                };
+                if !arms.contains(&of) {
+                    arms.push(of);
+                }
+            }
             Ok(MethodFacts {
                 name: method.name,
                 description: method.description,
-                arms: config.arm_names().into_iter().map(ArmName::name).collect(),
+                arms,
             })
         };
         let findings = Findings {

@@ -27,7 +27,7 @@ fn head(findings: &Findings) -> String {
     let text = format!(
         "# Sequential tasks\n\n\
          Made by `{}` at commit `{}` (sources `{}`) on {}: do not edit. Every run is trained by one thread, {} side by \
-         side on one machine, with the default settings for tasks of its kind; methods differ in their arms only and \
+         side, with the default settings for tasks of its kind; methods differ in their arms only and \
          have equal steps, evaluation included. Tasks and how their returns are counted: [tasks](../tasks.md). Every run, with its \
          curve, is a line of `runs.jsonl` in the folder beside this page.\n\n",
         findings.command, findings.commit, findings.sources, findings.date, findings.jobs,
@@ -37,7 +37,7 @@ fn head(findings: &Findings) -> String {
         return text;
     }
     text + &format!(
-        "{} runs (`--adopt`) were made by an earlier commit, with which {} runs made by both agree in every number.\n\n",
+        "{} runs (`--adopt`) were made by an earlier build, with which {} runs made by both agree in every number but the seconds.\n\n",
         adoption.taken, adoption.compared,
     )
 }
@@ -93,7 +93,7 @@ fn methods(methods: &[MethodFacts]) -> String {
         text += &line([
             format!("**{}**", method.name),
             method.description.to_owned(),
-            method.arms.join(", "),
+            method.arms.join("; "),
         ]);
     }
     text + "\n"
@@ -347,7 +347,7 @@ fn curves(pictures: &[(&str, String)]) -> String {
     }
     let mut text = String::from(
         "## Learning curves\n\n\
-         By environment steps of each arm (the default portfolio's arms share a run's steps, so their lines end earlier): \
+         By environment steps of each arm (arms that share a run's steps end earlier): \
          the joint policy, the product of the agents' policies, and the product where every agent takes its most probable \
          action. Bold: the arm that was kept, of each seed; faint: the others. Points are means of few episodes.\n\n",
     );
@@ -439,7 +439,10 @@ mod tests {
         let facts = |name| MethodFacts {
             name,
             description: "what it is",
-            arms: vec!["annealed", "explore-mild"],
+            arms: vec![
+                "annealed, explore-mild".to_owned(),
+                "annealed (large tasks)".to_owned(),
+            ],
         };
         let cost = |agents, microseconds_a_step| Cost {
             head: Head::Autoregressive,

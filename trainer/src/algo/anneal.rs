@@ -125,7 +125,15 @@ impl Annealed {
         device: &Device,
     ) -> Result<Self> {
         let named = |name| streams(seeds, name);
-        let schedule = Anneal::new(&config.schedule);
+        let schedule = Anneal::new(&match variant.mixes() {
+            true => config.schedule.clone(),
+            // Of two policies one never acts, so nobody leads: that must not shorten its ramp.
+            false => AnnealSchedule {
+                full_lead: 0.0,
+                unled_ramp: 0.0,
+                ..config.schedule.clone()
+            },
+        });
         let mut learner = Self {
             variant,
             order: network.joint.order,

@@ -27,8 +27,8 @@ use super::temperature::Temperature;
 use super::{Algorithm, Metrics, UpdateConfig};
 use crate::env::TeamSpec;
 use crate::net::{Choices, Marginals, Memory, NetworkConfig};
-use crate::returns::estimates::{advantages, by_column, standardise, weights};
-use crate::returns::{Ledger, Units};
+use crate::returns::Ledger;
+use crate::returns::estimates::{advantages, by_column, weights};
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
 use crate::target::Targets;
@@ -160,23 +160,6 @@ impl Coma {
         Ok(targets)
     }
 
-    /// Counterfactual advantages `[R, T·B, N]` in the learner's units.
-    fn in_units(&self, found: Tensor, batch: &Batch) -> Result<Tensor> {
-        if self.update.units == Units::Range {
-            return Ok(found);
-        }
-        let (replicas, samples, agents) = found.dims3()?;
-        let found: Vec<f32> = found.flatten_all()?.to_vec1()?;
-        let rows = samples + batch.rows.parallel;
-        let of_replica = |(replica, found): (usize, &[f32])| {
-            let valid = &batch.valid[replica * rows..][..samples];
-            by_column(found, agents, |own| standardise(own, valid))
-        };
-        let replicas_of = found.chunks_exact(samples * agents).enumerate();
-        let found: Vec<f32> = replicas_of.flat_map(of_replica).collect();
-        Tensor::from_vec(found, (replicas, samples, agents), &self.device)
-    }
-
     /// One step of Adam of the policies; the entropy before it, `[R]`.
     fn step(&mut self, part: &Packed, tau: f64, rate: f64) -> Result<Vec<f64>> {
         let output = self.actor.output(part)?;
@@ -209,8 +192,9 @@ impl Algorithm for Coma {
             }
         }
         let output = self.actor.output(&packed)?;
-        let found = self.critic.advantages(&shown, &output, &packed.actions)?;
-        packed.advantages = self.in_units(found, batch)?;
+        // In the critic's units, as they are: standardised over the batch, the noise of a critic that has seen
+        // no reward yet would be as loud as what is learned from rewards, and policies settle on it.
+        packed.advantages = self.critic.advantages(&shown, &output, &packed.actions)?;
         let parts = packed.parts(update.minibatches)?;
         let mut measured = Measured::default();
         for epoch in 0..update.epochs {

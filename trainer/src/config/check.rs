@@ -176,16 +176,6 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
         ),
     )?;
     require(
-        schedule.unled_ramp == 0.0
-            || schedule.full_lead > 0.0 && (0.0..=schedule.ramp).contains(&schedule.unled_ramp),
-        &at("unled_ramp"),
-        schedule.unled_ramp,
-        &format!(
-            "0, or at most the ramp, {}, where full_lead is above 0",
-            schedule.ramp
-        ),
-    )?;
-    require(
         (0.0..1.0).contains(&schedule.beta_start),
         &at("beta_start"),
         schedule.beta_start,
@@ -198,6 +188,19 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
         &at("full_lead"),
         schedule.full_lead,
         "0 where beta_start is 0: the product does not act before the ramp, so nobody leads",
+    )?;
+    let unled = schedule.unled_ramp;
+    require(
+        (0.0..=schedule.ramp).contains(&unled),
+        &at("unled_ramp"),
+        unled,
+        &format!("from 0 to the ramp, {}", schedule.ramp),
+    )?;
+    require(
+        unled == 0.0 || schedule.full_lead > 0.0,
+        &at("unled_ramp"),
+        unled,
+        "0 where full_lead is 0: nobody's lead is followed",
     )?;
     positive(&at("lambda_start"), schedule.lambda_start)?;
     positive(&at("lambda_end"), schedule.lambda_end)?;

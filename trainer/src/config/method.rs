@@ -91,7 +91,7 @@ impl Method {
     pub fn description(self) -> &'static str {
         match self {
             Self::Annealed => {
-                "learn a joint policy, anneal it into marginals; a portfolio of arms, the best kept"
+                "learn a joint policy, anneal it into marginals; on short tasks a portfolio of arms, the best kept"
             }
             Self::Factored => {
                 "vanilla policy gradient on the product; `--set factored.temperature={…}` adds \

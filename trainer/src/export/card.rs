@@ -171,3 +171,35 @@ fn on_a_device(manifest: &Manifest, task: &Task, period_us: u32) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::team::Team;
+
+    /// With `CONSORT_WRITE_CARDS` set they are written anew instead.
+    #[test]
+    fn the_committed_cards_are_what_is_written() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+        let mut teams = 0;
+        for entry in fs::read_dir(models).unwrap() {
+            let folder = entry.unwrap().path();
+            if !folder.is_dir() {
+                continue;
+            }
+            teams += 1;
+            let team = Team::load(&folder).unwrap();
+            let card = write(&team.manifest, &team.task, &team.actors);
+            let path = folder.join("README.md");
+            if std::env::var_os("CONSORT_WRITE_CARDS").is_some() {
+                fs::write(&path, &card).unwrap();
+            }
+            let found = fs::read_to_string(&path).unwrap();
+            assert_eq!(found, card, "{}", path.display());
+        }
+        assert!(teams > 5, "{teams}");
+    }
+}

@@ -216,6 +216,7 @@ fn beginnings() -> [AnnealConfig; 2] {
     let mut both = AnnealConfig::default();
     both.schedule.beta_start = 0.5;
     both.schedule.full_lead = 0.1;
+    both.schedule.unled_ramp = 0.4;
     [AnnealConfig::default(), both]
 }
 

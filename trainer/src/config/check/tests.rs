@@ -1,5 +1,5 @@
 use super::*;
-use crate::schedule::Anneal;
+use crate::schedule::{Anneal, AnnealSchedule};
 
 /// The last update of the shortest run that passes acts with the pure product, even when the
 /// gate opens as late as it can.
@@ -18,17 +18,29 @@ fn every_accepted_ramp_ends_before_the_run() {
         (schedule.warmup_limit, schedule.ramp) = (warmup_limit, ramp);
         check_annealed("annealed", &config.annealed).unwrap();
         let updates = updates_of_a_ramp(&config);
-        let mut anneal = Anneal::new(&config.annealed.schedule);
-        let mut used = anneal.coefficients(0.0);
-        let mut next = used;
-        for update in 0..updates {
-            used = next;
-            let time = update as f64 / updates as f64;
-            // A return that never rests.
-            anneal.observe(time, 100.0 * time, 0.0, 0.0);
-            next = anneal.coefficients(time);
+        let led = AnnealSchedule {
+            beta_start: 0.5,
+            full_lead: 0.1,
+            unled_ramp: 0.3 * ramp,
+            ..config.annealed.schedule.clone()
+        };
+        for (schedule, leads) in [
+            (&config.annealed.schedule, [0.0, 0.0]),
+            (&led, [0.2, 0.2]),
+            (&led, [1.0, -1.0]),
+        ] {
+            let mut anneal = Anneal::new(schedule);
+            let mut used = anneal.coefficients(0.0);
+            let mut next = used;
+            for update in 0..updates {
+                used = next;
+                let time = update as f64 / updates as f64;
+                // A return that never rests.
+                anneal.observe(time, 100.0 * time, 0.0, leads[update as usize % 2]);
+                next = anneal.coefficients(time);
+            }
+            assert_eq!(used.beta, 1.0, "{schedule:?}, {leads:?}, {updates} updates");
         }
-        assert_eq!(used.beta, 1.0, "{warmup_limit} + {ramp}, {updates} updates");
     }
 }
 
@@ -43,7 +55,8 @@ fn the_steps_that_are_asked_for_are_the_least_that_suffice() {
     ] {
         let task = Task::find(task).unwrap();
         let mut config = Config::for_kind(task.kind());
-        config.portfolio.arms.truncate(arms);
+        let factored = ArmName::ExploreStrong;
+        config.portfolio.arms.resize(arms, factored);
         config.steps = 1;
         let mut check = |steps| {
             config.steps = steps;
@@ -108,4 +121,16 @@ fn nobody_can_lead_where_only_one_acts() {
         error.contains("beta_start: found 1, expected from 0 to below 1"),
         "{error}"
     );
+    // Whose lead is not followed has no ramp of its own where it does not lead.
+    let error = resolve(&["annealed.schedule.unled_ramp=0.1"]).unwrap_err();
+    assert!(
+        error.contains("unled_ramp: found 0.1, expected 0 where full_lead is 0"),
+        "{error}"
+    );
+    let both = ["annealed.schedule.beta_start=0.5", lead];
+    for (unled, accepted) in [("0.6", true), ("0.61", false), ("-0.1", false)] {
+        let unled = format!("annealed.schedule.unled_ramp={unled}");
+        let result = resolve(&[both[0], both[1], &unled]);
+        assert_eq!(result.is_ok(), accepted, "{unled}: {result:?}");
+    }
 }

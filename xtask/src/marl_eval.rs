@@ -10,21 +10,22 @@ use crate::python::Environment;
 use crate::report::Report;
 use crate::{process, root};
 
-/// Its own requirements name releases of 2022, of which today's Python has no wheels.
+/// Its own requirements name releases of 2022, of which Python 3.11 has no wheels; these are the newest with which
+/// rliable still works, and have wheels for Python 3.9 to 3.11.
 const MARL_EVAL: Environment = Environment {
     name: "marl-eval",
     packages: &[
         "setuptools==79.0.1",
-        "wheel",
-        "absl-py",
+        "wheel==0.45.1",
+        "absl-py==2.1.0",
         "arch==5.4.0",
-        "colorama",
-        "colorcet",
-        "matplotlib",
-        "numpy<2",
-        "pandas<2.1",
-        "scipy<1.12",
-        "seaborn",
+        "colorama==0.4.6",
+        "colorcet==3.1.0",
+        "matplotlib==3.9.4",
+        "numpy==1.26.4",
+        "pandas==2.0.3",
+        "scipy==1.11.4",
+        "seaborn==0.13.2",
     ],
     alone: &["id-marl-eval==0.0.4", "rliable==1.2.0"],
 };
@@ -76,6 +77,11 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
     report.step("marl-eval", || {
         let own = own_scores(&out)?;
         let theirs = their_scores(&out, folder.path())?;
+        let scores: Vec<f64> = own.iter().map(|(_, score)| *score).collect();
+        ensure!(
+            scores.iter().any(|score| score != &scores[0]),
+            "all methods score {scores:?}: the comparison compares nothing"
+        );
         for (name, score) in &own {
             let found = theirs[name]
                 .as_f64()

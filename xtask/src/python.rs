@@ -22,15 +22,21 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// Where `python3` has no `venv`, or a package cannot be installed.
+    /// Where `python3` has no `venv`, or a package cannot be installed: PyPI may have no wheel of it for this Python.
     pub(crate) fn python(self) -> Result<PathBuf> {
         let folder = root()
             .join("target/bench")
             .join(format!("venv-{}", self.name));
         let python = folder.join("bin/python");
         let installed = folder.join("installed");
-        let packages = [self.packages, self.alone].concat().join(" ");
-        if fs::read_to_string(&installed).is_ok_and(|found| found == packages) {
+        let version = process::stdout(Command::new("python3").arg("--version"))?;
+        let asked = format!(
+            "{} {} alone: {}",
+            version.trim(),
+            self.packages.join(" "),
+            self.alone.join(" ")
+        );
+        if fs::read_to_string(&installed).is_ok_and(|found| found == asked) {
             return Ok(python);
         }
         let mut create = Command::new("python3");
@@ -39,14 +45,19 @@ impl Environment {
             let mut pip = Command::new(&python);
             pip.args(["-m", "pip", "install", "--quiet"]);
             pip.arg("--disable-pip-version-check").args(options);
-            process::run(pip.args(packages))
-                .with_context(|| format!("{} cannot be installed from PyPI", packages.join(" ")))
+            process::run(pip.args(packages)).with_context(|| {
+                format!(
+                    "{} cannot be installed from PyPI for {}",
+                    packages.join(" "),
+                    version.trim()
+                )
+            })
         };
         install(&[], self.packages)?;
         if !self.alone.is_empty() {
             install(&["--no-deps", "--no-build-isolation"], self.alone)?;
         }
-        fs::write(installed, packages)?;
+        fs::write(installed, asked)?;
         Ok(python)
     }
 }

@@ -194,12 +194,12 @@ mod tests {
         // A page's file of runs is as good as a folder.
         let file = others.path().join("runs.jsonl");
         let lines = tasks.map(|task| serde_json::to_string(&run(task, 0, 2.0)).unwrap());
-        let more = serde_json::to_string(&run("recycling-h3", 4, 10.66)).unwrap();
+        let more = serde_json::to_string(&run("recycling-h3", 1, 10.66)).unwrap();
         fs::write(&file, format!("{}\n{more}\n", lines.join("\n"))).unwrap();
         assert_eq!(adopt(&mut cells, &[file]).unwrap(), expected);
         assert!(
             cells
-                .find(wanted("recycling-h3", 4))
+                .find(wanted("recycling-h3", 1))
                 .unwrap()
                 .is_some_and(|run| run.value == 10.66)
         );

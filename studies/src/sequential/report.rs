@@ -489,7 +489,7 @@ mod tests {
         for expected in [
             "at commit `abc` (sources `def`) on 2026-01-02",
             "Nothing is missing: all 18 runs are there.",
-            "| **annealed** | what it is | annealed, explore-mild |",
+            "| **annealed** | what it is | annealed, explore-mild; annealed (large tasks) |",
             "on 2 of 3 tasks",
             "At least as good on: `dec-tiger-h2`, `mpe-spread`.",
             "- `two-step` against factored-strong: 0 of 2 seeds, return 7.000 against 2 of 2 seeds, return 8.000",

@@ -78,7 +78,7 @@ enum Task {
         #[arg(long, default_value = "consort-runtime", value_parser = publish::LIBRARIES)]
         package: String,
     },
-    /// Have marl-eval (from PyPI; Python 3.9 to 3.11) read a file that `consort compare` wrote, and compare its interquartile means with ours
+    /// Have marl-eval (from PyPI; tried with Python 3.11) read a file that `consort compare` wrote, and compare its interquartile means with ours
     MarlEval,
     /// Run every agent of every team in its own emulator, in Rust and in C, and compare each bit with the host
     Qemu {

@@ -10,8 +10,8 @@ use crate::python::Environment;
 use crate::report::Report;
 use crate::{process, root};
 
-/// Its own requirements name releases of 2022, of which Python 3.11 has no wheels; these are the newest with which
-/// rliable still works, and have wheels for Python 3.9 to 3.11.
+/// Its own requirements name releases of 2022, of which Python 3.11 has no wheels. These have, and rliable works with
+/// them, as with arch 7 and 8 it does not; other Pythons have not been tried.
 const MARL_EVAL: Environment = Environment {
     name: "marl-eval",
     packages: &[

@@ -399,3 +399,6 @@ fn networks(
     }
     Ok(networks)
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,12 @@ pub enum TeamError {
         /// The path given.
         path: PathBuf,
     },
+    /// Nothing is there, where an image would do as well.
+    #[error("{}: no such file or folder, expected an image, a run or a team", path.display())]
+    MissingImage {
+        /// The path given.
+        path: PathBuf,
+    },
     /// A file of the team is not there.
     #[error("{}: no such file, expected {role} beside the rest of its team", path.display())]
     Incomplete {

@@ -105,11 +105,75 @@ impl Sample {
         rows.narrow(1, parallel, acted)?.contiguous()
     }
 
+    /// The λ-returns of the steps, from the values `next` of the rows that they led to: `[R, T·B, C]` both.
+    ///
+    /// G_t = r_t + γ_t ((1 − λ) V_{t+1} + λ G_{t+1}), and λ = 0 at an episode's last step.
+    pub(super) fn returns(&self, next: &Tensor, trace: f64) -> Result<Tensor> {
+        let (replicas, acted, columns) = next.dims3()?;
+        let parallel = self.rows.parallel;
+        let table = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+        let (rewards, discounts) = (table(&self.rewards)?, table(&self.discounts)?);
+        let weights = table(&self.weights)?;
+        let mut values = table(next)?;
+        for row in (0..replicas * acted).rev() {
+            // The row that follows in the same episode, if a step was taken in it.
+            let after = row + parallel;
+            let follows = after / acted == row / acted && weights[after] > 0.0;
+            for column in 0..columns {
+                let at = |row: usize| row * columns + column;
+                let mut future = values[at(row)];
+                if follows {
+                    future += trace as f32 * (values[at(after)] - future);
+                }
+                values[at(row)] = rewards[row] + discounts[row] * future;
+            }
+        }
+        Tensor::from_vec(values, (replicas, acted, columns), next.device())
+    }
+
     /// What may not be done after the steps; a row for each of them, or one for all.
     pub(super) fn forbidden_after(&self) -> Result<Tensor> {
         match self.forbidden.dim(1)? {
             1 => Ok(self.forbidden.clone()),
             _ => self.after(&self.forbidden),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three rows of two episodes, γ = 1/2, λ = 1/4. The first is cut off after three steps: from its end,
+    /// G = 4 + 8/2 = 8; 2 + (¾·4 + ¼·8)/2 = 4.5; 1 + (¾·2 + ¼·4.5)/2 = 2.3125. The second ends for good
+    /// after two: 3; 5 + (¾·6 + ¼·3)/2 = 7.625; what stands after it is padding.
+    #[test]
+    fn returns_mix_what_follows_with_what_it_is_thought_worth() {
+        let row = |values: &[f32]| Tensor::from_slice(values, (1, 6), &Device::Cpu).unwrap();
+        let sample = Sample {
+            rows: Rows {
+                replicas: 1,
+                time: 4,
+                parallel: 2,
+                first: vec![false; 8],
+            },
+            own: Vec::new(),
+            central: row(&[0.0; 6]),
+            forbidden: row(&[0.0; 6]),
+            actions: row(&[0.0; 6]),
+            rewards: row(&[1.0, 5.0, 2.0, 3.0, 4.0, 0.0]),
+            discounts: row(&[0.5, 0.5, 0.5, 0.0, 0.5, 0.5]),
+            weights: row(&[1.0, 1.0, 1.0, 1.0, 1.0, 0.0]),
+        };
+        let next = row(&[2.0, 6.0, 4.0, 100.0, 8.0, 0.0]).unsqueeze(2).unwrap();
+        let returns = |trace| -> Vec<f32> {
+            let returns = sample.returns(&next, trace).unwrap();
+            returns.flatten_all().unwrap().to_vec1().unwrap()
+        };
+        assert_eq!(returns(0.25)[..5], [2.3125, 7.625, 4.5, 3.0, 8.0]);
+        // One step: r + γ V.
+        assert_eq!(returns(0.0)[..5], [2.0, 8.0, 4.0, 3.0, 8.0]);
+        // All of them: 1 + (2 + 8/2)/2 and 5 + 3/2.
+        assert_eq!(returns(1.0)[..5], [4.0, 6.5, 6.0, 3.0, 8.0]);
     }
 }

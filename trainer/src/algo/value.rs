@@ -38,6 +38,8 @@ pub enum Mixing {
 pub struct ValueConfig {
     /// Whether what is best next is chosen by the networks that learn, not by the target networks.
     pub double: bool,
+    /// λ of the returns that values are learned from: 0 bootstraps after every step.
+    pub trace: f64,
     /// How agents explore.
     pub exploration: Exploration,
     /// QMIX's mixing network.
@@ -50,6 +52,7 @@ impl Default for ValueConfig {
     fn default() -> Self {
         Self {
             double: true,
+            trace: 0.6,
             exploration: Exploration::default(),
             mixer: MixerConfig::default(),
             off_policy: OffPolicyConfig::default(),
@@ -60,6 +63,7 @@ impl Default for ValueConfig {
 /// The rule.
 struct Value {
     double: bool,
+    trace: f64,
     exploration: Exploration,
     mixer: Mixer,
     late_mixer: Mixer,
@@ -107,6 +111,7 @@ impl Value {
         };
         Ok(Self {
             double: config.double,
+            trace: config.trace,
             exploration: config.exploration,
             mixer: mixer()?,
             late_mixer: mixer()?,
@@ -150,10 +155,7 @@ impl Rule for Value {
         let next = best(&chooses, &sample.forbidden_after()?, agents)?;
         let next = of_actions(&late, &next, agents)?;
         let next = (self.late_mixer).mix(&next, &sample.after(&sample.central)?)?;
-        let discounted = next
-            .detach()
-            .broadcast_mul(&sample.discounts.unsqueeze(2)?)?;
-        let target = discounted.broadcast_add(&sample.rewards.unsqueeze(2)?)?;
+        let target = sample.returns(&next.detach(), self.trace)?;
 
         // One column, or one an agent.
         let error = (&total - target)?.sqr()?.mean(2)?;

@@ -9,7 +9,7 @@ use consort_trainer::export::activation_word;
 use consort_trainer::keys::{read_public, verify};
 use consort_trainer::report::count;
 use consort_trainer::report::table::{Align, Table};
-use consort_trainer::team::{Team, read_image, seeding_words};
+use consort_trainer::team::{Team, TeamError, read_image, seeding_words};
 use serde_json::{Value, json};
 
 use super::{Page, cost};
@@ -40,7 +40,10 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
             json: object(&image, checked),
         });
     }
-    let team = Team::load(&args.path)?;
+    let team = Team::load(&args.path).map_err(|error| match error {
+        TeamError::Missing { path } => Error::from(TeamError::MissingImage { path }),
+        error => error.into(),
+    })?;
     let manifest = &team.manifest;
     let mut pages = vec![format!(
         "{} by {}, seed {}: team {}\n",

@@ -191,16 +191,16 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
     )?;
     let unled = schedule.unled_ramp;
     require(
-        (0.0..=schedule.ramp).contains(&unled),
-        &at("unled_ramp"),
-        unled,
-        &format!("from 0 to the ramp, {}", schedule.ramp),
-    )?;
-    require(
         unled == 0.0 || schedule.full_lead > 0.0,
         &at("unled_ramp"),
         unled,
         "0 where full_lead is 0: nobody's lead is followed",
+    )?;
+    require(
+        (0.0..=schedule.ramp).contains(&unled),
+        &at("unled_ramp"),
+        unled,
+        &format!("from 0 to the ramp, {}", schedule.ramp),
     )?;
     positive(&at("lambda_start"), schedule.lambda_start)?;
     positive(&at("lambda_end"), schedule.lambda_end)?;

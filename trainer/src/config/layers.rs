@@ -30,6 +30,14 @@ pub enum ConfigError {
         /// Where, and the parser's words.
         message: String,
     },
+    /// What the text of a file says is wrong.
+    #[error("{origin}: {error}")]
+    Within {
+        /// The file.
+        origin: String,
+        /// What is wrong with it.
+        error: Box<ConfigError>,
+    },
     /// A `--set` without its parts, or with more than one.
     #[error(
         "--set: found {found:?}, expected one key=value, as in `--set annealed.learning_rate=0.01`"
@@ -124,7 +132,10 @@ impl Layers {
                 ),
             }
         })?;
-        self.lay(table)
+        self.lay(table).map_err(|error| ConfigError::Within {
+            origin: origin.to_owned(),
+            error: Box::new(error),
+        })
     }
 
     /// Lays one `key=value`: the key dotted, the value in TOML, where a bare word is text.
@@ -181,7 +192,13 @@ impl Layers {
     pub fn resolve(self) -> Result<(Config, Task), ConfigError> {
         let method = self.0.get("method").and_then(Value::as_str);
         let method = method.and_then(Method::named).unwrap_or(Method::Annealed);
-        let mut table = defaults(kind_of(&self.0), method);
+        let kind = kind_of(&self.0);
+        let steps = self.0.get("steps").and_then(Value::as_integer);
+        let config = match steps.and_then(|steps| u64::try_from(steps).ok()) {
+            Some(steps) => Config::for_steps(kind, steps),
+            None => Config::for_kind(kind),
+        };
+        let mut table = defaults(config, kind, method);
         merge(&mut table, self.0);
         kinds::check_words(&table)?;
         let mut config = Config::deserialize(Value::Table(table))
@@ -223,7 +240,7 @@ impl Layers {
     /// layer embeds, or the model with its horizon.
     fn lay(&mut self, layer: Table) -> Result<(), ConfigError> {
         let layer = kinds::without_retired(layer)?;
-        kinds::check_layer(&layer, &defaults(TaskKind::OneShot, Method::Annealed))?;
+        kinds::check_layer(&layer, &any_defaults())?;
         if ["task", "game", "model"]
             .iter()
             .any(|key| layer.contains_key(*key))
@@ -238,17 +255,21 @@ impl Layers {
     }
 }
 
-/// A method's defaults for tasks of a kind, with those of every arm there is.
-fn defaults(kind: TaskKind, method: Method) -> Table {
-    let config = Config::for_kind(kind).for_method(method, kind);
-    let config = config.with_every_arm();
+/// `config`, the defaults for tasks of a kind, as a method's and with those of every arm there is.
+fn defaults(config: Config, kind: TaskKind, method: Method) -> Table {
+    let config = config.for_method(method, kind).with_every_arm();
     Table::try_from(config).expect("the defaults fit TOML")
+}
+
+/// Some defaults, of which only the keys and their kinds are asked.
+fn any_defaults() -> Table {
+    defaults(Config::default(), TaskKind::OneShot, Method::Annealed)
 }
 
 /// The kind of the task that the layers name or embed: its defaults lie under them.
 fn kind_of(layers: &Table) -> TaskKind {
     let says_what = ["task", "game", "model", "horizon"];
-    let mut table = defaults(TaskKind::OneShot, Method::Annealed);
+    let mut table = any_defaults();
     for key in says_what {
         if let Some(value) = layers.get(key) {
             table.insert(key.to_owned(), value.clone());
@@ -310,6 +331,32 @@ mod tests {
     }
 
     #[test]
+    fn long_runs_learn_in_smaller_steps() {
+        let rates = |task: &str, steps: i64, more: &[&str]| {
+            let mut layers = Layers::new();
+            layers.task(task).unwrap();
+            layers.value("steps", steps).unwrap();
+            for assignment in more {
+                layers.assignment(assignment).unwrap();
+            }
+            let (config, _) = layers.resolve().unwrap();
+            assert_eq!(config.steps, steps as u64);
+            let mild = config.portfolio.explore_mild.learning_rate;
+            let annealed = &config.annealed;
+            [annealed.learning_rate, annealed.critic_learning_rate, mild]
+        };
+        let task = "lbf-8x8-2p-2f-coop";
+        assert_eq!(rates(task, 1_000_000, &[]), [0.0007, 0.001, 0.0007]);
+        assert_eq!(rates(task, 10_000_000, &[]), [0.0007, 0.001, 0.0007]);
+        // .0007/√2 = .000495, .001/√2 = .000707.
+        assert_eq!(rates(task, 20_000_000, &[]), [0.00049, 0.00071, 0.00049]);
+        let own = ["annealed.learning_rate=0.002"];
+        assert_eq!(rates(task, 20_000_000, &own)[0], 0.002);
+        let finite = rates("dec-tiger-h3", 2_000_000, &[]);
+        assert_eq!(rates("dec-tiger-h3", 20_000_000, &[]), finite);
+    }
+
+    #[test]
     fn a_setting_that_is_gone_may_stand_where_it_did_nothing() {
         let mut layers = Layers::new();
         let with = |polish: &str| format!("task = 'climbing'\n[portfolio]\npolish = {polish}");
@@ -319,7 +366,7 @@ mod tests {
         let error = layers.text("file", &with("0.5")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "portfolio.polish: found 0.5, expected 0, as there is no such setting any more"
+            "file: portfolio.polish: found 0.5, expected 0, as there is no such setting any more"
         );
     }
 

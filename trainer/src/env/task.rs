@@ -109,8 +109,15 @@ impl Task {
             return Self::from_problem(model_file::read(path, horizon)?);
         }
         if let Some(found) = horizon {
-            let name = name.to_owned();
-            return Err(DecPomdpFileError::NoHorizon { name, found }.into());
+            let of_that_horizon = format!("{name}-h{found}");
+            let suggestion = reserved(&of_that_horizon).is_some()
+                || matches!(simulation(&of_that_horizon), Some(Ok(_)));
+            return Err(DecPomdpFileError::NoHorizon {
+                name: name.to_owned(),
+                found,
+                suggestion: suggestion.then_some(of_that_horizon),
+            }
+            .into());
         }
         match reserved(name) {
             Some(Reserved::Builtin(builtin)) => Ok(Self::builtin(builtin)),

@@ -105,6 +105,9 @@ fn on_a_device(manifest: &Manifest, task: &Task, period_us: u32) -> String {
     let (drawn, masked) = (manifest.act == Choice::Sampled, task.spec().masked);
     let mut text = String::from("\n## On a device\n\n");
     text += match manifest.act {
+        Choice::Greedy if task.spec().is_continuous() => {
+            "Every agent moves by the vector that its network gives, without noise.\n"
+        }
         Choice::Greedy => "Every agent takes its most probable action at every step.\n",
         Choice::Sampled => {
             "The agents *draw* their actions at every step, as in training; greedily the same images are \

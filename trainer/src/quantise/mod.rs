@@ -38,7 +38,10 @@ pub enum QuantiseError {
         layer: usize,
     },
     /// An image that ends in a recurrent layer or an activation gives no whole numbers to act by.
-    #[error("the last layer is no dense one without activation")]
+    #[error(
+        "the last layer is recurrent or ends in an activation (MADDPG's vectors end in tanh), expected a dense \
+         layer without one; such a team is exported with --precision f32"
+    )]
     Last,
 }
 

@@ -14,6 +14,7 @@ const MOST_MEGABYTES: usize = 1 << 16;
 /// Checks the settings of the off-policy arms that are trained, if any.
 pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
     if let Some(value) = &config.value {
+        fraction("value.trace", value.trace)?;
         check_exploration("value.exploration", &value.exploration)?;
         for (key, width) in [
             ("embedding", value.mixer.embedding),

@@ -31,7 +31,7 @@ pub enum DecPomdpFileError {
     },
     /// The horizon is missing, or is none.
     #[error(
-        "horizon: found {found}, expected the steps of an episode in `{name}`, from 1 to {MAX_HORIZON}, as in --horizon 4"
+        "horizon: found {found}, expected the steps of an episode in `{name}`, from 1 to {MAX_HORIZON}, as in --horizon 4 (or --set horizon=4)"
     )]
     Horizon {
         /// The file or the model.
@@ -41,13 +41,16 @@ pub enum DecPomdpFileError {
     },
     /// A horizon for something that has one.
     #[error(
-        "horizon: found {found}, expected none: only a `.dpomdp` file goes with one, and `{name}` is none"
+        "horizon: found {found}, expected none: only a `.dpomdp` file goes with one, and `{name}` is none{}",
+        suggestion.as_deref().map(|task| format!(" (did you mean the task `{task}`?)")).unwrap_or_default()
     )]
     NoHorizon {
         /// The task.
         name: String,
         /// What was given.
         found: usize,
+        /// The task of that horizon.
+        suggestion: Option<String>,
     },
 }
 

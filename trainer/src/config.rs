@@ -199,6 +199,7 @@ impl Config {
         if arm.has_values() && kind == TaskKind::TimeLimit {
             self.network.hidden = vec![64];
             self.network.memory = 64;
+            self.value = Some(ValueConfig::time_limit());
         }
         self
     }
@@ -462,7 +463,7 @@ impl Config {
     /// The same with the settings of every arm.
     fn with_every_arm(self) -> Self {
         Self {
-            value: Some(ValueConfig::default()),
+            value: self.value.or_else(|| Some(ValueConfig::default())),
             qtran: Some(QtranConfig::default()),
             maddpg: Some(MaddpgConfig::default()),
             ..self

@@ -48,6 +48,7 @@ impl Default for QtranConfig {
 /// The rule.
 struct Qtran {
     config: QtranConfig,
+    trace: f64,
     exploration: Exploration,
     /// A as the widest set of an agent's actions: of the team N·A.
     actions: usize,
@@ -83,6 +84,7 @@ impl Qtran {
         let mut of_baseline = streams(making.seeds, "critic");
         Ok(Self {
             config: config.clone(),
+            trace: value.trace,
             exploration: value.exploration,
             actions,
             team: team()?,
@@ -161,7 +163,8 @@ impl Rule for Qtran {
 
         let late = self.late_team.features(&sample.central, rows)?;
         let next = (self.late_team).values(&sample.after(&late)?, &sample.after(&hot)?)?;
-        let target = (&sample.rewards + (&sample.discounts * next.detach())?)?;
+        let target = sample.returns(&next.detach().unsqueeze(2)?, self.trace)?;
+        let target = target.squeeze(2)?;
 
         let seen = sample.before(&sample.central)?;
         let acted = rows.until(rows.time - 1);

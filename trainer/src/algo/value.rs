@@ -18,7 +18,9 @@ use super::explore::{Exploration, best, explore, of_actions};
 use super::off_policy::{Loss, Making, OffPolicy, OffPolicyConfig, Rule, Shown, weighted};
 use super::sample::{Central, Sample};
 use super::{Algorithm, JointValues, streams};
-use crate::net::{Choices, Marginals, Mixer, MixerConfig, Monotonic, NetworkConfig, Rows};
+use crate::net::{
+    Choices, Marginals, Mixer, MixerConfig, Monotonic, NetworkConfig, Rows, TargetConfig,
+};
 use crate::rng::Stream;
 
 /// Which of the three it is.
@@ -52,10 +54,27 @@ impl Default for ValueConfig {
     fn default() -> Self {
         Self {
             double: true,
-            trace: 0.6,
+            trace: 0.0,
             exploration: Exploration::default(),
             mixer: MixerConfig::default(),
             off_policy: OffPolicyConfig::default(),
+        }
+    }
+}
+
+impl ValueConfig {
+    /// Settings under a time limit, where rewards are rare and episodes that are cut off are bootstrapped
+    /// from: values that are learned from single steps climb to ten times what is ever earned.
+    pub(crate) fn time_limit() -> Self {
+        Self {
+            trace: 0.6,
+            off_policy: OffPolicyConfig {
+                learning_rate: 3e-4,
+                gradient_steps: 2.0,
+                target: TargetConfig::soft(),
+                ..OffPolicyConfig::default()
+            },
+            ..Self::default()
         }
     }
 }

@@ -331,6 +331,24 @@ mod tests {
     }
 
     #[test]
+    fn values_are_learned_otherwise_under_a_time_limit() {
+        let value = |task: &str, method: &str| {
+            let mut layers = Layers::new();
+            layers.task(task).unwrap();
+            layers.value("method", method).unwrap();
+            layers.assignment("value.double=false").unwrap();
+            let value = layers.resolve().unwrap().0.value.unwrap();
+            assert!(!value.double);
+            (value.trace, value.off_policy.target.interval)
+        };
+        for method in ["iql", "vdn", "qmix", "qtran"] {
+            assert_eq!(value("lbf-8x8-2p-2f-coop", method), (0.6, 1), "{method}");
+            assert_eq!(value("two-step", method), (0.0, 200), "{method}");
+            assert_eq!(value("climbing", method), (0.0, 200), "{method}");
+        }
+    }
+
+    #[test]
     fn long_runs_learn_in_smaller_steps() {
         let rates = |task: &str, steps: i64, more: &[&str]| {
             let mut layers = Layers::new();

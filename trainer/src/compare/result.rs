@@ -133,6 +133,14 @@ impl Run {
                 .map_err(|error| wrong(format!("{METRICS}, line {}: {error}", number + 1)))?;
             lines.push(line);
         }
+        // Every arm leaves records, its end at least.
+        let kept = manifest.arm_index;
+        if lines.iter().all(|line: &Line| line.arm != kept) {
+            let of_others = lines.len();
+            return Err(wrong(format!(
+                "a {METRICS} of {of_others} lines without one of the arm that was kept, {kept}"
+            )));
+        }
         Ok(Some(Self {
             place: cell.place,
             task: cell.task.name().to_owned(),
@@ -143,12 +151,7 @@ impl Run {
             value: manifest.returns.exported,
             joint: manifest.returns.joint,
             optimum: manifest.optimum,
-            curve: curve(
-                &lines,
-                manifest.arm_index,
-                manifest.env_steps,
-                cell.config.act,
-            ),
+            curve: curve(&lines, kept, manifest.env_steps, cell.config.act),
         }))
     }
 

@@ -63,6 +63,9 @@ fn a_comparison_leaves_a_page_pictures_and_results_and_goes_on_where_it_was() {
     fs::write(&metrics, whole.replacen("{\"arm\":0", "{\"arm\":-1", 2)).unwrap();
     let message = place.error(2, &COMPARE);
     assert!(message.contains("metrics.jsonl, line 1"), "{message}");
+    fs::write(&metrics, "").unwrap();
+    let message = place.error(2, &COMPARE);
+    assert!(message.contains("without one of the arm"), "{message}");
     fs::write(&metrics, whole).unwrap();
 
     // A run counts as finished when its team can be played.

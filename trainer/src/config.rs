@@ -144,18 +144,6 @@ const PUBLISHED_BONUS: Temperature = Temperature::Constant { value: 0.01 };
 /// Steps of an update where the configuration does not say how many environments there are.
 pub const ROWS: usize = 2048;
 
-/// Environment steps of a run on a task with a time limit.
-const TIME_LIMIT_STEPS: u64 = 5_000_000;
-/// Steps beyond which a run's learning rates fall.
-const LONG_RUN: u64 = 10_000_000;
-
-/// A learning rate for a run of `steps`: as the inverse of the root of what is beyond [`LONG_RUN`], as a
-/// stochastic gradient's noise adds up (Robbins and Monro 1951 need such a fall); in hundred-thousandths.
-fn rate_of_long_run(rate: f64, steps: u64) -> f64 {
-    let share = (LONG_RUN as f64 / steps.max(LONG_RUN) as f64).sqrt();
-    ((rate * share * 1e5).round() / 1e5).max(1e-5)
-}
-
 /// Most of a run's steps that its curve may cost.
 const CURVE_SHARE: f64 = 0.08;
 /// How often the policies of an arm are played beside its training.
@@ -173,19 +161,14 @@ impl Config {
         match kind {
             TaskKind::OneShot => Self::default(),
             TaskKind::FiniteHorizon => Self::finite_horizon(),
-            TaskKind::TimeLimit => Self::time_limit(TIME_LIMIT_STEPS),
+            TaskKind::TimeLimit => Self::time_limit(),
         }
     }
 
-    /// The same for a run of `steps` environment steps: under a time limit long runs learn in smaller steps.
-    fn for_steps(kind: TaskKind, steps: u64) -> Self {
-        match kind {
-            TaskKind::TimeLimit => Self::time_limit(steps),
-            kind => Self {
-                steps,
-                ..Self::for_kind(kind)
-            },
-        }
+    /// What a run of `method` has where nothing else is said, with the settings of every arm there is.
+    fn resolved(kind: TaskKind, method: Method) -> Self {
+        let config = Self::for_kind(kind).for_method(method, kind);
+        config.with_every_arm(kind)
     }
 
     /// The same for a method, where it asks for others: teams that follow values or deterministic
@@ -199,7 +182,6 @@ impl Config {
         if arm.has_values() && kind == TaskKind::TimeLimit {
             self.network.hidden = vec![64];
             self.network.memory = 64;
-            self.value = Some(ValueConfig::time_limit());
         }
         self
     }
@@ -261,13 +243,12 @@ impl Config {
     /// from the start, and the product follows the joint policy only where that does better: where agents
     /// see what they need, it would wait for a teacher that knows nothing. They have no memory, as elsewhere in the field, so agents that are
     /// in each other's way must be free to draw lots.
-    fn time_limit(steps: u64) -> Self {
+    fn time_limit() -> Self {
         // .0007 is among MAPPO's own (Yu et al. 2022); with .001 one of two factored runs of
         // `lbf-15x15-3p-5f` never left chance.
-        let [rate, critic_rate] = [0.0007, 0.001].map(|rate| rate_of_long_run(rate, steps));
-        let factored = FactoredArms::with_learning_rates(rate, critic_rate);
+        let factored = FactoredArms::with_learning_rates(0.0007, 0.001);
         Self {
-            steps,
+            steps: 5_000_000,
             batch: 32,
             act: Choice::Sampled,
             network: NetworkConfig {
@@ -461,9 +442,12 @@ pub struct Budget {
 
 impl Config {
     /// The same with the settings of every arm.
-    fn with_every_arm(self) -> Self {
+    fn with_every_arm(self, kind: TaskKind) -> Self {
         Self {
-            value: self.value.or_else(|| Some(ValueConfig::default())),
+            value: Some(match kind {
+                TaskKind::TimeLimit => ValueConfig::time_limit(),
+                _ => ValueConfig::default(),
+            }),
             qtran: Some(QtranConfig::default()),
             maddpg: Some(MaddpgConfig::default()),
             ..self

@@ -146,34 +146,44 @@ mod tests {
 
     /// Three rows of two episodes, γ = 1/2, λ = 1/4. The first is cut off after three steps: from its end,
     /// G = 4 + 8/2 = 8; 2 + (¾·4 + ¼·8)/2 = 4.5; 1 + (¾·2 + ¼·4.5)/2 = 2.3125. The second ends for good
-    /// after two: 3; 5 + (¾·6 + ¼·3)/2 = 7.625; what stands after it is padding.
+    /// after two: 3; 5 + (¾·6 + ¼·3)/2 = 7.625; what stands after it is padding. Where all is thought worth
+    /// nothing: 4; 2 + ¼·4/2 = 2.5; 1 + ¼·2.5/2 = 1.3125; and 3; 5 + ¼·3/2 = 5.375.
     #[test]
     fn returns_mix_what_follows_with_what_it_is_thought_worth() {
-        let row = |values: &[f32]| Tensor::from_slice(values, (1, 6), &Device::Cpu).unwrap();
+        let table =
+            |own: [f32; 6]| Tensor::from_slice(&[own, own].concat(), (2, 6), &Device::Cpu).unwrap();
         let sample = Sample {
             rows: Rows {
-                replicas: 1,
+                replicas: 2,
                 time: 4,
                 parallel: 2,
-                first: vec![false; 8],
+                first: vec![false; 16],
             },
             own: Vec::new(),
-            central: row(&[0.0; 6]),
-            forbidden: row(&[0.0; 6]),
-            actions: row(&[0.0; 6]),
-            rewards: row(&[1.0, 5.0, 2.0, 3.0, 4.0, 0.0]),
-            discounts: row(&[0.5, 0.5, 0.5, 0.0, 0.5, 0.5]),
-            weights: row(&[1.0, 1.0, 1.0, 1.0, 1.0, 0.0]),
+            central: table([0.0; 6]),
+            forbidden: table([0.0; 6]),
+            actions: table([0.0; 6]),
+            rewards: table([1.0, 5.0, 2.0, 3.0, 4.0, 0.0]),
+            discounts: table([0.5, 0.5, 0.5, 0.0, 0.5, 0.5]),
+            weights: table([1.0, 1.0, 1.0, 1.0, 1.0, 0.0]),
         };
-        let next = row(&[2.0, 6.0, 4.0, 100.0, 8.0, 0.0]).unsqueeze(2).unwrap();
-        let returns = |trace| -> Vec<f32> {
-            let returns = sample.returns(&next, trace).unwrap();
-            returns.flatten_all().unwrap().to_vec1().unwrap()
+        let worth = table([2.0, 6.0, 4.0, 100.0, 8.0, 0.0]);
+        // Agents' values: the first says so, the second nothing.
+        let next = Tensor::stack(&[&worth, &worth.zeros_like().unwrap()], 2).unwrap();
+        let returns = |trace| -> [Vec<f32>; 2] {
+            let returns: Vec<Vec<Vec<f32>>> =
+                sample.returns(&next, trace).unwrap().to_vec3().unwrap();
+            assert_eq!(returns[0], returns[1]);
+            [0, 1].map(|agent| returns[0][..5].iter().map(|row| row[agent]).collect())
         };
-        assert_eq!(returns(0.25)[..5], [2.3125, 7.625, 4.5, 3.0, 8.0]);
+        let mixed = [
+            vec![2.3125, 7.625, 4.5, 3.0, 8.0],
+            vec![1.3125, 5.375, 2.5, 3.0, 4.0],
+        ];
+        assert_eq!(returns(0.25), mixed);
         // One step: r + γ V.
-        assert_eq!(returns(0.0)[..5], [2.0, 8.0, 4.0, 3.0, 8.0]);
+        assert_eq!(returns(0.0)[0], [2.0, 8.0, 4.0, 3.0, 8.0]);
         // All of them: 1 + (2 + 8/2)/2 and 5 + 3/2.
-        assert_eq!(returns(1.0)[..5], [4.0, 6.5, 6.0, 3.0, 8.0]);
+        assert_eq!(returns(1.0)[0], [4.0, 6.5, 6.0, 3.0, 8.0]);
     }
 }

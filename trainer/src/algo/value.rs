@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! L = E[ (Q_tot(h, a, s) − y)² ]      y = r + γ Q⁻_tot(h', a⁺, s'),   a⁺_i = argmax_a Q_i(h'_i, a)
+//!                                     (λ = 0; else the λ-return, `Sample::returns`)
 //! Q_tot = mix(Q_1(h_1, a_1) … Q_N(h_N, a_N); s)
 //! ```
 //!
@@ -64,7 +65,8 @@ impl Default for ValueConfig {
 
 impl ValueConfig {
     /// Settings under a time limit, where rewards are rare and episodes that are cut off are bootstrapped
-    /// from: values that are learned from single steps climb to ten times what is ever earned.
+    /// from: in `lbf-2s-8x8-2p-2f-coop` values learned from single steps climbed to ten times what VDN and
+    /// QMIX earned.
     pub(crate) fn time_limit() -> Self {
         Self {
             trace: 0.6,

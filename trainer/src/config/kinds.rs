@@ -40,6 +40,27 @@ pub(super) fn without_retired(mut layer: Table) -> Result<Table, ConfigError> {
     Ok(layer)
 }
 
+/// Settings that earlier versions did not have: a table, the keys that a run of theirs wrote there, one that is new,
+/// and the value at which it does nothing.
+const ADDED: [(&str, &[&str], &str, f64); 1] = [(
+    "value",
+    &["double", "exploration", "mixer", "off_policy"],
+    "trace",
+    0.0,
+)];
+
+/// `layer` with settings that are new, so that runs of earlier versions are repeated as they were.
+pub(super) fn with_added(mut layer: Table) -> Table {
+    for (table, written, key, nothing) in ADDED {
+        if let Some(Value::Table(table)) = layer.get_mut(table)
+            && written.iter().all(|key| table.contains_key(*key))
+        {
+            table.entry(key.to_owned()).or_insert(Value::Float(nothing));
+        }
+    }
+    layer
+}
+
 /// Checks that every key of `layer` is known and has a value of its kind.
 pub(super) fn check_layer(layer: &Table, known: &Table) -> Result<(), ConfigError> {
     check_keys("", layer, known)

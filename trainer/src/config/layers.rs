@@ -192,13 +192,7 @@ impl Layers {
     pub fn resolve(self) -> Result<(Config, Task), ConfigError> {
         let method = self.0.get("method").and_then(Value::as_str);
         let method = method.and_then(Method::named).unwrap_or(Method::Annealed);
-        let kind = kind_of(&self.0);
-        let steps = self.0.get("steps").and_then(Value::as_integer);
-        let config = match steps.and_then(|steps| u64::try_from(steps).ok()) {
-            Some(steps) => Config::for_steps(kind, steps),
-            None => Config::for_kind(kind),
-        };
-        let mut table = defaults(config, kind, method);
+        let mut table = defaults(kind_of(&self.0), method);
         merge(&mut table, self.0);
         kinds::check_words(&table)?;
         let mut config = Config::deserialize(Value::Table(table))
@@ -239,7 +233,7 @@ impl Layers {
     /// Checks a layer's keys and kinds, and lays it. With another task goes the game that a lower
     /// layer embeds, or the model with its horizon.
     fn lay(&mut self, layer: Table) -> Result<(), ConfigError> {
-        let layer = kinds::without_retired(layer)?;
+        let layer = kinds::with_added(kinds::without_retired(layer)?);
         kinds::check_layer(&layer, &any_defaults())?;
         if ["task", "game", "model"]
             .iter()
@@ -255,15 +249,14 @@ impl Layers {
     }
 }
 
-/// `config`, the defaults for tasks of a kind, as a method's and with those of every arm there is.
-fn defaults(config: Config, kind: TaskKind, method: Method) -> Table {
-    let config = config.for_method(method, kind).with_every_arm();
-    Table::try_from(config).expect("the defaults fit TOML")
+/// What a run has where nothing else is said, with the settings of every arm there is.
+fn defaults(kind: TaskKind, method: Method) -> Table {
+    Table::try_from(Config::resolved(kind, method)).expect("the defaults fit TOML")
 }
 
 /// Some defaults, of which only the keys and their kinds are asked.
 fn any_defaults() -> Table {
-    defaults(Config::default(), TaskKind::OneShot, Method::Annealed)
+    defaults(TaskKind::OneShot, Method::Annealed)
 }
 
 /// The kind of the task that the layers name or embed: its defaults lie under them.
@@ -341,37 +334,18 @@ mod tests {
             assert!(!value.double);
             (value.trace, value.off_policy.target.interval)
         };
+        let mut earlier = Layers::new();
+        let wrote = "[value]\ndouble = true\nexploration = { start = 1.0, end = 0.05, until = 0.1 }\n\
+                     mixer = { embedding = 32, hypernetwork = 64 }\noff_policy = { learning_rate = 0.0005 }";
+        earlier.task("lbf-8x8-2p-2f-coop").unwrap();
+        earlier.value("method", "qmix").unwrap();
+        earlier.text("config.toml", wrote).unwrap();
+        assert_eq!(earlier.resolve().unwrap().0.value.unwrap().trace, 0.0);
         for method in ["iql", "vdn", "qmix", "qtran"] {
             assert_eq!(value("lbf-8x8-2p-2f-coop", method), (0.6, 1), "{method}");
             assert_eq!(value("two-step", method), (0.0, 200), "{method}");
             assert_eq!(value("climbing", method), (0.0, 200), "{method}");
         }
-    }
-
-    #[test]
-    fn long_runs_learn_in_smaller_steps() {
-        let rates = |task: &str, steps: i64, more: &[&str]| {
-            let mut layers = Layers::new();
-            layers.task(task).unwrap();
-            layers.value("steps", steps).unwrap();
-            for assignment in more {
-                layers.assignment(assignment).unwrap();
-            }
-            let (config, _) = layers.resolve().unwrap();
-            assert_eq!(config.steps, steps as u64);
-            let mild = config.portfolio.explore_mild.learning_rate;
-            let annealed = &config.annealed;
-            [annealed.learning_rate, annealed.critic_learning_rate, mild]
-        };
-        let task = "lbf-8x8-2p-2f-coop";
-        assert_eq!(rates(task, 1_000_000, &[]), [0.0007, 0.001, 0.0007]);
-        assert_eq!(rates(task, 10_000_000, &[]), [0.0007, 0.001, 0.0007]);
-        // .0007/√2 = .000495, .001/√2 = .000707.
-        assert_eq!(rates(task, 20_000_000, &[]), [0.00049, 0.00071, 0.00049]);
-        let own = ["annealed.learning_rate=0.002"];
-        assert_eq!(rates(task, 20_000_000, &own)[0], 0.002);
-        let finite = rates("dec-tiger-h3", 2_000_000, &[]);
-        assert_eq!(rates("dec-tiger-h3", 20_000_000, &[]), finite);
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Task {
             return Self::from_problem(model_file::read(path, horizon)?);
         }
         if let Some(found) = horizon {
-            let of_that_horizon = format!("{name}-h{found}");
+            let of_that_horizon = format!("{}-h{found}", model_file::without_horizon(name));
             let suggestion = reserved(&of_that_horizon).is_some()
                 || matches!(simulation(&of_that_horizon), Some(Ok(_)));
             return Err(DecPomdpFileError::NoHorizon {

@@ -62,7 +62,11 @@ fn images_earn_what_the_trainer_says_of_its_product() {
         let continuous = spec.is_continuous();
         for image in team.images() {
             let head = image.view().head();
-            assert_eq!(matches!(head, Head::Gaussian { .. }), continuous, "{head:?}");
+            assert_eq!(
+                matches!(head, Head::Gaussian { .. }),
+                continuous,
+                "{head:?}"
+            );
         }
         for choice in [Choice::Greedy, Choice::Sampled] {
             let played = team.play(task, EPISODES, 7, choice).unwrap();

@@ -125,6 +125,19 @@ fn bad_input_is_named_with_what_would_be_right() {
         (&["eval", "nowhere"], "nowhere: no such file or folder"),
         (&["eval", "empty"], "expected a run or a team"),
         (&["inspect", "wrong.toml"], "wrong.toml: "),
+        (
+            &["inspect", "nowhere"],
+            "expected an image, a run or a team",
+        ),
+        (
+            &["solve", "dec-tiger", "--horizon", "4"],
+            "did you mean the task `dec-tiger-h4`?",
+        ),
+        (
+            &["solve", "dec-tiger-h4", "--horizon", "3"],
+            "did you mean the task `dec-tiger-h3`?",
+        ),
+        (&set("bacth=3"), "did you mean `batch`?"),
     ];
     for (arguments, expected) in cases {
         let message = place.error(2, arguments);

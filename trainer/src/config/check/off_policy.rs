@@ -14,7 +14,12 @@ const MOST_MEGABYTES: usize = 1 << 16;
 /// Checks the settings of the off-policy arms that are trained, if any.
 pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
     if let Some(value) = &config.value {
-        fraction("value.trace", value.trace)?;
+        require(
+            (0.0..=1.0).contains(&value.trace),
+            "value.trace",
+            value.trace,
+            "from 0 to 1",
+        )?;
         check_exploration("value.exploration", &value.exploration)?;
         for (key, width) in [
             ("embedding", value.mixer.embedding),

@@ -128,7 +128,8 @@ fn plain(stem: &str) -> String {
     }
 }
 
-fn without_horizon(name: &str) -> &str {
+/// `name` without the `-h` and digits that it may end in.
+pub(crate) fn without_horizon(name: &str) -> &str {
     match name.rsplit_once("-h") {
         Some((stem, digits))
             if !stem.is_empty()

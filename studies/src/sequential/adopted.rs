@@ -28,6 +28,27 @@ pub(crate) struct Adoption {
     pub(crate) taken: usize,
     /// Cells that both have made, all equal.
     pub(crate) compared: usize,
+    /// Cells of another processor, which nothing can be compared with.
+    pub(crate) elsewhere: usize,
+}
+
+/// Takes what `sources` have and nobody here, unchecked; how many. For runs of another processor: the same
+/// sources come to other bits there, so the two are samples of one method and never equal.
+pub(crate) fn take_elsewhere(cells: &mut Cells, sources: &[PathBuf]) -> Result<usize> {
+    let plan: Vec<Wanted> = cells.plan(|_| true);
+    let mut taken = 0;
+    for source in sources {
+        for (_, run) in read(source)? {
+            let Some(&wanted) = plan.iter().find(|&&wanted| run.is_of(wanted)) else {
+                continue;
+            };
+            if run.steps == cells.config(wanted)?.0.steps && cells.find(wanted)?.is_none() {
+                cells.adopted.push(run);
+                taken += 1;
+            }
+        }
+    }
+    Ok(taken)
 }
 
 /// Takes over the cells in `sources`, folders and files.
@@ -171,6 +192,7 @@ mod tests {
         let expected = Adoption {
             taken: 1,
             compared: 3,
+            elsewhere: 0,
         };
         assert_eq!(adoption, expected);
         let found = cells.find(wanted("recycling-h2", 1)).unwrap().unwrap();
@@ -203,6 +225,16 @@ mod tests {
                 .unwrap()
                 .is_some_and(|run| run.value == 10.66)
         );
+
+        // Another processor's: what is here stays, what is not is taken, once.
+        let file = others.path().join("elsewhere.jsonl");
+        let lines = [run("two-step", 0, 7.9), run("two-step", 1, 8.0)];
+        let lines = lines.map(|run| serde_json::to_string(&run).unwrap());
+        fs::write(&file, lines.join("\n")).unwrap();
+        let files = [file.clone(), file];
+        assert_eq!(take_elsewhere(&mut cells, &files).unwrap(), 1);
+        let value = |seed| cells.find(wanted("two-step", seed)).unwrap().unwrap().value;
+        assert_eq!([value(0), value(1)], [2.0, 8.0]);
 
         leave(others.path(), &run("two-step", 0, 1.5));
         let message = format!("{:#}", adopt(&mut cells, &folders).unwrap_err());

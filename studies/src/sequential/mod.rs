@@ -19,7 +19,7 @@ use consort_trainer::atomic;
 use consort_trainer::config::{ArmName, Config};
 use indicatif::ProgressBar;
 
-use adopted::{Adoption, adopt};
+use adopted::{Adoption, adopt, take_elsewhere};
 use cells::{Cells, Run, Wanted};
 use cost::Cost;
 use design::{ANNEALED, Group, METHODS, Method, ROWS, Row};
@@ -68,6 +68,10 @@ pub(crate) struct Options {
     /// Also take cells that an earlier build left in this folder, or the runs.jsonl of a page, where whatever both have made is equal
     #[arg(long, value_name = "PATH")]
     adopt: Vec<PathBuf>,
+    /// Also take the runs of another processor, which comes to other bits: the runs.jsonl of a page whose build trains as this
+    /// one does. Nothing here can check that; the page says how many
+    #[arg(long, value_name = "PATH")]
+    elsewhere: Vec<PathBuf>,
     /// End stdout with the figures as one JSON object
     #[arg(long)]
     json: bool,
@@ -128,7 +132,8 @@ impl<'a> Study<'a> {
             steps_large: options.steps_large,
             optional: options.best_of_n,
         };
-        let adoption = adopt(&mut cells, &options.adopt)?;
+        let mut adoption = adopt(&mut cells, &options.adopt)?;
+        adoption.elsewhere = take_elsewhere(&mut cells, &options.elsewhere)?;
         Ok(Self {
             options,
             cells,

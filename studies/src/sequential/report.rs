@@ -33,13 +33,30 @@ fn head(findings: &Findings) -> String {
         findings.command, findings.commit, findings.sources, findings.date, findings.jobs,
     );
     let adoption = findings.adoption;
-    if adoption.taken == 0 {
-        return text;
+    let mut others = String::new();
+    if adoption.taken + adoption.compared > 0 {
+        others += &format!(
+            "From an earlier build: {} (`--adopt`). Of {} made by both builds every number but the seconds is the same.\n\n",
+            runs(adoption.taken),
+            runs(adoption.compared),
+        );
     }
-    text + &format!(
-        "{} runs (`--adopt`) were made by an earlier build, with which {} runs made by both agree in every number but the seconds.\n\n",
-        adoption.taken, adoption.compared,
-    )
+    if adoption.elsewhere > 0 {
+        others += &format!(
+            "From another processor: {} (`--elsewhere`). It comes to other bits, so no run made by both could be equal: \
+             they are further samples of the same method if the build that made them trains as this one does.\n\n",
+            runs(adoption.elsewhere),
+        );
+    }
+    text + &others
+}
+
+/// So many runs.
+fn runs(count: usize) -> String {
+    match count {
+        1 => "1 run".to_owned(),
+        count => format!("{count} runs"),
+    }
 }
 
 /// What the page does not have.

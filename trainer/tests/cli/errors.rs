@@ -131,11 +131,22 @@ fn bad_input_is_named_with_what_would_be_right() {
         ),
         (
             &["solve", "dec-tiger", "--horizon", "4"],
-            "did you mean the task `dec-tiger-h4`?",
+            "did you mean the task `dec-tiger-h4`, without --horizon?",
         ),
         (
             &["solve", "dec-tiger-h4", "--horizon", "3"],
-            "did you mean the task `dec-tiger-h3`?",
+            "did you mean the task `dec-tiger-h3`, without",
+        ),
+        (
+            &[
+                "train",
+                "lbf-8x8-2p-2f-coop",
+                "--method",
+                "qmix",
+                "--steps",
+                "1600",
+            ],
+            "steps: found 1600, expected enough for 32 whole episodes of an arm",
         ),
         (&set("bacth=3"), "did you mean `batch`?"),
     ];

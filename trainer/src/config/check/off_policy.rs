@@ -33,7 +33,7 @@ pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
                 "a width of 1 to 1024",
             )?;
         }
-        check_off_policy("value.off_policy", &value.off_policy, task)?;
+        check_off_policy("value.off_policy", &value.off_policy, config, task)?;
     }
     if let Some(qtran) = &config.qtran {
         not_negative("qtran.optimal", qtran.optimal)?;
@@ -43,7 +43,7 @@ pub(super) fn check(config: &Config, task: &Task) -> Result<(), ConfigError> {
         positive("maddpg.temperature", maddpg.temperature)?;
         positive("maddpg.noise", maddpg.noise)?;
         not_negative("maddpg.regularisation", maddpg.regularisation)?;
-        check_off_policy("maddpg.off_policy", &maddpg.off_policy, task)?;
+        check_off_policy("maddpg.off_policy", &maddpg.off_policy, config, task)?;
     }
     let arms = config.arm_names();
     if let Some(arm) = arms.into_iter().find(|arm| arm.has_values()) {
@@ -76,7 +76,12 @@ fn check_exploration(path: &str, exploration: &Exploration) -> Result<(), Config
     fraction(&format!("{path}.until"), exploration.until)
 }
 
-fn check_off_policy(path: &str, config: &OffPolicyConfig, task: &Task) -> Result<(), ConfigError> {
+fn check_off_policy(
+    path: &str,
+    config: &OffPolicyConfig,
+    run: &Config,
+    task: &Task,
+) -> Result<(), ConfigError> {
     let at = |key: &str| format!("{path}.{key}");
     positive(&at("learning_rate"), config.learning_rate)?;
     not_negative(&at("max_gradient_norm"), config.max_gradient_norm)?;
@@ -107,6 +112,18 @@ fn check_off_policy(path: &str, config: &OffPolicyConfig, task: &Task) -> Result
         replay.episodes,
         "1 to 4096",
     )?;
+    let episodes = whole_episodes(run, task);
+    require(
+        episodes >= replay.episodes as u64,
+        "steps",
+        run.steps,
+        &format!(
+            "enough for {} whole episodes of an arm, a minibatch ({}): these make sure of {episodes}, and nothing \
+             might be learned",
+            replay.episodes,
+            at("replay.episodes")
+        ),
+    )?;
     require(
         (1..=MOST_MEGABYTES).contains(&replay.megabytes),
         &at("replay.megabytes"),
@@ -127,4 +144,11 @@ fn check_off_policy(path: &str, config: &OffPolicyConfig, task: &Task) -> Result
             replay.episodes
         ),
     )
+}
+
+/// Episodes that an arm has surely played to their end when it has done its updates.
+fn whole_episodes(run: &Config, task: &Task) -> u64 {
+    let spec = task.spec();
+    let steps = run.budget(&spec).updates * run.rollout_length(&spec) as u64;
+    run.parallel(&spec) as u64 * (steps / spec.horizon.max(1) as u64)
 }

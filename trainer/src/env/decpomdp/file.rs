@@ -42,7 +42,7 @@ pub enum DecPomdpFileError {
     /// A horizon for something that has one.
     #[error(
         "horizon: found {found}, expected none: only a `.dpomdp` file goes with one, and `{name}` is none{}",
-        suggestion.as_deref().map(|task| format!(" (did you mean the task `{task}`?)")).unwrap_or_default()
+        suggestion.as_deref().map(|task| format!(" (did you mean the task `{task}`, without --horizon?)")).unwrap_or_default()
     )]
     NoHorizon {
         /// The task.

@@ -30,6 +30,16 @@ pub enum ConfigError {
         /// Where, and the parser's words.
         message: String,
     },
+    /// A file of another kind.
+    #[error("{origin}: found {found}, expected a configuration; {instead}")]
+    NoConfig {
+        /// The file.
+        origin: String,
+        /// What it is.
+        found: &'static str,
+        /// What such a file is for.
+        instead: &'static str,
+    },
     /// What the text of a file says is wrong.
     #[error("{origin}: {error}")]
     Within {
@@ -132,6 +142,20 @@ impl Layers {
                 ),
             }
         })?;
+        let of_another_kind = |found, instead| ConfigError::NoConfig {
+            origin: origin.to_owned(),
+            found,
+            instead,
+        };
+        if table.contains_key("payoff") {
+            return Err(of_another_kind("a game", "a game is given as the task"));
+        }
+        if table.contains_key("agents") && table.contains_key("team") {
+            return Err(of_another_kind(
+                "a team's manifest",
+                "the team's `config.toml` is one",
+            ));
+        }
         self.lay(table).map_err(|error| ConfigError::Within {
             origin: origin.to_owned(),
             error: Box::new(error),

@@ -36,6 +36,12 @@ pub enum GameFileError {
         /// The line of the first offending byte, from 1.
         line: usize,
     },
+    /// The file is a run's configuration.
+    #[error("{}: found a configuration, expected a game in TOML; `--config` takes it, without a task", path.display())]
+    Config {
+        /// The path given.
+        path: PathBuf,
+    },
     /// The text does not describe a game.
     #[error("{}: {source}", path.display())]
     Text {
@@ -60,6 +66,7 @@ pub fn read(path: &Path) -> Result<Game, GameFileError> {
         Err(source) => return Err(GameFileError::Unreadable { path, source }),
     };
     match str::from_utf8(&bytes) {
+        Ok(text) if is_config(text) => Err(GameFileError::Config { path }),
         Ok(text) => parse(text).map_err(|source| GameFileError::Text { path, source }),
         Err(error) => {
             let before = &bytes[..error.valid_up_to()];
@@ -67,6 +74,17 @@ pub fn read(path: &Path) -> Result<Game, GameFileError> {
             Err(GameFileError::NotText { path, line })
         }
     }
+}
+
+/// Whether a run wrote it, or somebody for a run: no game has a task or a method.
+fn is_config(text: &str) -> bool {
+    let table = text.parse::<toml::Table>();
+    table.is_ok_and(|table| {
+        !table.contains_key("payoff")
+            && ["task", "method"]
+                .iter()
+                .any(|key| table.contains_key(*key))
+    })
 }
 
 #[cfg(test)]

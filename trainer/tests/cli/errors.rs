@@ -126,6 +126,14 @@ fn bad_input_is_named_with_what_would_be_right() {
         (&["eval", "empty"], "expected a run or a team"),
         (&["inspect", "wrong.toml"], "wrong.toml: "),
         (
+            &["train", "chsh", "--config", "wrong.toml"],
+            "wrong.toml: found a game, expected a configuration",
+        ),
+        (
+            &["train", "config.toml"],
+            "config.toml: found a configuration, expected a game",
+        ),
+        (
             &["inspect", "nowhere"],
             "expected an image, a run or a team",
         ),

@@ -5,7 +5,7 @@ use super::{fraction, not_negative, positive, require};
 use crate::algo::explore::Exploration;
 use crate::algo::off_policy::OffPolicyConfig;
 use crate::algo::replay::Replay;
-use crate::env::Task;
+use crate::env::{Task, TaskKind};
 use crate::team::Choice;
 
 /// The most memory that a replica's episodes may take: 64 GiB.
@@ -149,6 +149,8 @@ fn check_off_policy(
 /// Episodes that an arm has surely played to their end when it has done its updates.
 fn whole_episodes(run: &Config, task: &Task) -> u64 {
     let spec = task.spec();
-    let steps = run.budget(&spec).updates * run.rollout_length(&spec) as u64;
-    run.parallel(&spec) as u64 * (steps / spec.horizon.max(1) as u64)
+    let rows = run.budget(&spec).updates * run.rollout_length(&spec) as u64;
+    // An episode that is cut off has one row more, which shows how it ended.
+    let cut = u64::from(task.kind() == TaskKind::TimeLimit);
+    run.parallel(&spec) as u64 * (rows / (spec.horizon.max(1) as u64 + cut))
 }

@@ -212,3 +212,24 @@ fn off_policy_runs_are_the_same_alone_and_beside_others() {
         assert!(beside[0].arms[0].marginals != beside[1].arms[0].marginals);
     }
 }
+
+/// What a trace is for is tested where returns are made; here, that every learner with values asks for them.
+#[test]
+fn every_learner_with_values_learns_from_traces() {
+    for method in [Method::Iql, Method::Vdn, Method::Qmix, Method::Qtran] {
+        let learned = |trace| {
+            let mut config = config(4200);
+            let mut value = ValueConfig {
+                trace,
+                ..ValueConfig::default()
+            };
+            value.off_policy.replay.episodes = 6;
+            (config.method, config.value) = (method, Some(value));
+            let tasks = [Signs::mixed(4).task()];
+            let outcomes = training(&config, 1, &|_| (), &NoStore).run(&tasks, &[4]);
+            outcomes.unwrap()[0].arms[0].marginals.clone()
+        };
+        assert!(learned(0.0) == learned(0.0), "{method}");
+        assert!(learned(0.0) != learned(0.6), "{method}");
+    }
+}

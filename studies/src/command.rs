@@ -12,14 +12,23 @@ use consort_trainer::atomic;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::kept::SOURCES;
+
+#[path = "../sources.rs"]
+mod sources;
+
 /// The workspace's folder.
 pub(crate) fn workspace() -> &'static Path {
     let parent = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     parent.expect("studies is a folder of the workspace")
 }
 
-/// The commit of the working tree, marked `-dirty` where that has changes.
+/// The commit of the working tree, marked `-dirty` where that has changes; no commit where its sources are not
+/// those that this was built from, and figures come from.
 pub(crate) fn commit() -> Result<String> {
+    if sources::hash(workspace())? != SOURCES {
+        return Ok("unknown (built from other sources than the checkout's)".to_owned());
+    }
     let mut git = Command::new("git");
     git.args([
         "describe",

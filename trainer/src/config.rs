@@ -179,6 +179,8 @@ impl Config {
             return self;
         };
         self.act = Choice::Greedy;
+        // What a replay remembers was normalised by moments that are gone.
+        self.normalise_observations = false;
         if arm.has_values() && kind == TaskKind::TimeLimit {
             self.network.hidden = vec![64];
             self.network.memory = 64;
@@ -251,6 +253,8 @@ impl Config {
             steps: 5_000_000,
             batch: 32,
             act: Choice::Sampled,
+            // Rows, columns and levels are numbers up to 15 and more, which saturate a layer of tanh.
+            normalise_observations: true,
             network: NetworkConfig {
                 hidden: vec![64, 64],
                 memory: 0,
@@ -271,9 +275,9 @@ impl Config {
                     total_correlation: 1.0,
                     // As soon as the team gets no better, or the joint policy does not lead.
                     warmup: 0.05,
-                    // What is learnt fastest together is handed over early: later the joint policy is a
-                    // brake. Not at once: some of it is learnt only then.
-                    ramp: 0.3,
+                    // A joint policy that leads is let go slowly: the slower, the better what the product
+                    // is left with. One that does not is a brake.
+                    ramp: 0.6,
                     unled_ramp: 0.1,
                     beta_start: 0.5,
                     full_lead: 0.1,

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use super::cells::{Cells, Run, Wanted};
-use super::design::Group;
+use super::design::{Group, Row};
 
 /// Tasks of a kind on which both sources have to have made a cell before others are taken.
 fn enough(large: bool) -> usize {
@@ -32,10 +32,14 @@ pub(crate) struct Adoption {
     pub(crate) elsewhere: usize,
 }
 
-/// Takes what `sources` have and nobody here, unchecked; how many. For runs of another processor: the same
+/// Takes what `sources` have of the rows `is_about`, and nobody here, unchecked; how many. For runs of another processor: the same
 /// sources come to other bits there, so the two are samples of one method and never equal.
-pub(crate) fn take_elsewhere(cells: &mut Cells, sources: &[PathBuf]) -> Result<usize> {
-    let plan: Vec<Wanted> = cells.plan(|_| true);
+pub(crate) fn take_elsewhere(
+    cells: &mut Cells,
+    sources: &[PathBuf],
+    is_about: impl Fn(&Row) -> bool,
+) -> Result<usize> {
+    let plan: Vec<Wanted> = cells.plan(is_about);
     let mut taken = 0;
     for source in sources {
         for (_, run) in read(source)? {
@@ -142,7 +146,7 @@ fn read(path: &Path) -> Result<Vec<(PathBuf, Run)>> {
 mod tests {
     use super::*;
     use crate::sequential::cells::tests::cells;
-    use crate::sequential::design::{ANNEALED, Row};
+    use crate::sequential::design::ANNEALED;
     use crate::sequential::findings::tests::run;
 
     fn leave(folder: &Path, run: &Run) {
@@ -232,7 +236,9 @@ mod tests {
         let lines = lines.map(|run| serde_json::to_string(&run).unwrap());
         fs::write(&file, lines.join("\n")).unwrap();
         let files = [file.clone(), file];
-        assert_eq!(take_elsewhere(&mut cells, &files).unwrap(), 1);
+        let none = take_elsewhere(&mut cells, &files, |row| row.task != "two-step");
+        assert_eq!(none.unwrap(), 0);
+        assert_eq!(take_elsewhere(&mut cells, &files, |_| true).unwrap(), 1);
         let value = |seed| cells.find(wanted("two-step", seed)).unwrap().unwrap().value;
         assert_eq!([value(0), value(1)], [2.0, 8.0]);
 

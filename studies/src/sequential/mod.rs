@@ -81,6 +81,13 @@ pub(crate) struct Options {
     out: Option<PathBuf>,
 }
 
+impl Options {
+    /// Whether the page has a row for the task.
+    fn is_about(&self, row: &Row) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == row.task)
+    }
+}
+
 /// The runs' file in the page's folder.
 const RUNS: &str = "runs.jsonl";
 
@@ -133,7 +140,8 @@ impl<'a> Study<'a> {
             optional: options.best_of_n,
         };
         let mut adoption = adopt(&mut cells, &options.adopt)?;
-        adoption.elsewhere = take_elsewhere(&mut cells, &options.elsewhere)?;
+        adoption.elsewhere =
+            take_elsewhere(&mut cells, &options.elsewhere, |row| options.is_about(row))?;
         Ok(Self {
             options,
             cells,
@@ -147,7 +155,7 @@ impl<'a> Study<'a> {
     /// Makes what is not there, as long as the budget lasts.
     fn make(&self) -> Result<()> {
         self.cells.check()?;
-        let mut plan = self.cells.plan(|row| self.is_about(row));
+        let mut plan = self.cells.plan(|row| self.options.is_about(row));
         let methods = &self.options.methods;
         plan.retain(|wanted| {
             methods.is_empty() || methods.iter().any(|name| name == wanted.method.name)
@@ -190,12 +198,6 @@ impl<'a> Study<'a> {
         self.train(missing)?;
         self.bar.finish_and_clear();
         Ok(())
-    }
-
-    /// Whether the page has a row for the task.
-    fn is_about(&self, row: &Row) -> bool {
-        let only = &self.options.only;
-        only.is_empty() || only.iter().any(|name| name == row.task)
     }
 
     /// Where the page is written, if it is: one about some tasks must not replace that of all unasked.
@@ -242,7 +244,7 @@ impl<'a> Study<'a> {
     fn findings(&self) -> Result<(Findings, Vec<Picture>)> {
         let methods: Vec<&'static Method> = self.cells.methods().collect();
         let (mut rows, mut pictures) = (Vec::new(), Vec::new());
-        for row in ROWS.iter().filter(|row| self.is_about(row)) {
+        for row in ROWS.iter().filter(|row| self.options.is_about(row)) {
             let cells = methods
                 .iter()
                 .map(|&method| self.runs(row, method))
@@ -268,7 +270,7 @@ impl<'a> Study<'a> {
         let costs: Vec<Cost> = found.filter_map(Result::transpose).collect::<Result<_>>()?;
         let facts = |method: &&'static Method| -> Result<MethodFacts> {
             let mut arms: Vec<String> = Vec::new();
-            for row in ROWS.iter().filter(|row| self.is_about(row)) {
+            for row in ROWS.iter().filter(|row| self.options.is_about(row)) {
                 let (config, _): (Config, _) = method.config(row, 0, None)?;
                 let names: Vec<_> = config.arm_names().into_iter().map(ArmName::name).collect();
                 let names = names.join(", ");
@@ -304,7 +306,7 @@ impl<'a> Study<'a> {
 
     /// All that the page tells of.
     fn every_run(&self) -> Result<Vec<Run>> {
-        let plan = self.cells.plan(|row| self.is_about(row));
+        let plan = self.cells.plan(|row| self.options.is_about(row));
         let found = plan.into_iter().map(|wanted| self.cells.find(wanted));
         found.filter_map(Result::transpose).collect()
     }

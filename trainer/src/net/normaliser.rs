@@ -57,9 +57,7 @@ impl Normalisation {
         }
         let share = rows.len() / self.replicas.len();
         for (normaliser, rows) in self.replicas.iter().zip(rows.chunks_exact_mut(share)) {
-            let width = normaliser.mean.len();
-            rows.chunks_exact_mut(width)
-                .for_each(|row| normaliser.apply(row));
+            normaliser.apply(rows);
         }
     }
 }
@@ -99,11 +97,16 @@ impl Normaliser {
         (self.mean[index], scale)
     }
 
-    /// Replaces each x of the row by (x − μ)/σ.
-    pub fn apply(&self, row: &mut [f32]) {
-        for (index, x) in row.iter_mut().enumerate() {
-            let (shift, scale) = self.shift_and_scale(index);
-            *x = ((f64::from(*x) - shift) / scale) as f32;
+    /// Replaces each x of the rows, `[…, Σ observation]`, by (x − μ)/σ.
+    pub fn apply(&self, rows: &mut [f32]) {
+        let width = self.mean.len();
+        let moments: Vec<_> = (0..width)
+            .map(|index| self.shift_and_scale(index))
+            .collect();
+        for row in rows.chunks_exact_mut(width) {
+            for (x, (shift, scale)) in row.iter_mut().zip(&moments) {
+                *x = ((f64::from(*x) - shift) / scale) as f32;
+            }
         }
     }
 

@@ -1,0 +1,37 @@
+//! Which sources a training run's result depends on, in one number; for the build and for the studies.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::hash::{DefaultHasher, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Everything that a training run's result depends on, in the workspace.
+pub(crate) const SOURCES: [&str; 3] = ["Cargo.lock", "runtime/src", "trainer/src"];
+
+/// Hash of the names and bytes of all [`SOURCES`] in `workspace`.
+pub(crate) fn hash(workspace: &Path) -> io::Result<String> {
+    let mut files = BTreeSet::new();
+    for source in SOURCES {
+        collect(&workspace.join(source), &mut files)?;
+    }
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        let name = file.strip_prefix(workspace).unwrap_or(&file);
+        hasher.write(name.as_os_str().as_encoded_bytes());
+        hasher.write(&fs::read(file)?);
+    }
+    Ok(format!("{:016x}", hasher.finish()))
+}
+
+/// Adds the file at `path`, or every file below it.
+fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            collect(&entry?.path(), files)?;
+        }
+    } else {
+        files.insert(path.to_owned());
+    }
+    Ok(())
+}

@@ -8,14 +8,10 @@ use std::path::Path;
 mod sources;
 
 fn main() -> io::Result<()> {
-    let workspace = Path::new("..");
-    for source in sources::SOURCES {
-        println!("cargo::rerun-if-changed=../{source}");
+    for path in sources::PATHS {
+        println!("cargo::rerun-if-changed=../{path}");
     }
-    println!("cargo::rerun-if-changed=sources.rs");
-    println!(
-        "cargo::rustc-env=CONSORT_SOURCES={}",
-        sources::hash(workspace)?
-    );
+    let hash = sources::hash(Path::new(".."))?;
+    println!("cargo::rustc-env=CONSORT_SOURCES={hash}");
     Ok(())
 }

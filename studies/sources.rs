@@ -1,4 +1,4 @@
-//! Which sources a training run's result depends on, in one number; for the build and for the studies.
+//! The sources that a training run's result depends on, in one number; for the build and for the studies.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,18 +6,18 @@ use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Everything that a training run's result depends on, in the workspace.
-pub(crate) const SOURCES: [&str; 3] = ["Cargo.lock", "runtime/src", "trainer/src"];
+/// Where they lie in the workspace.
+pub(crate) const PATHS: [&str; 3] = ["Cargo.lock", "runtime/src", "trainer/src"];
 
-/// Hash of the names and bytes of all [`SOURCES`] in `workspace`.
+/// Hash of the names and bytes of all files of [`PATHS`] in `workspace`.
 pub(crate) fn hash(workspace: &Path) -> io::Result<String> {
     let mut files = BTreeSet::new();
-    for source in SOURCES {
-        collect(&workspace.join(source), &mut files)?;
+    for path in PATHS {
+        collect(&workspace.join(path), &mut files)?;
     }
     let mut hasher = DefaultHasher::new();
     for file in files {
-        let name = file.strip_prefix(workspace).unwrap_or(&file);
+        let name = file.strip_prefix(workspace).expect("below the workspace");
         hasher.write(name.as_os_str().as_encoded_bytes());
         hasher.write(&fs::read(file)?);
     }

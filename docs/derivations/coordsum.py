@@ -2,10 +2,10 @@
 
     pip install numpy && python docs/derivations/coordsum.py
 
-Such a team is a map from targets to what agent 0 does; the others do what is left. (Whoever throws dice loses sums, as no one
-knows what another drew.) Starts are maps drawn at random among those that reach every sum there is; each is climbed, one target
-at a time, over the same 4,000 episodes, until a sweep gains less than .02, and valued by 20,000 others. The rules are those of
-trainer/src/env/coordsum.rs.
+Such a team is a map from targets to what agent 0 does; the others do what is left. (Whoever throws dice loses sums where there
+are any, as no one knows what another drew.) Maps are drawn at random among those that reach every sum there is. Four are climbed,
+one target at a time, over the same 4,000 episodes, until a sweep gains less than .02, and valued by 20,000 others before and after;
+200 more are only valued, by the 4,000. The rules are those of trainer/src/env/coordsum.rs.
 """
 
 import random
@@ -46,6 +46,7 @@ def choices(target):
 
 
 def climbed(team, targets, order):
+    """The map that no change of one target betters by much."""
     best = value(team, targets)
     while True:
         before = best

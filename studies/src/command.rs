@@ -23,11 +23,13 @@ pub(crate) fn workspace() -> &'static Path {
     parent.expect("studies is a folder of the workspace")
 }
 
-/// The commit of the working tree, marked `-dirty` where that has changes; no commit where its sources are not
-/// those that this was built from, and figures come from.
-pub(crate) fn commit() -> Result<String> {
-    if sources::hash(workspace())? != SOURCES {
-        return Ok("unknown (built from other sources than the checkout's)".to_owned());
+/// The commit of the working tree, marked `-dirty` where that has changes. None where the trainer's sources have changed
+/// since this was built: the figures are not of that commit then. Changes of the studies themselves are not seen.
+pub(crate) fn commit() -> Result<Option<String>> {
+    let sources =
+        sources::hash(workspace()).context("the trainer's sources, to name the commit")?;
+    if sources != SOURCES {
+        return Ok(None);
     }
     let mut git = Command::new("git");
     git.args([
@@ -43,7 +45,14 @@ pub(crate) fn commit() -> Result<String> {
         .context("git is needed to name the commit")?;
     let text = String::from_utf8(output.stdout)?;
     anyhow::ensure!(output.status.success(), "git names no commit here");
-    Ok(text.trim().to_owned())
+    Ok(Some(text.trim().to_owned()))
+}
+
+/// Where a page's figures were made, for its first sentence.
+pub(crate) fn at(commit: Option<&str>) -> String {
+    commit.map_or("at a commit that is not known".to_owned(), |commit| {
+        format!("at commit `{commit}`")
+    })
 }
 
 /// Writes the page to `out`, if it is to be kept, shows it, and ends stdout with the findings as one JSON object

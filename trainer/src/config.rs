@@ -31,7 +31,7 @@ use crate::algo::value::ValueConfig;
 use crate::algo::{ArmKind, UpdateConfig};
 use crate::env::decpomdp::file::from_text;
 use crate::env::{Game, Task, TaskError, TaskKind, TeamSpec};
-use crate::net::NetworkConfig;
+use crate::net::{NetworkConfig, Normalisation};
 use crate::schedule::AnnealSchedule;
 use crate::team::Choice;
 
@@ -253,7 +253,7 @@ impl Config {
             steps: 5_000_000,
             batch: 32,
             act: Choice::Sampled,
-            // Rows, columns and levels are numbers up to 15 and more, which saturate a layer of tanh.
+            // Rows, columns and levels, targets up to 99: as they come, they saturate a layer of tanh.
             normalise_observations: true,
             network: NetworkConfig {
                 hidden: vec![64, 64],
@@ -275,8 +275,8 @@ impl Config {
                     total_correlation: 1.0,
                     // As soon as the team gets no better, or the joint policy does not lead.
                     warmup: 0.05,
-                    // A joint policy that leads is let go slowly: the slower, the better what the product
-                    // is left with. One that does not is a brake.
+                    // A joint policy that leads is let go slowly, one that does not is a brake. τ is gone
+                    // in the last part of a slow ramp: what λ has chosen by then stays.
                     ramp: 0.6,
                     unled_ramp: 0.1,
                     beta_start: 0.5,
@@ -502,6 +502,14 @@ impl Config {
         match self.batch {
             0 => (ROWS / self.rollout_length(spec)).clamp(16, 512),
             batch => batch,
+        }
+    }
+
+    /// How what so many replicas see of a task with this spec is normalised, at the start of training.
+    pub fn normalisation(&self, spec: &TeamSpec, replicas: usize) -> Normalisation {
+        match self.normalise_observations {
+            true => Normalisation::measured(spec, replicas),
+            false => Normalisation::default(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::config::CURVE_POINTS;
 use crate::env::{Game, Task, TeamSpec};
 use crate::eval::{Enumeration, Player, Values};
 use crate::export::actors_for;
-use crate::net::{NetworkWeights, Normalisation, Normaliser};
+use crate::net::{NetworkWeights, Normaliser};
 use crate::rng::Stream;
 use crate::rollout::{Runner, RunnerState};
 use crate::select::Entrant;
@@ -254,10 +254,7 @@ impl<'a> Job<'a> {
         let config = training.config;
         let spec = self.tasks[0].spec();
         let named = |seed: &u64| Stream::new(*seed, "environment", 0);
-        let normalisation = match config.normalise_observations {
-            true => Normalisation::measured(&spec, self.lanes.len()),
-            false => Normalisation::default(),
-        };
+        let normalisation = config.normalisation(&spec, self.lanes.len());
         let streams = self.seeds.iter().map(named).collect();
         let algorithm = self.kind.make(
             &spec,

@@ -7,6 +7,8 @@ use super::findings::{CellFindings, Findings, MethodFacts, RowFindings, Timing, 
 use consort_trainer::report::markdown::{line, table};
 use consort_trainer::report::statistics::{Count, Interval};
 
+use crate::command::at;
+
 /// The findings in Markdown.
 pub(crate) fn page(findings: &Findings) -> String {
     let mut page = head(findings);
@@ -26,12 +28,12 @@ pub(crate) fn page(findings: &Findings) -> String {
 fn head(findings: &Findings) -> String {
     format!(
         "# One-shot team games\n\n\
-         Made by `{}` at commit `{}` (sources `{}`): do not edit. Seeds 0 to {} in every row (0 to {} for what the method \
+         Made by `{}` {} (sources `{}`): do not edit. Seeds 0 to {} in every row (0 to {} for what the method \
          is held against), more where a row is a set of games that are played equally often; {} environment steps a run, whatever the method, evaluation \
          included. Ablations are run on small games only. One default configuration for all games. Games are defined in \
          [`builtin.rs`](../../trainer/src/env/builtin.rs).\n\n",
         findings.command,
-        findings.commit,
+        at(findings.commit.as_deref()),
         findings.sources,
         findings.seeds - 1,
         findings.few_seeds - 1,

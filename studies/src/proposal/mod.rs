@@ -53,7 +53,7 @@ pub(crate) struct Options {
 pub(crate) struct Findings {
     study: &'static str,
     command: String,
-    commit: String,
+    commit: Option<String>,
     sources: &'static str,
     steps: u64,
     claims: Vec<Claim>,

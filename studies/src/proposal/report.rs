@@ -6,6 +6,8 @@ use consort_trainer::report::markdown::{line, table};
 use super::Findings;
 use super::claims::{Claim, Verdict};
 
+use crate::command::at;
+
 /// The findings in Markdown.
 pub(crate) fn page(findings: &Findings) -> String {
     let mut page = head(findings) + &summary(&findings.claims);
@@ -18,13 +20,13 @@ pub(crate) fn page(findings: &Findings) -> String {
 fn head(findings: &Findings) -> String {
     format!(
         "# The proposal's claims\n\n\
-         Made by `{}` at commit `{}` (sources `{}`): do not edit. The research proposal that this project implements argues about vanilla policy gradient, COMA, MADDPG, QMIX, VDN, QTRAN \
+         Made by `{}` {} (sources `{}`): do not edit. The research proposal that this project implements argues about vanilla policy gradient, COMA, MADDPG, QMIX, VDN, QTRAN \
          and MACKRL, and promises something of its own method. Here is each claim with an experiment that tests it. Every method on a game has equal environment steps ({} unless said; \
          evaluation is exact and costs none). What has to be found for a claim to hold was written down before it was looked for; whether it was is computed. Intervals are 95 %: Wilson's of \
          shares, bootstrap of means. What must hold by definition is shown and not counted. \
          Settings are the defaults, which follow published ones ([algorithms](../algorithms)), but for what stands under a claim.\n\n",
         findings.command,
-        findings.commit,
+        at(findings.commit.as_deref()),
         findings.sources,
         count(findings.steps),
     )

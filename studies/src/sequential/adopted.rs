@@ -32,8 +32,9 @@ pub(crate) struct Adoption {
     pub(crate) elsewhere: usize,
 }
 
-/// Takes what `sources` have of the rows `is_about`, and nobody here, unchecked; how many. For runs of another processor: the same
-/// sources come to other bits there, so the two are samples of one method and never equal.
+/// Takes, unchecked, the runs in `sources` of rows that the page `is_about` and that are not here; returns how many.
+/// For runs of another processor: the same sources come to other bits there, so the two are samples of one method
+/// and never equal.
 pub(crate) fn take_elsewhere(
     cells: &mut Cells,
     sources: &[PathBuf],
@@ -42,7 +43,7 @@ pub(crate) fn take_elsewhere(
     let plan: Vec<Wanted> = cells.plan(is_about);
     let mut taken = 0;
     for source in sources {
-        for (_, run) in read(source)? {
+        for (_, run) in read("--elsewhere", source)? {
             let Some(&wanted) = plan.iter().find(|&&wanted| run.is_of(wanted)) else {
                 continue;
             };
@@ -55,14 +56,19 @@ pub(crate) fn take_elsewhere(
     Ok(taken)
 }
 
-/// Takes over the cells in `sources`, folders and files.
-pub(crate) fn adopt(cells: &mut Cells, sources: &[PathBuf]) -> Result<Adoption> {
+/// Takes over the cells in `sources`, folders and files: compares all there are, and counts those of the rows that the
+/// page `is_about`.
+pub(crate) fn adopt(
+    cells: &mut Cells,
+    sources: &[PathBuf],
+    is_about: impl Fn(&Row) -> bool,
+) -> Result<Adoption> {
     let plan: Vec<Wanted> = cells.plan(|_| true);
     let (mut adoption, mut adopted) = (Adoption::default(), Vec::<Run>::new());
     for source in sources {
         // Of the others, and of large tasks.
         let (mut tasks, mut fresh) = ([BTreeSet::new(), BTreeSet::new()], [0; 2]);
-        for (path, run) in read(source)? {
+        for (path, run) in read("--adopt", source)? {
             let Some(&wanted) = plan.iter().find(|&&wanted| run.is_of(wanted)) else {
                 continue;
             };
@@ -93,6 +99,7 @@ pub(crate) fn adopt(cells: &mut Cells, sources: &[PathBuf]) -> Result<Adoption> 
                 None => {
                     adopted.push(run);
                     fresh[usize::from(large)] += 1;
+                    adoption.taken += usize::from(is_about(wanted.row));
                 }
             }
         }
@@ -106,20 +113,19 @@ pub(crate) fn adopt(cells: &mut Cells, sources: &[PathBuf]) -> Result<Adoption> 
                 if large { "large " } else { "" },
             );
         }
-        adoption.taken += fresh[0] + fresh[1];
     }
     cells.adopted = adopted;
     Ok(adoption)
 }
 
-/// Every cell in `path`: of a folder by name, of a file by line.
-fn read(path: &Path) -> Result<Vec<(PathBuf, Run)>> {
+/// Every cell in the `path` that `option` was given: of a folder by name, of a file by line.
+fn read(option: &str, path: &Path) -> Result<Vec<(PathBuf, Run)>> {
     let text = |path: &Path| {
-        fs::read_to_string(path).with_context(|| format!("--adopt {}", path.display()))
+        fs::read_to_string(path).with_context(|| format!("{option} {}", path.display()))
     };
     let parse = |text: &str, path: &Path| -> Result<(PathBuf, Run)> {
         let run = serde_json::from_str(text);
-        let run = run.with_context(|| format!("--adopt: {}: not a cell", path.display()))?;
+        let run = run.with_context(|| format!("{option}: {}: not a cell", path.display()))?;
         Ok((path.to_owned(), run))
     };
     if path.is_file() {
@@ -130,7 +136,7 @@ fn read(path: &Path) -> Result<Vec<(PathBuf, Run)>> {
             .map(|(number, line)| parse(line, &at(number)))
             .collect();
     }
-    let entries = fs::read_dir(path).with_context(|| format!("--adopt {}", path.display()))?;
+    let entries = fs::read_dir(path).with_context(|| format!("{option} {}", path.display()))?;
     let mut paths = BTreeSet::new();
     for entry in entries {
         paths.insert(entry?.path());
@@ -181,7 +187,7 @@ mod tests {
         }
         let folders = [others.path().to_owned()];
         leave(others.path(), &run("recycling-h2", 1, 7.0));
-        let message = format!("{:#}", adopt(&mut cells, &folders).unwrap_err());
+        let message = format!("{:#}", adopt(&mut cells, &folders, |_| true).unwrap_err());
         assert!(message.contains("found cells of 0 tasks"), "{message}");
 
         for task in tasks {
@@ -192,20 +198,22 @@ mod tests {
             };
             leave(others.path(), &run);
         }
-        let adoption = adopt(&mut cells, &folders).unwrap();
+        let adoption = adopt(&mut cells, &folders, |_| true).unwrap();
         let expected = Adoption {
             taken: 1,
             compared: 3,
             elsewhere: 0,
         };
         assert_eq!(adoption, expected);
+        let others = adopt(&mut cells, &folders, |row| row.task == "two-step").unwrap();
+        assert_eq!((others.taken, others.compared), (0, 3));
         let found = cells.find(wanted("recycling-h2", 1)).unwrap().unwrap();
         assert_eq!(found.value, 7.0);
         assert_eq!(cells.find(wanted("recycling-h2", 0)).unwrap(), None);
 
         // Large tasks are trained otherwise: none says anything of another kind.
         leave(others.path(), &run("mpe-spread", 0, -40.0));
-        let message = format!("{:#}", adopt(&mut cells, &folders).unwrap_err());
+        let message = format!("{:#}", adopt(&mut cells, &folders, |_| true).unwrap_err());
         assert!(
             message.contains("found cells of 0 large tasks"),
             "{message}"
@@ -215,14 +223,14 @@ mod tests {
             ..run("mpe-spread", 0, -40.0)
         };
         leave(others.path(), &longer);
-        assert_eq!(adopt(&mut cells, &folders).unwrap(), expected);
+        assert_eq!(adopt(&mut cells, &folders, |_| true).unwrap(), expected);
 
         // A page's file of runs is as good as a folder.
         let file = others.path().join("runs.jsonl");
         let lines = tasks.map(|task| serde_json::to_string(&run(task, 0, 2.0)).unwrap());
         let more = serde_json::to_string(&run("recycling-h3", 1, 10.66)).unwrap();
         fs::write(&file, format!("{}\n{more}\n", lines.join("\n"))).unwrap();
-        assert_eq!(adopt(&mut cells, &[file]).unwrap(), expected);
+        assert_eq!(adopt(&mut cells, &[file], |_| true).unwrap(), expected);
         assert!(
             cells
                 .find(wanted("recycling-h3", 1))
@@ -243,7 +251,7 @@ mod tests {
         assert_eq!([value(0), value(1)], [2.0, 8.0]);
 
         leave(others.path(), &run("two-step", 0, 1.5));
-        let message = format!("{:#}", adopt(&mut cells, &folders).unwrap_err());
+        let message = format!("{:#}", adopt(&mut cells, &folders, |_| true).unwrap_err());
         assert!(message.contains("other figures"), "{message}");
     }
 }

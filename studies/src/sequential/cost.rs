@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use consort_trainer::config::{ArmName, Config};
 use consort_trainer::env::Task;
 use consort_trainer::net::joint::HeadChoice;
-use consort_trainer::net::{Joint, Marginals, Normalisation};
+use consort_trainer::net::{Joint, Marginals};
 use consort_trainer::rng::Stream;
 use consort_trainer::rollout::Runner;
 use serde::{Deserialize, Serialize};
@@ -158,7 +158,7 @@ fn measure(options: Options) -> Result<Cost> {
         &tasks,
         config.parallel(&tasks[0].spec()),
         streams,
-        Normalisation::default(),
+        config.normalisation(&spec, 1),
     );
     let time = config.rollout_length(&spec);
     let (mut start, mut steps) = (Instant::now(), 0);

@@ -15,8 +15,8 @@ use consort_trainer::report::statistics::{Count, Interval, bootstrap, interquart
 pub(crate) struct Findings {
     pub(crate) study: &'static str,
     pub(crate) command: String,
-    /// The commit of the working tree; marked where that had changes.
-    pub(crate) commit: String,
+    /// The commit of the working tree, marked where that had changes, if figures can be of it.
+    pub(crate) commit: Option<String>,
     /// Hash of the sources that trained the teams.
     pub(crate) sources: &'static str,
     /// The day on which the page was made, in UTC.

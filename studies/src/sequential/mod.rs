@@ -139,9 +139,9 @@ impl<'a> Study<'a> {
             steps_large: options.steps_large,
             optional: options.best_of_n,
         };
-        let mut adoption = adopt(&mut cells, &options.adopt)?;
-        adoption.elsewhere =
-            take_elsewhere(&mut cells, &options.elsewhere, |row| options.is_about(row))?;
+        let is_about = |row: &Row| options.is_about(row);
+        let mut adoption = adopt(&mut cells, &options.adopt, is_about)?;
+        adoption.elsewhere = take_elsewhere(&mut cells, &options.elsewhere, is_about)?;
         Ok(Self {
             options,
             cells,

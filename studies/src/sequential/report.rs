@@ -10,6 +10,8 @@ use super::findings::{
 use consort_trainer::report::markdown::{line, table};
 use consort_trainer::report::statistics::Count;
 
+use crate::command::at;
+
 /// The findings in Markdown; `pictures`: tasks that have a learning curve, and the path of each
 /// from the page.
 pub(crate) fn page(findings: &Findings, pictures: &[(&str, String)]) -> String {
@@ -26,11 +28,15 @@ pub(crate) fn page(findings: &Findings, pictures: &[(&str, String)]) -> String {
 fn head(findings: &Findings) -> String {
     let text = format!(
         "# Sequential tasks\n\n\
-         Made by `{}` at commit `{}` (sources `{}`) on {}: do not edit. Every run is trained by one thread, {} side by \
+         Made by `{}` {} (sources `{}`) on {}: do not edit. Every run is trained by one thread, {} side by \
          side, with the default settings for tasks of its kind; methods differ in their arms only and \
          have equal steps, evaluation included. Tasks and how their returns are counted: [tasks](../tasks.md). Every run, with its \
          curve, is a line of `runs.jsonl` in the folder beside this page.\n\n",
-        findings.command, findings.commit, findings.sources, findings.date, findings.jobs,
+        findings.command,
+        at(findings.commit.as_deref()),
+        findings.sources,
+        findings.date,
+        findings.jobs,
     );
     let adoption = findings.adoption;
     let mut others = String::new();
@@ -238,7 +244,8 @@ fn groups(findings: &Findings) -> String {
          the 95 % interval of one run's own return, the widest of the seeds; *exact* where it is computed on the model. \
          *Joint* is the policy that exists in training only, by the episodes of the learning curve: at the end, and the \
          highest point of the curve, which its noise makes too high; what it earns beyond the images is the price of \
-         decentralisation. *Arms kept*: whose networks the runs exported. Steps and seconds are a run's mean.\n\n",
+         decentralisation. *Arms kept*: whose networks the runs exported. Steps and seconds (of the wall clock, \
+         whatever else ran) are a run's mean.\n\n",
     );
     let titles = [
         (
@@ -258,6 +265,9 @@ fn groups(findings: &Findings) -> String {
         ),
     ];
     for (group, title, goal) in titles {
+        if !findings.rows.iter().any(|row| row.row.group == group) {
+            continue;
+        }
         let rows: Vec<&RowFindings> = (findings.rows.iter())
             .filter(|row| row.row.group == group && row.cells.iter().any(|cell| have(cell) > 0))
             .collect();
@@ -474,7 +484,7 @@ mod tests {
         Findings {
             study: "sequential",
             command: "cargo xtask study sequential".to_owned(),
-            commit: "abc".to_owned(),
+            commit: Some("abc".to_owned()),
             sources: "def",
             date: "2026-01-02".to_owned(),
             adoption: Default::default(),
@@ -538,12 +548,12 @@ mod tests {
             "Of the costs, 3 measurements are missing.",
             "on 1 of 1 tasks",
             "Behind on none.",
-            "### Large tasks",
-            "No runs yet.",
         ] {
             assert!(page.contains(expected), "{expected}\n\n{page}");
         }
         assert!(!page.contains("Learning curves"));
+        // The page is not about them.
+        assert!(!page.contains("### Large tasks"));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use candle_core::{Device, Error, Result};
 use clap::Args;
 use consort_trainer::config::{Config, Layers};
 use consort_trainer::env::Task;
-use consort_trainer::net::Normalisation;
 use consort_trainer::rng::Stream;
 use consort_trainer::rollout::Runner;
 use consort_trainer::train::train;
@@ -80,7 +79,7 @@ impl Learn {
         let mut learner = arm.make(&spec, network, update, &[self.seed], &Device::Cpu)?;
         let streams = vec![Stream::new(self.seed, "environment", 0)];
         let tasks = std::slice::from_ref(task);
-        let mut runner = Runner::new(tasks, parallel, streams, Normalisation::default());
+        let mut runner = Runner::new(tasks, parallel, streams, config.normalisation(&spec, 1));
         let start = Clock::start();
         let (mut acting, mut steps, mut done) = (0.0, 0, 0);
         let mut returns = Vec::new();

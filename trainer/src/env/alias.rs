@@ -232,7 +232,7 @@ mod tests {
                 method,
                 act,
                 steps: 40_000,
-                // As it is for values: the one observation there is would move under what they remember.
+                // As values have it by default, and dice are given the same.
                 normalise_observations: false,
                 ..Config::for_kind(TaskKind::TimeLimit)
             };

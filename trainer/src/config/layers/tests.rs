@@ -49,6 +49,30 @@ fn values_are_learned_otherwise_under_a_time_limit() {
 }
 
 #[test]
+fn observations_are_normalised_under_a_time_limit_where_nothing_is_remembered() {
+    let normalised = |task: &str, method: &str, said: Option<&str>| {
+        let mut layers = Layers::new();
+        layers.task(task).unwrap();
+        layers.value("method", method).unwrap();
+        said.iter()
+            .for_each(|said| layers.assignment(said).unwrap());
+        layers.resolve().unwrap().0.normalise_observations
+    };
+    let said = "normalise_observations=true";
+    for method in ["annealed", "factored", "mappo", "coma", "magpo", "mackrl"] {
+        assert!(normalised("lbf-8x8-2p-2f-coop", method, None), "{method}");
+        assert!(!normalised("dec-tiger-h3", method, None), "{method}");
+    }
+    for method in ["iql", "vdn", "qmix", "qtran", "maddpg"] {
+        assert!(!normalised("lbf-8x8-2p-2f-coop", method, None), "{method}");
+        assert!(
+            normalised("lbf-8x8-2p-2f-coop", method, Some(said)),
+            "{method}"
+        );
+    }
+}
+
+#[test]
 fn a_setting_that_is_gone_may_stand_where_it_did_nothing() {
     let mut layers = Layers::new();
     let with = |polish: &str| format!("task = 'climbing'\n[portfolio]\npolish = {polish}");

@@ -205,8 +205,8 @@ mod tests {
             elsewhere: 0,
         };
         assert_eq!(adoption, expected);
-        let others = adopt(&mut cells, &folders, |row| row.task == "two-step").unwrap();
-        assert_eq!((others.taken, others.compared), (0, 3));
+        let about = adopt(&mut cells, &folders, |row| row.task == "two-step").unwrap();
+        assert_eq!((about.taken, about.compared), (0, 3));
         let found = cells.find(wanted("recycling-h2", 1)).unwrap().unwrap();
         assert_eq!(found.value, 7.0);
         assert_eq!(cells.find(wanted("recycling-h2", 0)).unwrap(), None);

@@ -44,7 +44,7 @@ pub(crate) struct Options {
     /// The same on large tasks [default: 20 million where a published return is the goal, on the rest those of `consort train`]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
     steps_large: Option<u64>,
-    /// Train on these tasks only; the page is about them, and leaves costs out
+    /// Train on these tasks only; the page is about them, and leaves costs out unless --cost-updates asks for them
     #[arg(long, value_delimiter = ',', num_args = 1.., value_parser = PossibleValuesParser::new(ROWS.each_ref().map(|row| row.task)))]
     only: Vec<String>,
     /// Train these methods only
@@ -53,9 +53,9 @@ pub(crate) struct Options {
     /// Also run the default portfolio with factored arms in the place of those with a joint policy
     #[arg(long)]
     best_of_n: bool,
-    /// Updates that are timed for the cost of a team; 0: leave costs out
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
-    cost_updates: u64,
+    /// Updates that are timed for the cost of a team; 0: leave costs out [default: 20 where the page is about all tasks]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    cost_updates: Option<u64>,
     /// Start nothing after so many seconds, and write the page with what there is
     #[arg(long)]
     budget_seconds: Option<u64>,
@@ -208,9 +208,10 @@ impl<'a> Study<'a> {
     }
 
     fn cost_plan(&self) -> Vec<cost::Options> {
-        match self.options.cost_updates {
-            updates if updates > 0 && self.options.only.is_empty() => cost::plan(updates),
-            _ => Vec::new(),
+        let of_all = if self.options.only.is_empty() { 20 } else { 0 };
+        match self.options.cost_updates.unwrap_or(of_all) {
+            0 => Vec::new(),
+            updates => cost::plan(updates),
         }
     }
 
@@ -332,6 +333,7 @@ impl<'a> Study<'a> {
             ("few-seeds", options.few_seeds),
             ("steps", options.steps),
             ("steps-large", options.steps_large),
+            ("cost-updates", options.cost_updates),
         ] {
             if let Some(value) = value {
                 command += &format!(" --{flag} {value}");
@@ -342,9 +344,6 @@ impl<'a> Study<'a> {
         }
         if options.best_of_n {
             command += " --best-of-n";
-        }
-        if options.cost_updates != 20 {
-            command += &format!(" --cost-updates {}", options.cost_updates);
         }
         command
     }

@@ -137,6 +137,10 @@ impl JointHead for JointGaussian {
         let square = parameters.factor.sqr()?;
         let variance = square.reshape((replicas, samples, p, p))?.sum(3)?;
         let log_variance = variance.log()?;
+        // min(l, 0): a squashed action is most varied with a deviation of some .87, so what is wider than 1 earns no
+        // bonus. Without that limit a policy of many dimensions, whose breadth explains little of what is done,
+        // widens until nothing is finite.
+        let counted = parameters.log_diagonal.neg()?.relu()?.neg()?.sum(2)?;
         let log_diagonal = parameters.log_diagonal.sum(2)?;
 
         // Σ_d E_{u ∼ marg_d}[−log N(u; m_d, σ_d²)], less its constant.
@@ -154,7 +158,7 @@ impl JointHead for JointGaussian {
         let fit = cross(&variance.detach(), &parameters.mean.detach(), mean, log_std)?;
         Ok(JointEvaluation {
             log_prob: self.density(&parameters, actions)?,
-            entropy: (&log_diagonal + p as f64 * (HALF_LN_TAU + 0.5))?,
+            entropy: (counted + p as f64 * (HALF_LN_TAU + 0.5))?,
             total_correlation: ((log_variance.sum(2)? * 0.5)? - &log_diagonal)?,
             information_gap: ((gap - (log_variance.sum(2)? * 0.5)?)? - 0.5 * p as f64)?,
             marginal_fit: (fit + p as f64 * HALF_LN_TAU)?,

@@ -33,7 +33,7 @@ use crate::rng::Stream;
 pub struct JointEvaluation {
     /// log π_J(a | x) of the joint actions taken.
     pub log_prob: Tensor,
-    /// H(π_J), in nats.
+    /// H(π_J), in nats; of a normal distribution as far as breadth earns a bonus.
     pub entropy: Tensor,
     /// TC = KL(π_J ‖ ∏ marg_i π_J), in nats: agents leaning on each other's dice.
     pub total_correlation: Tensor,

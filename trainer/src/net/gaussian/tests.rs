@@ -181,6 +181,39 @@ fn divergences_and_entropy_are_averages_over_samples() {
     }
 }
 
+/// l of 4 tanh 1 − ½ = 2.55 in both dimensions counts as 0: two times ½ ln 2πe, and nothing is gained by more.
+#[test]
+fn deviations_beyond_one_earn_no_bonus() {
+    let head = head(&[1, 1]);
+    let variables = head.output.variables();
+    let set = |index: usize, value: f64| {
+        let filled = variables[index].ones_like().unwrap().affine(value, 0.0);
+        variables[index].set(&filled.unwrap()).unwrap();
+    };
+    let (_, _, means, spreads) = marginals(2, 3);
+    let output = MarginalOutput::Gaussian {
+        mean: means.as_tensor().clone(),
+        log_std: spreads.as_tensor().clone(),
+    };
+    let actions = Tensor::zeros((1, 3, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let moved = |bias: f64| {
+        set(0, 0.0);
+        set(1, bias);
+        let evaluation = head.evaluate(&features(3), &output, None, &actions, None);
+        let entropy = evaluation.unwrap().entropy;
+        let gradients = entropy.sum_all().unwrap().backward().unwrap();
+        let slopes = host(gradients.get(&variables[1]).unwrap());
+        (host(&entropy)[0], slopes.iter().any(|&slope| slope != 0.0))
+    };
+    let one = (std::f64::consts::TAU.ln() + 1.0) / 2.0;
+    let (entropy, slope) = moved(4.0);
+    assert!((entropy - 2.0 * one).abs() < 1e-5 && !slope, "{entropy}");
+    // Below, each nat of l counts in full: 4 tanh(−¼) − ½.
+    let (entropy, slope) = moved(-1.0);
+    let expected = 2.0 * (one + 4.0 * (-0.25_f64).tanh() - 0.5);
+    assert!((entropy - expected).abs() < 1e-5 && slope, "{entropy}");
+}
+
 #[test]
 fn each_term_moves_its_own_policy_only() {
     let head = head(&[2, 1]);

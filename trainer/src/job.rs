@@ -178,6 +178,9 @@ impl<'a> Job<'a> {
             let due = |points| is_due(done, budget.updates, points);
             if last || due(RECORDS) {
                 let policies = algorithm.as_ref();
+                for (replica, progress) in progress.iter().enumerate() {
+                    self.check_finite(policies, replica, progress.env_steps)?;
+                }
                 let values = match (last && races, judge.plays() && !last && !due(CURVE_POINTS)) {
                     (true, _) => {
                         let trial = Player::new(&self.tasks(), &spec, budget.preliminary);
@@ -274,6 +277,23 @@ impl<'a> Job<'a> {
             runner,
             progress: vec![Progress::default(); self.lanes.len()],
         })
+    }
+
+    /// Nothing can be learned from weights that are no numbers: the run ends here, not at its last step.
+    fn check_finite(&self, policies: &dyn Algorithm, replica: usize, env_steps: u64) -> Result<()> {
+        for agent in 0..self.tasks[replica].spec().agents.len() {
+            if policies.marginals().weights(replica, agent)?.is_finite() {
+                continue;
+            }
+            let arm = self.lanes[replica].arm;
+            let message = format!(
+                "arm {arm} diverged: after {env_steps} environment steps agent {agent}'s weights are \
+                 not finite numbers any more; smaller steps may help (`update.learning_rate`, \
+                 `update.critic_learning_rate`)"
+            );
+            return Err(candle_core::Error::msg(message));
+        }
+        Ok(())
     }
 
     fn show_records(&self, learner: &Learner, training: &Training<'_>) -> Result<()> {

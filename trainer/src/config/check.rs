@@ -124,6 +124,7 @@ fn check_network(config: &Config) -> Result<(), ConfigError> {
         network.memory,
         &format!("0 (none) to {LARGEST_LAYER}"),
     )?;
+    not_negative("network.hidden_spread", network.hidden_spread)?;
     not_negative("network.output_spread", network.output_spread)
 }
 

@@ -8,7 +8,7 @@ use consort_runtime::Head;
 use super::*;
 use crate::config::{ArmName, Config};
 use crate::export;
-use crate::train::NoStore;
+use crate::train::{NoStore, train};
 
 /// Each side's, of each policy.
 const EPISODES: usize = 2000;
@@ -77,4 +77,25 @@ fn images_earn_what_the_trainer_says_of_its_product() {
             assert!(difference.abs() < 4.0 * deviation, "{what}");
         }
     }
+}
+
+/// With steps that no float survives the run ends at the first record, and says which arm's.
+#[test]
+fn a_run_that_diverges_ends_where_it_does() {
+    let task = Task::find("lbf-8x8-2p-2f-coop").unwrap();
+    let mut config = config(&task, 1_000_000);
+    config.portfolio.arms = vec![ArmName::ExploreMild];
+    config.portfolio.explore_mild.learning_rate = 1e38;
+    let taken = std::sync::atomic::AtomicU64::new(0);
+    let count = |steps| {
+        taken.fetch_add(steps, std::sync::atomic::Ordering::Relaxed);
+    };
+    let error = train(&config, &[task], &[0], &Device::Cpu, 1, &count).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("arm 0 diverged") && message.contains("learning_rate"),
+        "{message}"
+    );
+    let taken = taken.into_inner();
+    assert!(taken < 100_000, "{taken}");
 }

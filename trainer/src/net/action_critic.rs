@@ -35,7 +35,7 @@ impl ActionCritic {
         device: &Device,
     ) -> Result<Self> {
         let inputs = Critic::inputs(spec, network);
-        let trunk = Trunk::new(inputs, &network.hidden, network.memory, streams, device)?;
+        let trunk = Trunk::new(inputs, network, streams, device)?;
         let width = trunk.outputs();
         let hidden = Dense::new([width + actions, width], [1.0, 0.0], streams, device)?;
         let head = Dense::new([width, 1], [OUTPUT_GAIN, 0.0], streams, device)?;

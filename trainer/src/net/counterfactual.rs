@@ -32,7 +32,7 @@ impl CounterfactualCritic {
     ) -> Result<Self> {
         let (agents, actions) = (spec.agents.len(), spec.widest_actions());
         let inputs = Self::inputs(spec, network);
-        let trunk = Trunk::new(inputs, &network.hidden, network.memory, streams, device)?;
+        let trunk = Trunk::new(inputs, network, streams, device)?;
         // Before anything is learned no action is better than another.
         let gains = [0.0, 0.0];
         Ok(Self {

@@ -50,7 +50,7 @@ impl Critic {
         let inputs = Self::inputs(spec, network);
         let eyes = match view {
             View::Central => {
-                let trunk = Trunk::new(inputs, &network.hidden, network.memory, streams, device)?;
+                let trunk = Trunk::new(inputs, network, streams, device)?;
                 let head = Dense::new([trunk.outputs(), 1], [OUTPUT_GAIN, 0.0], streams, device)?;
                 Eyes::Central { trunk, head }
             }

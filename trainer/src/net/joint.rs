@@ -245,8 +245,7 @@ impl Joint {
                 (JointTrunk::Own(own), width)
             }
             (TrunkChoice::Separate, Sees::JointHistory) => {
-                let (inputs, hidden) = (spec.joint_observation(), &network.hidden);
-                let trunk = Trunk::new(inputs, hidden, network.memory, streams, device)?;
+                let trunk = Trunk::new(spec.joint_observation(), network, streams, device)?;
                 let width = trunk.outputs();
                 (JointTrunk::Joint(trunk), width)
             }

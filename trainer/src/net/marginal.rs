@@ -441,13 +441,7 @@ impl Crew {
             .flat_map(|stream| (0..networks).map(|agent| stream.fork(agent as u64)))
             .collect();
         let inputs = observation + if shared { members.len() } else { 0 };
-        let trunk = Trunk::new(
-            inputs,
-            &network.hidden,
-            network.memory,
-            &mut streams,
-            device,
-        )?;
+        let trunk = Trunk::new(inputs, network, &mut streams, device)?;
         let gains = [OUTPUT_GAIN, network.output_spread];
         let groups = streams.len();
         let head = Dense::new([trunk.outputs(), outputs], gains, &mut streams, device)?;

@@ -56,6 +56,10 @@ pub struct NetworkConfig {
     pub share: bool,
     /// Whether the critic sees the simulator's state beside all observations.
     pub critic_sees_state: bool,
+    /// Standard deviation of the hidden layers' first biases, in units of their weights' (1/√inputs): how
+    /// far their units' thresholds lie apart. With 0 all are at the mean of what they see, and numbers
+    /// far from it look alike.
+    pub hidden_spread: f64,
     /// Standard deviation of the first policy's logits: how far from uniform play a run starts.
     pub output_spread: f64,
     /// How the joint policy is put together.
@@ -69,6 +73,7 @@ impl Default for NetworkConfig {
             memory: 0,
             share: false,
             critic_sees_state: true,
+            hidden_spread: 0.0,
             output_spread: 1.0,
             joint: JointConfig::default(),
         }

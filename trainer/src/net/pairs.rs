@@ -62,7 +62,7 @@ impl Hierarchy {
         let matchings = Matchings::new(agents);
         let [of_pairs, alone] = matchings.tables(agents, device)?;
         let mut level = |inputs, outputs| -> Result<(Trunk, Dense)> {
-            let trunk = Trunk::new(inputs, &network.hidden, network.memory, streams, device)?;
+            let trunk = Trunk::new(inputs, network, streams, device)?;
             let gains = [OUTPUT_GAIN, network.output_spread];
             let head = Dense::new([trunk.outputs(), outputs], gains, streams, device)?;
             Ok((trunk, head))

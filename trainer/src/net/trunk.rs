@@ -10,10 +10,10 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 
-use super::Rows;
 use super::fused::{self, Activation};
 use super::mlp::DenseWeights;
 use super::weights::GruWeights;
+use super::{NetworkConfig, Rows};
 use crate::rng::Stream;
 
 /// `G` dense layers of one shape: y = act(x W + b).
@@ -156,22 +156,21 @@ pub struct TrunkWeights {
 }
 
 impl Trunk {
-    /// Draws one trunk from each stream: dense layers of the widths `hidden`, then a GRU of width
-    /// `memory` (0: none).
+    /// Draws one trunk of `network`'s widths from each stream: dense layers, then a GRU if it has memory.
     pub fn new(
         inputs: usize,
-        hidden: &[usize],
-        memory: usize,
+        network: &NetworkConfig,
         streams: &mut [Stream],
         device: &Device,
     ) -> Result<Self> {
         let mut width = inputs;
-        let mut encoder = Vec::with_capacity(hidden.len());
-        for &next in hidden {
-            encoder.push(Dense::new([width, next], [1.0, 0.0], streams, device)?);
+        let mut encoder = Vec::with_capacity(network.hidden.len());
+        for &next in &network.hidden {
+            let gains = [1.0, network.hidden_spread / (width as f64).sqrt()];
+            encoder.push(Dense::new([width, next], gains, streams, device)?);
             width = next;
         }
-        let gru = match memory {
+        let gru = match network.memory {
             0 => None,
             memory => Some(Gru::new(width, memory, streams, device)?),
         };
@@ -272,5 +271,38 @@ impl Trunk {
                 .map(|gru| gru.weights(group))
                 .transpose()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thresholds lie as far apart as asked, in units of the weights' deviation, which stay as they were.
+    #[test]
+    fn hidden_biases_are_spread_and_nothing_else_is() {
+        let drawn = |hidden_spread| {
+            let network = NetworkConfig {
+                hidden: vec![4096, 4],
+                hidden_spread,
+                ..NetworkConfig::default()
+            };
+            let streams = &mut [Stream::new(3, "trunk", 0)];
+            let trunk = Trunk::new(4, &network, streams, &Device::Cpu).unwrap();
+            trunk.weights(0).unwrap().encoder
+        };
+        let (together, apart) = (drawn(0.0), drawn(1.5));
+        assert!(
+            together
+                .iter()
+                .all(|layer| layer.biases.iter().all(|&bias| bias == 0.0))
+        );
+        for (together, apart) in together.iter().zip(&apart) {
+            assert_eq!(together.weights, apart.weights);
+        }
+        // 1.5/√4; the deviation of 4,096 normal numbers is within 4/√(2 · 4,096), or 4.4 %, of theirs.
+        let square: f32 = apart[0].biases.iter().map(|bias| bias * bias).sum();
+        let deviation = (square / 4096.0).sqrt();
+        assert!((deviation / 0.75 - 1.0).abs() < 0.044, "{deviation}");
     }
 }

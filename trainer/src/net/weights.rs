@@ -110,6 +110,25 @@ impl NetworkWeights {
         self.layers.last().map_or(0, LayerWeights::outputs)
     }
 
+    /// Whether every weight, bias and deviation is a finite number.
+    pub fn is_finite(&self) -> bool {
+        let of_head: &[f32] = match &self.head {
+            HeadWeights::Gaussian { log_std } => log_std,
+            _ => &[],
+        };
+        let finite = |numbers: &[f32]| numbers.iter().all(|number| number.is_finite());
+        finite(of_head)
+            && self.layers.iter().all(|layer| match layer {
+                LayerWeights::Dense(layer, _) => finite(&layer.weights) && finite(&layer.biases),
+                LayerWeights::Gru(layer) => {
+                    finite(&layer.input)
+                        && finite(&layer.recurrent)
+                        && finite(&layer.input_bias)
+                        && finite(&layer.recurrent_bias_n)
+                }
+            })
+    }
+
     /// Makes a network that reads normalised observations one that reads raw ones: the normalisation
     /// of the components from `start` on is folded into the first layer.
     pub fn fold_in(&mut self, normaliser: &Normaliser, start: usize) {

@@ -222,7 +222,12 @@ fn make_one(cell: &Cell, spectator: &Spectator<'_>) -> Result<(), Error> {
         threads: Some(1),
         ..Watch::default()
     };
-    let finished = run::run(&cell.config, &cell.task, &device, &folder, &watch)?;
+    let finished = run::run(&cell.config, &cell.task, &device, &folder, &watch);
+    let finished = finished.inspect_err(|error| {
+        let (task, config) = (cell.task.name(), &cell.config);
+        let (method, seed) = (config.method, config.seed);
+        (spectator.note)(&format!("{task} by {method}, seed {seed}: {error}"));
+    })?;
     let returns = &finished.team.manifest.returns;
     (spectator.note)(&format!(
         "{} by {}, seed {}: {:.4}, {:.0} s",

@@ -8,7 +8,7 @@ use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::algo::{Algorithm, ArmKind};
-use crate::config::CURVE_POINTS;
+use crate::config::{CURVE_POINTS, Config};
 use crate::env::{Game, Task, TeamSpec};
 use crate::eval::{Enumeration, Player, Values};
 use crate::export::actors_for;
@@ -178,8 +178,9 @@ impl<'a> Job<'a> {
             let due = |points| is_due(done, budget.updates, points);
             if last || due(RECORDS) {
                 let policies = algorithm.as_ref();
-                for (replica, progress) in progress.iter().enumerate() {
-                    self.check_finite(policies, replica, progress.env_steps)?;
+                if self.diverged(policies, config)? {
+                    self.show_records(&learner, training)?;
+                    return Err(divergence(learner.env_steps()));
                 }
                 let values = match (last && races, judge.plays() && !last && !due(CURVE_POINTS)) {
                     (true, _) => {
@@ -279,21 +280,21 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// Nothing can be learned from weights that are no numbers: the run ends here, not at its last step.
-    fn check_finite(&self, policies: &dyn Algorithm, replica: usize, env_steps: u64) -> Result<()> {
-        for agent in 0..self.tasks[replica].spec().agents.len() {
-            if policies.marginals().weights(replica, agent)?.is_finite() {
-                continue;
-            }
-            let arm = self.lanes[replica].arm;
-            let message = format!(
-                "arm {arm} diverged: after {env_steps} environment steps agent {agent}'s weights are \
-                 not finite numbers any more; smaller steps may help (`update.learning_rate`, \
-                 `update.critic_learning_rate`)"
-            );
-            return Err(candle_core::Error::msg(message));
+    /// Whether nothing is left that could be exported: no replica's weights are finite, and no other arm trains.
+    fn diverged(&self, policies: &dyn Algorithm, config: &Config) -> Result<bool> {
+        if config.arm_names().len() > 1 {
+            return Ok(false);
         }
-        Ok(())
+        for (replica, task) in self.tasks.iter().enumerate() {
+            let mut finite = true;
+            for agent in 0..task.spec().agents.len() {
+                finite &= policies.marginals().weights(replica, agent)?.is_finite();
+            }
+            if finite {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn show_records(&self, learner: &Learner, training: &Training<'_>) -> Result<()> {
@@ -340,6 +341,14 @@ impl Learner {
         (self.done, self.progress) = (kept.updates, kept.progress);
         Ok(())
     }
+}
+
+/// Why a run ends before its last step.
+fn divergence(env_steps: u64) -> candle_core::Error {
+    candle_core::Error::msg(format!(
+        "it diverged: after {env_steps} environment steps the networks' weights are not finite numbers any \
+         more; smaller learning rates may help"
+    ))
 }
 
 /// Whether update number `done` is one of at most `points` evenly among `updates`, the last

@@ -11,11 +11,11 @@ use consort_trainer::train::{Outcome, train};
 /// A one-shot game of many replicas, memory, a team that shares its weights and joint policies of one agent
 /// after another, several choices at once, vectors; with steps for some updates each.
 const TASKS: [(&str, i64); 5] = [
-    ("climbing", 40_000),
-    ("dec-tiger-h3", 60_000),
-    ("lbf-8x8-2p-2f-coop", 40_000),
-    ("mpe-reference", 40_000),
-    ("mpe-reference-continuous", 40_000),
+    ("climbing", 20_000),
+    ("dec-tiger-h3", 120_000),
+    ("lbf-8x8-2p-2f-coop", 60_000),
+    ("mpe-reference", 60_000),
+    ("mpe-reference-continuous", 60_000),
 ];
 
 /// The first update starts from the same weights on the same batch, but for what a GPU rounds otherwise, which

@@ -26,13 +26,13 @@ pub(super) struct Args {
     #[arg(long, required = true, value_delimiter = ',')]
     methods: Vec<String>,
     /// Runs of each method on each task, from seed 0 on
-    #[arg(long, default_value_t = 5, value_parser = whole_number::<1, 10_000>)]
+    #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_parser = whole_number::<1, 10_000>)]
     seeds: i64,
     /// Environment steps of every run, evaluation included [default: as `consort train`]
-    #[arg(long, value_parser = whole_number::<1, { i64::MAX }>)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole_number::<1, { i64::MAX }>)]
     steps: Option<i64>,
     /// Runs trained at a time, a thread each [default: one a core]
-    #[arg(long, value_parser = whole_number::<1, 1_024>)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole_number::<1, 1_024>)]
     jobs: Option<i64>,
     /// The comparison's folder; one that is unfinished goes on
     #[arg(long)]

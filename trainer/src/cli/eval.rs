@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// A finished run's folder or a team's
     team: PathBuf,
     /// Episodes to play [default: 10000, fewer of long ones: 200000 steps, at least 100 episodes]
-    #[arg(long, value_parser = whole_number::<1, { u32::MAX as i64 }>)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole_number::<1, { u32::MAX as i64 }>)]
     episodes: Option<i64>,
     /// Seed of the episodes and of the agents' dice
     #[arg(long, default_value_t = 0)]
@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<Page, Error> {
     table.row([
         "optimum".to_owned(),
         number(team.task.optimum()),
-        "of agents that act apart".to_owned(),
+        super::of_whom(&team.manifest).to_owned(),
     ]);
     let manifest = &team.manifest;
     Ok(Page {

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use consort_trainer::error::Error;
+use consort_trainer::team::Manifest;
 
 /// Teams learn together on a workstation; each agent then acts apart, on its own microcontroller.
 #[derive(Parser)]
@@ -95,6 +96,14 @@ fn whole_number<const LEAST: i64, const MOST: i64>(text: &str) -> Result<i64, St
     number
         .filter(|number| (LEAST..=MOST).contains(number))
         .ok_or_else(|| format!("expected a whole number from {LEAST} to {MOST}"))
+}
+
+/// Whose best value an `optimum` is.
+fn of_whom(manifest: &Manifest) -> &'static str {
+    match manifest.shared_seed {
+        Some(_) => "of agents that share no more than a seed",
+        None => "of agents that act apart",
+    }
 }
 
 /// A word as a POSIX shell takes it, whatever is in it.

@@ -24,7 +24,10 @@ impl Progress {
         let shown = bar.clone();
         let interrupted = move || {
             shown.finish_and_clear();
-            eprintln!("interrupted: the same command goes on from the last checkpoint");
+            eprintln!(
+                "interrupted: the same command goes on from the last checkpoint, from the start where none \
+                 was kept yet"
+            );
             exit(INTERRUPTED);
         };
         // Without a handler the bar stays on the screen, and nothing else is lost.

@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// A task's name, a game's TOML file or a model's .dpomdp file
     task: String,
     /// Steps of an episode in a model from a .dpomdp file
-    #[arg(long, value_parser = whole_number::<1, { MAX_HORIZON as i64 }>)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole_number::<1, { MAX_HORIZON as i64 }>)]
     horizon: Option<i64>,
 }
 

@@ -24,19 +24,19 @@ pub(super) struct Args {
     /// A task's name (`consort tasks` lists them), a game's TOML file or a model's .dpomdp file
     task: Option<String>,
     /// Steps of an episode in a model from a .dpomdp file
-    #[arg(long, value_parser = whole_number::<1, { MAX_HORIZON as i64 }>)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole_number::<1, { MAX_HORIZON as i64 }>)]
     horizon: Option<i64>,
     /// How to learn (`consort methods` lists them) [default: annealed]
     #[arg(long)]
     method: Option<String>,
     /// Let the agents share a seed of so many symbols, as the end of what each sees [without a number: 2]
     #[arg(long, value_name = "SYMBOLS", num_args = 0..=1, require_equals = true,
-        default_missing_value = "2", value_parser = whole_number::<2, { u8::MAX as i64 }>)]
+        default_missing_value = "2", allow_negative_numbers = true, value_parser = whole_number::<2, { u8::MAX as i64 }>)]
     shared_seed: Option<i64>,
     /// Seed of every random draw [default: 0]
-    #[arg(long, value_parser = whole_number::<0, { i64::MAX }>)]
+    #[arg(long, allow_negative_numbers = true, value_parser = whole_number::<0, { i64::MAX }>)]
     seed: Option<i64>,
-    #[arg(long, help = steps_help(), value_parser = whole_number::<1, { i64::MAX }>)]
+    #[arg(long, help = steps_help(), allow_negative_numbers = true, value_parser = whole_number::<1, { i64::MAX }>)]
     steps: Option<i64>,
     /// The run's folder [default: runs/TASK-METHOD-seedN]
     #[arg(long)]
@@ -299,7 +299,7 @@ fn results(config: &Config, task: &Task, finished: &Finished) -> Table {
     result(
         "optimum",
         manifest.optimum,
-        "of agents that act apart".to_owned(),
+        super::of_whom(manifest).to_owned(),
     );
     results
 }

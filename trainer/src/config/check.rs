@@ -18,6 +18,8 @@ use crate::net::enumerated::LARGEST_ENUMERATION;
 use crate::net::joint::Sees;
 use crate::returns::Units;
 
+/// The farthest that first biases may lie apart: beyond it every unit is saturated, every first choice made.
+const LARGEST_SPREAD: f64 = 100.0;
 /// The widest hidden layer.
 pub const LARGEST_LAYER: usize = 4096;
 /// The most episodes in an update.
@@ -124,8 +126,19 @@ fn check_network(config: &Config) -> Result<(), ConfigError> {
         network.memory,
         &format!("0 (none) to {LARGEST_LAYER}"),
     )?;
-    not_negative("network.hidden_spread", network.hidden_spread)?;
-    not_negative("network.output_spread", network.output_spread)
+    for (at, spread) in [
+        ("network.hidden_spread", network.hidden_spread),
+        ("network.output_spread", network.output_spread),
+    ] {
+        let expected = format!("0 to {LARGEST_SPREAD}");
+        require(
+            (0.0..=LARGEST_SPREAD).contains(&spread),
+            at,
+            spread,
+            &expected,
+        )?;
+    }
+    Ok(())
 }
 
 fn check_update(update: &UpdateConfig) -> Result<(), ConfigError> {

@@ -11,12 +11,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use candle_core::Result;
 use sha2::{Digest, Sha256};
 
+use crate::atomic::WriteError;
 use crate::config::Config;
 use crate::run_folder::RunFolder;
 use crate::train::{Record, Store};
@@ -67,6 +68,27 @@ impl<'a> Checkpoints<'a> {
     }
 }
 
+impl Checkpoints<'_> {
+    /// Writes down what arms have recorded, however lately that was done: a run that fails leaves all it has.
+    ///
+    /// # Errors
+    /// When the machine refuses.
+    pub fn flush(&self) -> std::result::Result<(), WriteError> {
+        self.written(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn written(&self, all: &mut Records) -> std::result::Result<(), WriteError> {
+        let lines = all.by_arm.values().flatten().map(Record::line);
+        let written = self.folder.write_metrics(lines);
+        all.written = Some(Instant::now());
+        written
+    }
+}
+
 impl Store for Checkpoints<'_> {
     fn load(&self, name: &str) -> Option<Vec<u8>> {
         let found = match self.folder.read_checkpoint(name) {
@@ -99,16 +121,13 @@ impl Store for Checkpoints<'_> {
     }
 
     fn recorded(&self, arm: usize, records: &[Record]) -> Result<()> {
-        let mut all = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lock();
         all.by_arm.insert(arm, records.to_vec());
         let fresh = |written: Instant| written.elapsed() < self.keep_every;
         if all.written.is_some_and(fresh) {
             return Ok(());
         }
-        let lines = all.by_arm.values().flatten().map(Record::line);
-        let written = self.folder.write_metrics(lines);
-        all.written = Some(Instant::now());
-        written.map_err(candle_core::Error::wrap)
+        self.written(&mut all).map_err(candle_core::Error::wrap)
     }
 }
 

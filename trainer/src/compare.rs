@@ -222,20 +222,18 @@ fn make_one(cell: &Cell, spectator: &Spectator<'_>) -> Result<(), Error> {
         threads: Some(1),
         ..Watch::default()
     };
-    let finished = run::run(&cell.config, &cell.task, &device, &folder, &watch);
-    let finished = finished.inspect_err(|error| {
-        let (task, config) = (cell.task.name(), &cell.config);
-        let (method, seed) = (config.method, config.seed);
-        (spectator.note)(&format!("{task} by {method}, seed {seed}: {error}"));
-    })?;
-    let returns = &finished.team.manifest.returns;
-    (spectator.note)(&format!(
-        "{} by {}, seed {}: {:.4}, {:.0} s",
-        cell.task.name(),
-        cell.config.method,
-        cell.config.seed,
-        returns.exported,
-        finished.time.as_secs_f64()
-    ));
+    let (task, method, seed) = (cell.task.name(), cell.config.method, cell.config.seed);
+    let name = format!("{task} by {method}, seed {seed}");
+    let finished = match run::run(&cell.config, &cell.task, &device, &folder, &watch) {
+        Ok(finished) => finished,
+        Err(error) => {
+            return Err(Error::OfRun {
+                run: name,
+                source: Box::new(error),
+            });
+        }
+    };
+    let (earned, time) = (finished.team.manifest.returns.exported, finished.time);
+    (spectator.note)(&format!("{name}: {earned:.4}, {:.0} s", time.as_secs_f64()));
     Ok(())
 }

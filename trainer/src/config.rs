@@ -259,8 +259,8 @@ impl Config {
                 hidden: vec![64, 64],
                 memory: 0,
                 share: true,
-                // The target of `coordsum` is one number: with all thresholds at its mean, what should be done
-                // about 3 and about 4 is learnt six times more slowly.
+                // The target of `coordsum` is one number: with all thresholds at its mean, 3 and 4 are hardly
+                // told apart.
                 hidden_spread: 1.0,
                 output_spread: 0.0,
                 ..NetworkConfig::default()

@@ -63,7 +63,15 @@ pub enum Error {
     /// The machine refused to write.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The arithmetic failed: memory or device.
+    /// A run among several failed.
+    #[error("{run}: {source}")]
+    OfRun {
+        /// Which: its task, method and seed.
+        run: String,
+        /// How.
+        source: Box<Error>,
+    },
+    /// The arithmetic failed: memory, device, or numbers that were none any more.
     #[error("training failed: {0}")]
     Learning(#[from] candle_core::Error),
 }
@@ -80,6 +88,7 @@ impl Error {
             | Self::Solve(_)
             | Self::Plan(_)
             | Self::NotEnumerable { .. } => 2,
+            Self::OfRun { source, .. } => source.exit_code(),
             Self::Folder(FolderError::Write(error)) | Self::Write(error)
                 if !error.is_bad_path() =>
             {

@@ -178,9 +178,10 @@ impl<'a> Job<'a> {
             let due = |points| is_due(done, budget.updates, points);
             if last || due(RECORDS) {
                 let policies = algorithm.as_ref();
-                if self.diverged(policies, config)? {
+                if let Some(replica) = self.diverged(policies, config)? {
+                    let env_steps = progress[replica].env_steps;
                     self.show_records(&learner, training)?;
-                    return Err(divergence(learner.env_steps()));
+                    return Err(divergence(env_steps));
                 }
                 let values = match (last && races, judge.plays() && !last && !due(CURVE_POINTS)) {
                     (true, _) => {
@@ -280,21 +281,20 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// Whether nothing is left that could be exported: no replica's weights are finite, and no other arm trains.
-    fn diverged(&self, policies: &dyn Algorithm, config: &Config) -> Result<bool> {
+    /// A replica that has nothing left to export: its weights are not finite numbers any more, and no other
+    /// arm of its run trains. Among several arms it loses.
+    fn diverged(&self, policies: &dyn Algorithm, config: &Config) -> Result<Option<usize>> {
         if config.arm_names().len() > 1 {
-            return Ok(false);
+            return Ok(None);
         }
         for (replica, task) in self.tasks.iter().enumerate() {
-            let mut finite = true;
             for agent in 0..task.spec().agents.len() {
-                finite &= policies.marginals().weights(replica, agent)?.is_finite();
-            }
-            if finite {
-                return Ok(false);
+                if !policies.marginals().weights(replica, agent)?.is_finite() {
+                    return Ok(Some(replica));
+                }
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     fn show_records(&self, learner: &Learner, training: &Training<'_>) -> Result<()> {

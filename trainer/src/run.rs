@@ -77,7 +77,14 @@ pub fn run(
         store: &store,
         keep_every: watch.keep_every,
     };
-    let outcomes = training.run(tasks, &[config.seed])?;
+    let outcomes = match training.run(tasks, &[config.seed]) {
+        Ok(outcomes) => outcomes,
+        Err(error) => {
+            // What it learned until then says why; that it failed matters more than whether this is written.
+            let _ = store.flush();
+            return Err(error.into());
+        }
+    };
     let outcome = outcomes.into_iter().next().expect("an outcome a run");
 
     let records = outcome

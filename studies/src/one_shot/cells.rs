@@ -130,7 +130,8 @@ impl Cells {
         let config = column.config(self.steps);
         let device = config.device.open()?;
         let start = Instant::now();
-        let outcomes = train(&config, &tasks, &seeds, &device, self.threads, progress)?;
+        let outcomes = train(&config, &tasks, &seeds, &device, self.threads, progress)
+            .with_context(|| format!("{} by {}", row.name, column.name))?;
         let runs: Vec<Run> = std::iter::zip(&tasks, &seeds)
             .zip(&outcomes)
             .map(|((task, &seed), outcome)| {

@@ -81,7 +81,8 @@ impl Trained {
         let seeds: Vec<u64> = (self.first_seed..).take(self.seeds).collect();
         let tasks = vec![task; seeds.len()];
         let device = config.device.open()?;
-        let outcomes = train(&config, &tasks, &seeds, &device, 1, progress)?;
+        let outcomes = train(&config, &tasks, &seeds, &device, 1, progress)
+            .with_context(|| format!("{} by {}", self.task, config.method))?;
         let starts = match self.starts {
             true => Some(basin::starts(&config, &tasks, &seeds, 1)?),
             false => None,

@@ -229,11 +229,15 @@ impl Cells {
         let device = config.device.open()?;
         let start = Instant::now();
         let tasks = std::slice::from_ref(&task);
-        let outcomes = train(&config, tasks, &[wanted.seed], &device, 1, progress)?;
+        let of = || {
+            let (task, method, seed) = (wanted.row.task, wanted.method.name, wanted.seed);
+            format!("{task} by {method}, seed {seed}")
+        };
+        let outcomes =
+            train(&config, tasks, &[wanted.seed], &device, 1, progress).with_context(of)?;
         let seconds = start.elapsed().as_secs_f64();
         let outcome = outcomes.first().context("one run has one outcome")?;
-        let run = judge(wanted, &config, &task, outcome, seconds)
-            .with_context(|| format!("{} by {}", wanted.row.task, wanted.method.name))?;
+        let run = judge(wanted, &config, &task, outcome, seconds).with_context(of)?;
         self.keep(wanted, &run)
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Args {
     #[arg(long, allow_negative_numbers = true, value_parser = whole_number::<1, { u32::MAX as i64 }>)]
     episodes: Option<i64>,
     /// Seed of the episodes and of the agents' dice
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
     /// Take the most probable action, however the team acts
     #[arg(long, conflicts_with = "sampled")]

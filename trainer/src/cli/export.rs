@@ -30,7 +30,7 @@ pub(super) struct Args {
     fine_tune: Option<FineTune>,
     /// The time between two steps, in microseconds, that the images state: 0 for a task that is not
     /// periodic [default: as the team has it]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     period_us: Option<u32>,
     /// Give the team's shared seed a key that nobody can foresee, for deployment
     #[arg(long)]

@@ -31,7 +31,12 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 10, allow_negative_numbers = true, value_parser = whole_number::<1, { u32::MAX as i64 }>, conflicts_with = "replay")]
     episodes: i64,
     /// Seed of the episodes, the agents' dice and the faults
-    #[arg(long, default_value_t = 0, conflicts_with = "replay")]
+    #[arg(
+        long,
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        conflicts_with = "replay"
+    )]
     seed: u64,
     /// Count steps whose round trip takes longer than this
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole_number::<1, { u32::MAX as i64 }>, conflicts_with = "replay")]

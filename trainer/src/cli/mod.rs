@@ -101,7 +101,7 @@ fn whole_number<const LEAST: i64, const MOST: i64>(text: &str) -> Result<i64, St
 /// Whose best value an `optimum` is.
 fn of_whom(manifest: &Manifest) -> &'static str {
     match manifest.shared_seed {
-        Some(_) => "of agents that share no more than a seed",
+        Some(_) => "of agents that share a seed",
         None => "of agents that act apart",
     }
 }

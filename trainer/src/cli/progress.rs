@@ -25,7 +25,7 @@ impl Progress {
         let interrupted = move || {
             shown.finish_and_clear();
             eprintln!(
-                "interrupted: the same command goes on from the last checkpoint, from the start where none \
+                "interrupted: the same command goes on from the last checkpoint, or from the start where none \
                  was kept yet"
             );
             exit(INTERRUPTED);

@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(long)]
     out: PathBuf,
     /// The images' revision, which devices do not go back from; by default the one they have
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     revision: Option<u32>,
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Args {
     method: Option<String>,
     /// Let the agents share a seed of so many symbols, as the end of what each sees [without a number: 2]
     #[arg(long, value_name = "SYMBOLS", num_args = 0..=1, require_equals = true,
-        default_missing_value = "2", allow_negative_numbers = true, value_parser = whole_number::<2, { u8::MAX as i64 }>)]
+        default_missing_value = "2", value_parser = whole_number::<2, { u8::MAX as i64 }>)]
     shared_seed: Option<i64>,
     /// Seed of every random draw [default: 0]
     #[arg(long, allow_negative_numbers = true, value_parser = whole_number::<0, { i64::MAX }>)]
@@ -55,7 +55,7 @@ pub(super) struct Args {
     quiet: bool,
     /// Seconds between two checkpoints of an arm at most
     #[arg(long, hide = true, default_value_t = KEEP_EVERY.as_secs() as i64,
-        value_parser = whole_number::<0, { i64::MAX }>)]
+        allow_negative_numbers = true, value_parser = whole_number::<0, { i64::MAX }>)]
     checkpoint_seconds: i64,
 }
 

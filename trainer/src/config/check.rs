@@ -18,7 +18,7 @@ use crate::net::enumerated::LARGEST_ENUMERATION;
 use crate::net::joint::Sees;
 use crate::returns::Units;
 
-/// The farthest that first biases may lie apart: beyond it every unit is saturated, every first choice made.
+/// The farthest that initial biases may lie apart: beyond it nothing else would be seen of a network's start.
 const LARGEST_SPREAD: f64 = 100.0;
 /// The widest hidden layer.
 pub const LARGEST_LAYER: usize = 4096;

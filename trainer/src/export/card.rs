@@ -35,10 +35,11 @@ pub(super) fn write(manifest: &Manifest, task: &Task, actors: &Actors) -> String
         "| the joint policy, training only | {} |",
         number(returns.joint)
     ));
-    line(format!(
-        "| the best team that acts apart | {} |\n",
-        number(manifest.optimum)
-    ));
+    let apart = match manifest.shared_seed {
+        Some(_) => "the best team that shares a seed",
+        None => "the best team that acts apart",
+    };
+    line(format!("| {apart} | {} |\n", number(manifest.optimum)));
     line("| agent | image | observation | actions | bytes | multiply-adds | CRC-32 |".to_owned());
     line("|---|---|---|---|---|---|---|".to_owned());
     for (agent, (entry, image)) in manifest.agents.iter().zip(actors.images()).enumerate() {

@@ -94,11 +94,14 @@ fn a_run_that_diverges_ends_where_it_does() {
     let error = train(&config, &tasks, &[0], &Device::Cpu, 1, &count).unwrap_err();
     assert!(error.to_string().contains("diverged"), "{error}");
     let taken = taken.load(std::sync::atomic::Ordering::Relaxed);
-    assert!(taken < 100_000, "{taken}");
+    // A hundredth, in whole batches of 16 episodes of at most 50 steps.
+    assert!(taken < 10_800, "{taken}");
 
     config.portfolio.arms.push(ArmName::Factored);
-    config.portfolio.race = 0.0;
     config.steps = 120_000;
-    let runs = train(&config, &tasks, &[0], &Device::Cpu, 1, &count).unwrap();
-    assert_eq!(runs[0].selection.chosen, 1);
+    for race in [0.0, 0.3] {
+        config.portfolio.race = race;
+        let runs = train(&config, &tasks, &[0], &Device::Cpu, 1, &count).unwrap();
+        assert_eq!(runs[0].selection.chosen, 1, "race {race}");
+    }
 }

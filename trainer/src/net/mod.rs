@@ -56,9 +56,9 @@ pub struct NetworkConfig {
     pub share: bool,
     /// Whether the critic sees the simulator's state beside all observations.
     pub critic_sees_state: bool,
-    /// Standard deviation of the hidden layers' first biases, in units of their weights' (1/√inputs): how
-    /// far their units' thresholds lie apart. With 0 all are at the mean of what they see, and numbers
-    /// far from it look alike.
+    /// Standard deviation of the initial biases of a trunk's dense layers, in units of their weights'
+    /// (1/√inputs): how far units' thresholds lie apart. With 0 all are at the mean of what they see, and
+    /// numbers far from it look alike.
     pub hidden_spread: f64,
     /// Standard deviation of the first policy's logits: how far from uniform play a run starts.
     pub output_spread: f64,

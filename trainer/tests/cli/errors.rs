@@ -172,6 +172,10 @@ fn bad_input_is_named_with_what_would_be_right() {
             "expected a whole number from 0",
         ),
         (
+            &["train", "chsh", "--steps", "-5"],
+            "expected a whole number from 1",
+        ),
+        (
             &["eval", "x", "--episodes=0"],
             "expected a whole number from 1",
         ),

@@ -71,6 +71,31 @@ fn the_steps_that_are_asked_for_are_the_least_that_suffice() {
 }
 
 #[test]
+fn spreads_that_drown_everything_else_are_refused() {
+    for (spread, passes) in [
+        (0.0, true),
+        (100.0, true),
+        (-1.0, false),
+        (101.0, false),
+        (f64::NAN, false),
+    ] {
+        for at in ["hidden_spread", "output_spread"] {
+            let mut config = Config::default();
+            let network = &mut config.network;
+            match at {
+                "hidden_spread" => network.hidden_spread = spread,
+                _ => network.output_spread = spread,
+            }
+            let checked = check_network(&config).map_err(|error| error.to_string());
+            assert_eq!(checked.is_ok(), passes, "{at} {spread}: {checked:?}");
+            if let Err(message) = checked {
+                assert!(message.contains(&format!("network.{at}")), "{message}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_mask_over_products_is_refused() {
     use crate::env::Factors;
     use crate::team::episodes::task;

@@ -259,9 +259,6 @@ impl Config {
                 hidden: vec![64, 64],
                 memory: 0,
                 share: true,
-                // The target of `coordsum` is one number: with all thresholds at its mean, 3 and 4 are hardly
-                // told apart.
-                hidden_spread: 1.0,
                 output_spread: 0.0,
                 ..NetworkConfig::default()
             },

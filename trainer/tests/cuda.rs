@@ -1,7 +1,8 @@
 //! That a GPU trains as the processor does: every method, on tasks of every shape of team.
 //!
 //! Compiled with `--features cuda` only, and needs a GPU to pass:
-//! `cargo test --release -p consort-trainer --features cuda --test cuda`. It has been compiled, and run on no GPU yet.
+//! `cargo test --release -p consort-trainer --features cuda --test cuda`. An earlier
+//! text of it was compiled with that feature; none has run on a GPU yet.
 #![cfg(feature = "cuda")]
 
 use candle_core::Device;

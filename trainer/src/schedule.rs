@@ -24,12 +24,15 @@ pub struct AnnealSchedule {
     /// The same where the joint policy does not lead, in between in proportion: nobody waits for a teacher
     /// that knows nothing. Likewise the gate opens at the warm-up's end where it does not lead, plateau or
     /// not, and no later than `warmup_limit` where it leads in full. 0: neither regards the lead.
+    /// With `lead_errors` it opens before that, once the joint policy is behind by twice as many.
     pub unled_ramp: f64,
     /// β before the ramp: the product's share in acting from the start.
     pub beta_start: f64,
     /// The joint policy's lead from which on the marginals are fitted to it in full, in units of the
     /// advantage; below it in proportion, not at all where the product leads. 0: in full, whoever leads.
     pub full_lead: f64,
+    /// How many standard errors are taken off the measured lead before it counts: chance is no teacher.
+    pub lead_errors: f64,
     /// λ when the ramp starts.
     pub lambda_start: f64,
     /// λ when the ramp ends.
@@ -64,6 +67,7 @@ impl Default for AnnealSchedule {
             unled_ramp: 0.0,
             beta_start: 0.0,
             full_lead: 0.0,
+            lead_errors: 0.0,
             lambda_start: 0.01,
             lambda_end: 10.0,
             information_gap: 1.0,
@@ -116,10 +120,53 @@ pub struct Anneal {
     window_end: f64,
     best_window: f64,
     gap: f64,
-    /// The sum of leads, each weighed by (1 − decay) · decay^age, and of those weights: their ratio is the
-    /// average from the first lead on.
-    lead: f64,
-    lead_weight: f64,
+    lead: Lead,
+}
+
+/// Leads, each weighed by w = (1 − decay) · decay^age.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Lead {
+    /// Σ w, Σ w².
+    weights: [f64; 2],
+    /// Σ w lead, Σ w lead².
+    sums: [f64; 2],
+}
+
+impl Lead {
+    fn observe(&mut self, lead: f64, decay: f64) {
+        let weight = 1.0 - decay;
+        let add = |sum: f64, new: f64| decay * sum + weight * new;
+        self.sums = [add(self.sums[0], lead), add(self.sums[1], lead * lead)];
+        let [sum, squares] = self.weights;
+        self.weights = [add(sum, 1.0), decay * decay * squares + weight * weight];
+    }
+
+    /// The average from the first lead on, nothing before; and `errors` of its standard errors, without end for
+    /// few leads.
+    fn average(&self, errors: f64) -> Option<[f64; 2]> {
+        let [weight, squares] = self.weights;
+        if weight == 0.0 {
+            return None;
+        }
+        let mean = self.sums[0] / weight;
+        // So many leads count. What their average is off by, in errors estimated from themselves (s²/(n − 1)), is
+        // Student's t of n − 1 degrees of freedom, whose variance is (n − 1)/(n − 3).
+        let count = weight * weight / squares;
+        let margin = if errors == 0.0 {
+            0.0
+        } else if count <= 3.0 {
+            f64::INFINITY
+        } else {
+            let variance = (self.sums[1] / weight - mean * mean).max(0.0);
+            errors * (variance / (count - 3.0)).sqrt()
+        };
+        Some([mean, margin])
+    }
+
+    /// Whether as many leads count as the average remembers.
+    fn is_settled(&self) -> bool {
+        self.weights[0] > 1.0 - (-1.0_f64).exp()
+    }
 }
 
 impl Anneal {
@@ -132,8 +179,7 @@ impl Anneal {
             window_end: config.plateau_window,
             best_window: f64::NEG_INFINITY,
             gap: 0.0,
-            lead: 0.0,
-            lead_weight: 0.0,
+            lead: Lead::default(),
             config: config.clone(),
         }
     }
@@ -152,10 +198,17 @@ impl Anneal {
         if self.config.full_lead == 0.0 {
             return 1.0;
         }
-        match self.lead_weight > 0.0 {
-            true => (self.lead / self.lead_weight / self.config.full_lead).clamp(0.0, 1.0),
-            false => 0.0,
-        }
+        let average = self.lead.average(self.config.lead_errors);
+        average.map_or(0.0, |[lead, margin]| {
+            ((lead - margin) / self.config.full_lead).clamp(0.0, 1.0)
+        })
+    }
+
+    /// Whether the joint policy is behind for certain: by twice the errors that a lead must exceed.
+    fn is_behind(&self) -> bool {
+        let errors = 2.0 * self.config.lead_errors;
+        let behind = |[lead, margin]: [f64; 2]| lead + margin < 0.0;
+        errors > 0.0 && self.lead.is_settled() && self.lead.average(errors).is_some_and(behind)
     }
 
     /// From `without` to `within`, as far as the joint policy leads; `within` where the ramp does not regard that.
@@ -206,15 +259,15 @@ impl Anneal {
         self.gap = c.gap_decay * self.gap + (1.0 - c.gap_decay) * gap;
         // What a learner that has diverged measures says nothing, and must not hold the gate shut.
         if lead.is_finite() {
-            self.lead = c.gap_decay * self.lead + (1.0 - c.gap_decay) * lead;
-            self.lead_weight = c.gap_decay * self.lead_weight + (1.0 - c.gap_decay);
+            self.lead.observe(lead, c.gap_decay);
         }
         if self.reached.is_some() {
             return;
         }
         self.window_sum += mean_return;
         self.window_count += 1;
-        let mut open = time >= self.by_lead(c.warmup, c.warmup_limit);
+        let mut open = time >= self.by_lead(c.warmup, c.warmup_limit)
+            || c.unled_ramp > 0.0 && self.is_behind();
         if !open && time >= self.window_end {
             let mean = self.window_sum / f64::from(self.window_count);
             open = time >= c.warmup && mean < self.best_window + c.plateau_gain;
@@ -356,6 +409,76 @@ mod tests {
         let mut half = new();
         rising(&mut half, 0.05, 0..251);
         assert!((half.ramp(0.4) - 0.5).abs() < 1e-9, "{}", half.ramp(0.4));
+    }
+
+    #[test]
+    fn a_lead_counts_by_what_is_beyond_chance() {
+        let new = |lead_errors| {
+            Anneal::new(&AnnealSchedule {
+                unled_ramp: 0.1,
+                beta_start: 0.5,
+                full_lead: 0.1,
+                lead_errors,
+                ..config()
+            })
+        };
+        let fit = |schedule: &Anneal| schedule.coefficients(0.0).fit;
+        // Leads of m ± .06 in turn, long enough for the average to be m (± .06/39), and its error, of
+        // (1 + .95)/(1 − .95) = 39 leads that count, .06/√(39 − 3).
+        let measured = |lead_errors, mean: f64| {
+            let mut schedule = new(lead_errors);
+            for update in 0..400 {
+                let chance = if update % 2 == 0 { 0.06 } else { -0.06 };
+                schedule.observe(0.01, 0.0, 0.0, mean + chance);
+            }
+            schedule
+        };
+        let error = 0.06 / 36.0_f64.sqrt();
+        let whole = fit(&measured(0.0, 0.05));
+        assert!((whole - 0.5).abs() < 0.02, "{whole}");
+        let beyond = fit(&measured(2.0, 0.05));
+        assert!(
+            (whole - beyond - 2.0 * error / 0.1).abs() < 0.005,
+            "{beyond}"
+        );
+        assert_eq!(fit(&measured(2.0, 0.015)), 0.0);
+        assert!(fit(&measured(0.0, 0.015)) > 0.1);
+        // Three leads say nothing of chance; four that are alike seem to be none.
+        let mut few = new(2.0);
+        for lead in 1..=4 {
+            few.observe(0.01, 0.0, 0.0, 0.05);
+            let expected = if lead > 3 { 0.5 } else { 0.0 };
+            assert!((fit(&few) - expected).abs() < 1e-6, "{lead} {}", fit(&few));
+        }
+    }
+
+    #[test]
+    fn who_is_behind_for_certain_hands_over_before_the_warm_up_ends() {
+        let opens = |lead_errors, mean: f64| {
+            let mut schedule = Anneal::new(&AnnealSchedule {
+                unled_ramp: 0.1,
+                beta_start: 0.5,
+                full_lead: 0.1,
+                lead_errors,
+                plateau_gain: 0.0,
+                ..config()
+            });
+            for update in 0..1000 {
+                let time = f64::from(update) / 1000.0;
+                let chance = if update % 2 == 0 { 0.06 } else { -0.06 };
+                schedule.observe(time, time, 0.0, mean + chance);
+                if let Some(reached) = schedule.reached {
+                    return reached.time;
+                }
+            }
+            panic!("the gate never opened");
+        };
+        // By more than four errors of .06/√15 (twenty leads, of which eighteen count), as soon as the average is long
+        // enough: 1 − .95²⁰ is above 1 − 1/e.
+        assert_eq!(opens(2.0, -0.1), 0.019);
+        // By two and a half of .06/√36, or whoever is behind where chance does not count: with the warm-up.
+        assert_eq!(opens(2.0, -0.025), 0.2);
+        assert_eq!(opens(0.0, -0.1), 0.2);
     }
 
     #[test]

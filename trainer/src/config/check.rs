@@ -203,6 +203,13 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
         schedule.full_lead,
         "0 where beta_start is 0: the product does not act before the ramp, so nobody leads",
     )?;
+    not_negative(&at("lead_errors"), schedule.lead_errors)?;
+    require(
+        schedule.lead_errors == 0.0 || schedule.full_lead > 0.0 && schedule.gap_decay > 0.0,
+        &at("lead_errors"),
+        schedule.lead_errors,
+        "0 where full_lead is 0, since nobody's lead is followed, and where gap_decay is 0, as one lead says nothing of chance",
+    )?;
     let unled = schedule.unled_ramp;
     require(
         unled == 0.0 || schedule.full_lead > 0.0,

@@ -40,22 +40,44 @@ pub(super) fn without_retired(mut layer: Table) -> Result<Table, ConfigError> {
     Ok(layer)
 }
 
-/// Settings that earlier versions did not have: a table, the keys that a run of theirs wrote there, one that is new,
-/// and the value at which it does nothing.
-const ADDED: [(&str, &[&str], &str, f64); 1] = [(
-    "value",
-    &["double", "exploration", "mixer", "off_policy"],
-    "trace",
-    0.0,
-)];
+/// A setting that earlier versions did not have.
+struct Added {
+    /// The tables it lies in, from the outermost.
+    path: &'static [&'static str],
+    /// Keys that a run of such a version wrote beside it.
+    written: &'static [&'static str],
+    key: &'static str,
+    /// The value at which it does nothing.
+    nothing: f64,
+}
+
+const ADDED: [Added; 2] = [
+    Added {
+        path: &["value"],
+        written: &["double", "exploration", "mixer", "off_policy"],
+        key: "trace",
+        nothing: 0.0,
+    },
+    Added {
+        path: &["annealed", "schedule"],
+        written: &["unled_ramp", "beta_start", "full_lead", "gap_decay"],
+        key: "lead_errors",
+        nothing: 0.0,
+    },
+];
 
 /// `layer` with settings that are new, so that runs of earlier versions are repeated as they were.
 pub(super) fn with_added(mut layer: Table) -> Table {
-    for (table, written, key, nothing) in ADDED {
-        if let Some(Value::Table(table)) = layer.get_mut(table)
-            && written.iter().all(|key| table.contains_key(*key))
+    for added in ADDED {
+        let within = added
+            .path
+            .iter()
+            .try_fold(&mut layer, |table, key| table.get_mut(*key)?.as_table_mut());
+        if let Some(table) = within
+            && added.written.iter().all(|key| table.contains_key(*key))
         {
-            table.entry(key.to_owned()).or_insert(Value::Float(nothing));
+            let nothing = Value::Float(added.nothing);
+            table.entry(added.key.to_owned()).or_insert(nothing);
         }
     }
     layer

@@ -183,6 +183,10 @@ impl Layers {
                 Table::from_iter([("value".to_owned(), Value::String(value.to_owned()))])
             }
             Err(error) => {
+                // TOML wants a digit before and after a number's point; people do not.
+                if let Ok(number) = value.parse() {
+                    return self.lay(nested(key, Value::Float(number)));
+                }
                 return Err(ConfigError::Syntax {
                     origin: format!("--set {assignment}"),
                     message: error.message().to_owned(),
@@ -194,12 +198,7 @@ impl Layers {
         let (Some((_, value)), None) = (entries.next(), entries.next()) else {
             return Err(wrong());
         };
-        let mut parts = key.rsplit('.');
-        let last = parts.next().unwrap_or_default().to_owned();
-        let innermost = Table::from_iter([(last, value)]);
-        self.lay(parts.fold(innermost, |table, part| {
-            Table::from_iter([(part.to_owned(), Value::Table(table))])
-        }))
+        self.lay(nested(key, value))
     }
 
     /// Lays one value at a top-level key.
@@ -296,6 +295,15 @@ fn kind_of(layers: &Table) -> TaskKind {
     let task = config.and_then(|config| config.task().ok());
     // What is wrong with the task is said where it is asked for.
     task.map_or(TaskKind::OneShot, |task| task.kind())
+}
+
+/// The table that has `value` at a dotted key.
+fn nested(key: &str, value: Value) -> Table {
+    let mut parts = key.rsplit('.');
+    let last = parts.next().unwrap_or_default().to_owned();
+    parts.fold(Table::from_iter([(last, value)]), |table, part| {
+        Table::from_iter([(part.to_owned(), Value::Table(table))])
+    })
 }
 
 /// Whether a part of a dotted key (or a word) needs no quotes in TOML.

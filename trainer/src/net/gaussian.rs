@@ -23,7 +23,7 @@ use super::choices::Choices;
 use super::fused::Activation;
 use super::joint::{Features, JointEvaluation, JointHead};
 use super::marginal::OUTPUT_GAIN;
-use super::output::{HALF_LN_TAU, MarginalOutput};
+use super::output::{HALF_LN_TAU, MarginalOutput, counted_breadth};
 use super::triangular::forward_substitution;
 use super::trunk::Dense;
 use crate::env::TeamSpec;
@@ -137,10 +137,7 @@ impl JointHead for JointGaussian {
         let square = parameters.factor.sqr()?;
         let variance = square.reshape((replicas, samples, p, p))?.sum(3)?;
         let log_variance = variance.log()?;
-        // min(l, 0): a squashed action is most varied with a deviation of some .87, so what is wider than 1 earns no
-        // bonus. Without that limit a policy of many dimensions, whose breadth explains little of what is done,
-        // widens until nothing is finite.
-        let counted = parameters.log_diagonal.neg()?.relu()?.neg()?.sum(2)?;
+        let counted = counted_breadth(&parameters.log_diagonal)?.sum(2)?;
         let log_diagonal = parameters.log_diagonal.sum(2)?;
 
         // Σ_d E_{u ∼ marg_d}[−log N(u; m_d, σ_d²)], less its constant.

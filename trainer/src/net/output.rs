@@ -30,6 +30,13 @@ pub enum MarginalOutput {
 /// ½ ln 2π.
 pub(super) const HALF_LN_TAU: f64 = 0.918_938_533_204_672_7;
 
+/// min(l, 0) of l = ln σ, what of a normal distribution's breadth earns a bonus. Squashed by tanh an action is
+/// most varied with a σ of some .87; a bonus for more would widen it until nearly all actions are ±1, whatever
+/// the mean, and in many dimensions, which explain little of what is done, until nothing is finite.
+pub(super) fn counted_breadth(log_std: &Tensor) -> Result<Tensor> {
+    log_std.neg()?.relu()?.neg()
+}
+
 impl MarginalOutput {
     /// log ∏ π_i(a_i | h_i) of joint actions, `[R, S]`. actions: `[R, S, N]` (u32), or
     /// `[R, S, Σ dimensions]` before squashing.
@@ -69,12 +76,12 @@ impl MarginalOutput {
         }
     }
 
-    /// H(∏ π_i) = Σ_i H(π_i) in nats, `[R, S]`.
+    /// H(∏ π_i) = Σ_i H(π_i) in nats, `[R, S]`; of vectors as much of it as [counts](counted_breadth).
     pub fn entropy(&self) -> Result<Tensor> {
         match self {
             Self::Categorical { log_probs, .. } => (log_probs.exp()? * log_probs)?.sum(2)?.neg(),
             Self::Gaussian { mean, log_std } => {
-                let entropy = (log_std + (HALF_LN_TAU + 0.5))?.sum(2)?;
+                let entropy = (counted_breadth(log_std)? + (HALF_LN_TAU + 0.5))?.sum(2)?;
                 entropy.broadcast_add(&mean.narrow(2, 0, 1)?.squeeze(2)?.zeros_like()?)
             }
         }
@@ -174,4 +181,29 @@ pub(crate) fn flat_indices(actions: &Tensor, table: &Tensor, agents: usize) -> R
     let starts: Vec<u32> = (0..agents).map(|agent| (agent * width) as u32).collect();
     let starts = Tensor::from_vec(starts, (1, 1, agents), table.device())?;
     actions.broadcast_add(&starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn no_bonus_is_paid_for_more_breadth_than_squashing_lets_through() {
+        // σ of e⁻¹, 1 and e²: the last counts as 1, and nothing pulls it.
+        let log_std = Var::new(&[[[-1.0_f32, 0.0, 2.0]]], &Device::Cpu).unwrap();
+        let output = MarginalOutput::Gaussian {
+            mean: Tensor::zeros((1, 2, 3), candle_core::DType::F32, &Device::Cpu).unwrap(),
+            log_std: log_std.as_tensor().clone(),
+        };
+        let entropy = output.entropy().unwrap();
+        let unit = 0.5 * (std::f64::consts::TAU * std::f64::consts::E).ln();
+        for found in entropy.flatten_all().unwrap().to_vec1::<f32>().unwrap() {
+            assert!((f64::from(found) - (3.0 * unit - 1.0)).abs() < 1e-5);
+        }
+        let gradients = entropy.mean_all().unwrap().backward().unwrap();
+        let slopes = gradients.get(&log_std).unwrap().flatten_all().unwrap();
+        let slopes: Vec<f32> = slopes.to_vec1().unwrap();
+        assert_eq!((slopes[0], slopes[2]), (1.0, 0.0));
+    }
 }

@@ -24,6 +24,35 @@ fn later_layers_go_over_earlier_ones_key_by_key() {
 }
 
 #[test]
+fn a_schedule_of_before_chance_counted_is_repeated_as_it_was() {
+    let errors = |file: &str| {
+        let mut layers = Layers::new();
+        layers.task("lbf-8x8-2p-2f-coop").unwrap();
+        layers
+            .text("config.toml", &format!("[annealed.schedule]\n{file}"))
+            .unwrap();
+        layers.resolve().unwrap().0.annealed.schedule.lead_errors
+    };
+    let whole = "unled_ramp = 0.1\nbeta_start = 0.5\nfull_lead = 0.1\ngap_decay = 0.95";
+    assert_eq!(errors(whole), 0.0);
+    assert_eq!(errors("unled_ramp = 0.1"), 2.0);
+    assert_eq!(errors(&format!("{whole}\nlead_errors = 1.0")), 1.0);
+}
+
+#[test]
+fn a_number_needs_no_digit_beside_its_point() {
+    let mut layers = Layers::new();
+    layers.task("climbing").unwrap();
+    layers.assignment("annealed.learning_rate=.003").unwrap();
+    layers.assignment("network.output_spread=2.").unwrap();
+    let (config, _) = layers.resolve().unwrap();
+    assert_eq!(config.annealed.learning_rate, 0.003);
+    assert_eq!(config.network.output_spread, 2.0);
+    let error = Layers::new().assignment("seed=.").unwrap_err();
+    assert!(error.to_string().starts_with("--set seed=.: "), "{error}");
+}
+
+#[test]
 fn values_are_learned_otherwise_under_a_time_limit() {
     let value = |task: &str, method: &str| {
         let mut layers = Layers::new();
@@ -119,7 +148,7 @@ fn a_methods_own_defaults_lie_under_what_is_said() {
     let seed = "seed=1";
     assert_eq!(
         found(resolve("factored", seed)),
-        (Choice::Sampled, 0, vec![64, 64])
+        (Choice::Sampled, 0, vec![128, 128])
     );
     assert_eq!(found(resolve("qmix", seed)), (Choice::Greedy, 64, vec![64]));
     assert_eq!(

@@ -182,6 +182,7 @@ impl Config {
         // What a replay remembers was normalised by moments that are gone.
         self.normalise_observations = false;
         if kind == TaskKind::TimeLimit {
+            // MADDPG's are those of its paper (Lowe et al. 2017).
             (self.network.hidden, self.network.memory) = match arm.has_values() {
                 true => (vec![64], 64),
                 false => (vec![64, 64], 0),
@@ -248,7 +249,7 @@ impl Config {
     /// see what they need, it would wait for a teacher that knows nothing. They have no memory, as elsewhere in the field, so agents that are
     /// in each other's way must be free to draw lots.
     fn time_limit() -> Self {
-        // .0005 is among MAPPO's own (Yu et al. 2022), for layers of 128; with .001 one of two factored runs of
+        // .0005 is among MAPPO's own (Yu et al. 2022); with .001, and layers of 64, one of two factored runs of
         // `lbf-15x15-3p-5f` never left chance.
         let factored = FactoredArms::with_learning_rates(0.0005, 0.001);
         Self {
@@ -258,7 +259,7 @@ impl Config {
             // Rows, columns and levels, targets up to 99: as they come, they saturate a layer of tanh.
             normalise_observations: true,
             network: NetworkConfig {
-                // With 64 units `lbf-15x15-3p-5f` is learnt by four fifths, with 128 whole.
+                // With 64 units `lbf-15x15-3p-5f` is learnt by two thirds to four fifths, most times.
                 hidden: vec![128, 128],
                 memory: 0,
                 share: true,

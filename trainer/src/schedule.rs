@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AnnealSchedule {
-    /// Earliest time the gate may open.
+    /// Earliest time the gate may open, but for a joint policy that is [behind](Self::lead_errors).
     pub warmup: f64,
     /// Latest time the gate opens, plateau or not.
     pub warmup_limit: f64,
@@ -24,14 +24,15 @@ pub struct AnnealSchedule {
     /// The same where the joint policy does not lead, in between in proportion: nobody waits for a teacher
     /// that knows nothing. Likewise the gate opens at the warm-up's end where it does not lead, plateau or
     /// not, and no later than `warmup_limit` where it leads in full. 0: neither regards the lead.
-    /// With `lead_errors` it opens before that, once the joint policy is behind by twice as many.
     pub unled_ramp: f64,
     /// β before the ramp: the product's share in acting from the start.
     pub beta_start: f64,
     /// The joint policy's lead from which on the marginals are fitted to it in full, in units of the
     /// advantage; below it in proportion, not at all where the product leads. 0: in full, whoever leads.
     pub full_lead: f64,
-    /// How many standard errors are taken off the measured lead before it counts: chance is no teacher.
+    /// How many standard errors are taken off the measured lead before it counts: chance is no teacher. With an
+    /// `unled_ramp` the gate opens before the warm-up's end once the joint policy is behind by twice as many, and
+    /// no earlier than `warmup_limit` while too few leads are known.
     pub lead_errors: f64,
     /// λ when the ramp starts.
     pub lambda_start: f64,
@@ -83,7 +84,7 @@ impl Default for AnnealSchedule {
 }
 
 impl AnnealSchedule {
-    /// The ramp is still 0 at this time, whatever is measured.
+    /// The ramp is still 0 at this time, whatever is measured, where the product does not act before it.
     pub fn earliest_ramp(&self) -> f64 {
         self.warmup.min(self.warmup_limit)
     }
@@ -266,8 +267,11 @@ impl Anneal {
         }
         self.window_sum += mean_return;
         self.window_count += 1;
-        let mut open = time >= self.by_lead(c.warmup, c.warmup_limit)
-            || c.unled_ramp > 0.0 && self.is_behind();
+        let latest = match c.lead_errors > 0.0 && !self.lead.is_settled() {
+            true => c.warmup_limit,
+            false => self.by_lead(c.warmup, c.warmup_limit),
+        };
+        let mut open = time >= latest || c.unled_ramp > 0.0 && self.is_behind();
         if !open && time >= self.window_end {
             let mean = self.window_sum / f64::from(self.window_count);
             open = time >= c.warmup && mean < self.best_window + c.plateau_gain;
@@ -391,16 +395,20 @@ mod tests {
         rising(&mut unled, 0.1, 250..251);
         assert!((unled.ramp(0.25) - 0.5).abs() < 1e-9);
         assert!((unled.ramp(0.375) - 0.75).abs() < 1e-9);
-        // However few updates there are, a lead from the start on is known by then: eight of them.
-        let mut few = Anneal::new(&AnnealSchedule {
-            gap_decay: 0.95,
-            ..new().config
-        });
-        for update in 0..8 {
-            let time = f64::from(update) / 8.0;
-            few.observe(time, time, 0.0, 0.1);
-            // The first update after the limit, .3.
-            assert_eq!(few.ramp(2.0) > 0.0, time >= 0.3, "{time}");
+        // However few updates there are, eight of them: a lead from the start on is known by then, or, where chance
+        // counts, waited for.
+        for lead_errors in [0.0, 2.0] {
+            let mut few = Anneal::new(&AnnealSchedule {
+                gap_decay: 0.95,
+                lead_errors,
+                ..new().config
+            });
+            for update in 0..8 {
+                let time = f64::from(update) / 8.0;
+                few.observe(time, time, 0.0, 0.1);
+                // The first update after the limit, .3.
+                assert_eq!(few.ramp(2.0) > 0.0, time >= 0.3, "{time}");
+            }
         }
         // Led throughout, as if there were no such setting; led by half, half of the way between.
         let mut led = new();
@@ -443,6 +451,21 @@ mod tests {
         );
         assert_eq!(fit(&measured(2.0, 0.015)), 0.0);
         assert!(fit(&measured(0.0, 0.015)) > 0.1);
+        // Leads of .1 and 0 in turn, equally old, five: 1 − .999⁵ is nearly .005, so that they have nearly equal weights;
+        // mean .06, s² = .0024, error √(.0024/2) = .0346, in place of √(.0024/4) = .0245 if it were known.
+        let mut noisy = Anneal::new(&AnnealSchedule {
+            gap_decay: 0.999,
+            lead_errors: 1.0,
+            ..new(1.0).config
+        });
+        for update in 0..5 {
+            noisy.observe(0.01, 0.0, 0.0, if update % 2 == 0 { 0.1 } else { 0.0 });
+        }
+        assert!(
+            (fit(&noisy) - (0.6 - 0.346)).abs() < 0.005,
+            "{}",
+            fit(&noisy)
+        );
         // Three leads say nothing of chance; four that are alike seem to be none.
         let mut few = new(2.0);
         for lead in 1..=4 {
@@ -454,9 +477,9 @@ mod tests {
 
     #[test]
     fn who_is_behind_for_certain_hands_over_before_the_warm_up_ends() {
-        let opens = |lead_errors, mean: f64| {
+        let opens = |unled_ramp, lead_errors, mean: f64| {
             let mut schedule = Anneal::new(&AnnealSchedule {
-                unled_ramp: 0.1,
+                unled_ramp,
                 beta_start: 0.5,
                 full_lead: 0.1,
                 lead_errors,
@@ -475,10 +498,12 @@ mod tests {
         };
         // By more than four errors of .06/√15 (twenty leads, of which eighteen count), as soon as the average is long
         // enough: 1 − .95²⁰ is above 1 − 1/e.
-        assert_eq!(opens(2.0, -0.1), 0.019);
+        assert_eq!(opens(0.1, 2.0, -0.1), 0.019);
         // By two and a half of .06/√36, or whoever is behind where chance does not count: with the warm-up.
-        assert_eq!(opens(2.0, -0.025), 0.2);
-        assert_eq!(opens(0.0, -0.1), 0.2);
+        assert_eq!(opens(0.1, 2.0, -0.025), 0.2);
+        assert_eq!(opens(0.1, 0.0, -0.1), 0.2);
+        // Without a ramp for who does not lead, the gate goes by the plateau alone.
+        assert_eq!(opens(0.0, 2.0, -0.1), 0.3);
     }
 
     #[test]

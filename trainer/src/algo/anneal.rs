@@ -130,6 +130,7 @@ impl Annealed {
             // Of two policies one never acts, so nobody leads: that must not shorten its ramp.
             false => AnnealSchedule {
                 full_lead: 0.0,
+                lead_errors: 0.0,
                 unled_ramp: 0.0,
                 ..config.schedule.clone()
             },

@@ -51,22 +51,41 @@ struct Added {
     nothing: f64,
 }
 
-const ADDED: [Added; 2] = [
+/// Keys of an annealed schedule that every version wrote.
+const SCHEDULE: &[&str] = &[
+    "warmup",
+    "plateau_window",
+    "ramp",
+    "lambda_start",
+    "temperature_per_gap",
+    "gap_decay",
+];
+
+const fn of_schedule(key: &'static str) -> Added {
+    Added {
+        path: &["annealed", "schedule"],
+        written: SCHEDULE,
+        key,
+        nothing: 0.0,
+    }
+}
+
+const ADDED: [Added; 6] = [
     Added {
         path: &["value"],
         written: &["double", "exploration", "mixer", "off_policy"],
         key: "trace",
         nothing: 0.0,
     },
-    Added {
-        path: &["annealed", "schedule"],
-        written: &["unled_ramp", "beta_start", "full_lead", "gap_decay"],
-        key: "lead_errors",
-        nothing: 0.0,
-    },
+    of_schedule("beta_start"),
+    of_schedule("full_lead"),
+    of_schedule("lead_errors"),
+    of_schedule("temperature_until"),
+    of_schedule("unled_ramp"),
 ];
 
-/// `layer` with settings that are new, so that runs of earlier versions are repeated as they were.
+/// `layer` with settings that are new, so that runs of earlier versions are repeated by the schedules and
+/// values that they had.
 pub(super) fn with_added(mut layer: Table) -> Table {
     for added in ADDED {
         let within = added

@@ -184,7 +184,10 @@ impl Layers {
             }
             Err(error) => {
                 // TOML wants a digit before and after a number's point; people do not.
-                if let Ok(number) = value.parse() {
+                let digits = value.trim_start_matches(['+', '-']);
+                if (digits.starts_with('.') || digits.ends_with('.'))
+                    && let Ok(number) = value.parse()
+                {
                     return self.lay(nested(key, Value::Float(number)));
                 }
                 return Err(ConfigError::Syntax {

@@ -228,7 +228,7 @@ mod tests {
     fn values_lose_where_only_dice_help() {
         let task = Task::find("alias-h16").unwrap();
         let earned = |method, act| {
-            let config = Config {
+            let mut config = Config {
                 method,
                 act,
                 steps: 40_000,
@@ -236,6 +236,9 @@ mod tests {
                 normalise_observations: false,
                 ..Config::for_kind(TaskKind::TimeLimit)
             };
+            // A few hundred updates: small networks and larger steps.
+            config.network.hidden = vec![64, 64];
+            config.factored.learning_rate = 0.0007;
             let tasks = std::slice::from_ref(&task);
             let outcomes = train(&config, tasks, &[0], &Device::Cpu, 1, &|_| ()).unwrap();
             let team = actors_for(&outcomes[0].best().marginals, None).unwrap();

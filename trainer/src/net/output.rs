@@ -18,7 +18,7 @@ pub enum MarginalOutput {
         agents: usize,
     },
     /// A vector each, before it is squashed by tanh. KL divergences and likelihood ratios do not
-    /// depend on the squashing; entropies are those before it.
+    /// depend on the squashing; entropies are those before it, as far as they [count](counted_breadth).
     Gaussian {
         /// Means, `[R, S, Σ dimensions]`.
         mean: Tensor,
@@ -204,6 +204,7 @@ mod tests {
         let gradients = entropy.mean_all().unwrap().backward().unwrap();
         let slopes = gradients.get(&log_std).unwrap().flatten_all().unwrap();
         let slopes: Vec<f32> = slopes.to_vec1().unwrap();
+        // At 1 itself there is a bend, and either slope would do.
         assert_eq!((slopes[0], slopes[2]), (1.0, 0.0));
     }
 }

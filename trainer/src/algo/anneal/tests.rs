@@ -217,6 +217,7 @@ fn beginnings() -> [AnnealConfig; 2] {
     both.schedule.beta_start = 0.5;
     both.schedule.full_lead = 0.1;
     both.schedule.unled_ramp = 0.4;
+    both.schedule.lead_errors = 1.0;
     [AnnealConfig::default(), both]
 }
 

@@ -25,18 +25,28 @@ fn later_layers_go_over_earlier_ones_key_by_key() {
 
 #[test]
 fn a_schedule_of_before_chance_counted_is_repeated_as_it_was() {
-    let errors = |file: &str| {
+    let found = |file: &str| {
         let mut layers = Layers::new();
-        layers.task("lbf-8x8-2p-2f-coop").unwrap();
-        layers
-            .text("config.toml", &format!("[annealed.schedule]\n{file}"))
-            .unwrap();
-        layers.resolve().unwrap().0.annealed.schedule.lead_errors
+        layers.text("config.toml", file).unwrap();
+        let schedule = layers.resolve().unwrap().0.annealed.schedule;
+        (
+            schedule.beta_start,
+            schedule.full_lead,
+            schedule.lead_errors,
+        )
     };
-    let whole = "unled_ramp = 0.1\nbeta_start = 0.5\nfull_lead = 0.1\ngap_decay = 0.95";
-    assert_eq!(errors(whole), 0.0);
-    assert_eq!(errors("unled_ramp = 0.1"), 2.0);
-    assert_eq!(errors(&format!("{whole}\nlead_errors = 1.0")), 1.0);
+    // Of before the product acted from the start; of before chance counted; with a few settings only.
+    let foraging = include_str!("../../../../models/foraging/config.toml");
+    assert_eq!(found(foraging), (0.0, 0.0, 0.0));
+    let reference = include_str!("../../../../models/reference/config.toml");
+    assert_eq!(found(reference), (0.5, 0.1, 0.0));
+    let some = "task = 'lbf-8x8-2p-2f-coop'\n[annealed.schedule]\nramp = 0.5\n";
+    assert_eq!(found(some), (0.5, 0.1, 2.0));
+    // What a run writes today it reads as it was.
+    let mut layers = Layers::new();
+    layers.task("lbf-8x8-2p-2f-coop").unwrap();
+    let written = layers.resolve().unwrap().0.to_toml();
+    assert_eq!(found(&written), (0.5, 0.1, 2.0));
 }
 
 #[test]
@@ -45,11 +55,19 @@ fn a_number_needs_no_digit_beside_its_point() {
     layers.task("climbing").unwrap();
     layers.assignment("annealed.learning_rate=.003").unwrap();
     layers.assignment("network.output_spread=2.").unwrap();
-    let (config, _) = layers.resolve().unwrap();
+    let (config, _) = layers.clone().resolve().unwrap();
     assert_eq!(config.annealed.learning_rate, 0.003);
     assert_eq!(config.network.output_spread, 2.0);
-    let error = Layers::new().assignment("seed=.").unwrap_err();
-    assert!(error.to_string().starts_with("--set seed=.: "), "{error}");
+    for wrong in [".", "+infinity", "007.5", "-"] {
+        let said = format!("network.output_spread={wrong}");
+        let error = Layers::new().assignment(&said).unwrap_err().to_string();
+        assert!(error.contains("network.output_spread"), "{error}");
+    }
+    let error = layers.assignment("seed=5.").unwrap_err().to_string();
+    assert!(
+        error.contains("seed: found 5.0, expected a whole number"),
+        "{error}"
+    );
 }
 
 #[test]

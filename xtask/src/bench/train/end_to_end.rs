@@ -15,15 +15,22 @@ const SEEDS: [&str; 3] = ["0", "1", "2"];
 const SPREAD: &str = "mpe-spread";
 const SPREAD_STEPS: &str = "1000000";
 /// As in the harness: what the critic sees is everything that agents see, and no more.
-const SPREAD_SETTINGS: [&str; 8] = [
+const SPREAD_SETTINGS: [&str; 6] = [
     "--set",
     "batch=16",
     "--set",
     "rollout=128",
     "--set",
+    "network.critic_sees_state=false",
+];
+/// Of all tasks: what is measured must not move with the defaults.
+const SETTINGS: [&str; 6] = [
+    "--set",
     "network.hidden=[64, 64]",
     "--set",
-    "network.critic_sees_state=false",
+    "mappo.learning_rate=0.0007",
+    "--set",
+    "normalise_observations=false",
 ];
 /// Return of an episode, the sum over agents: playing at random is worth about −80.
 const SPREAD_RETURN: &str = "-64";
@@ -103,6 +110,7 @@ pub(super) fn measure(
         for seed in SEEDS {
             let mut arguments = vec!["learn", task, "--steps", steps, "--seed", seed];
             arguments.extend(threshold.iter().flat_map(|least| ["--threshold", least]));
+            arguments.extend(SETTINGS);
             arguments.extend(settings);
             lines.extend(program.run(&arguments)?);
         }

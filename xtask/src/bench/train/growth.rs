@@ -49,6 +49,8 @@ pub(super) fn measure(
             "--set",
             "rollout=128",
             "--set",
+            "normalise_observations=false",
+            "--set",
             &batch,
             "--set",
             &width,
@@ -78,6 +80,10 @@ pub(super) fn measure(
                 "2",
                 "--threads",
                 &threads.to_string(),
+                "--set",
+                "normalise_observations=false",
+                "--set",
+                "network.hidden=[64, 64]",
             ])
         })?;
     }

@@ -105,7 +105,7 @@ fn a_team_learns_products_and_its_images_choose_by_factors() {
         steps: 60_000,
         ..Config::for_kind(task.kind())
     };
-    let tasks = [task.clone()];
+    let tasks = vec![task.clone(); 6];
     let seeds = [0, 1, 2, 3, 4, 5];
     let outcomes = train(&config, &tasks, &seeds, &Device::Cpu, 1, &|_| ()).unwrap();
     let earned: Vec<f64> = outcomes

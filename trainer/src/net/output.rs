@@ -18,7 +18,7 @@ pub enum MarginalOutput {
         agents: usize,
     },
     /// A vector each, before it is squashed by tanh. KL divergences and likelihood ratios do not
-    /// depend on the squashing; entropies are those before it, as far as they [count](counted_breadth).
+    /// depend on the squashing; entropies are those before it, with deviations beyond 1 counted as 1.
     Gaussian {
         /// Means, `[R, S, Σ dimensions]`.
         mean: Tensor,
@@ -76,7 +76,7 @@ impl MarginalOutput {
         }
     }
 
-    /// H(∏ π_i) = Σ_i H(π_i) in nats, `[R, S]`; of vectors as much of it as [counts](counted_breadth).
+    /// H(∏ π_i) = Σ_i H(π_i) in nats, `[R, S]`; of vectors with deviations beyond 1 counted as 1.
     pub fn entropy(&self) -> Result<Tensor> {
         match self {
             Self::Categorical { log_probs, .. } => (log_probs.exp()? * log_probs)?.sum(2)?.neg(),

@@ -16,6 +16,15 @@ pub(super) struct Cost {
     pub(super) cycles: Option<u64>,
 }
 
+impl Cost {
+    /// The slowest clock by which a step is done before the next one is due, if nothing else had to be done; none where no cycles are
+    /// modelled or the task is not periodic.
+    pub(super) fn least_clock_hz(&self, period_us: u32) -> Option<u64> {
+        let cycles = self.cycles.filter(|_| period_us > 0)?;
+        Some((cycles * 1_000_000).div_ceil(u64::from(period_us)))
+    }
+}
+
 /// A core's coefficients.
 struct Model {
     core: &'static str,
@@ -99,6 +108,7 @@ pub(super) fn json(image: &Image<'_>) -> Value {
             "core": cost.core,
             "instructions": cost.instructions,
             "cycles": cost.cycles,
+            "least_clock_hz": cost.least_clock_hz(image.period_us()),
         })
     };
     of(image).map(cost).collect()
@@ -222,6 +232,24 @@ mod tests {
         assert!(near(m4f.cycles.unwrap(), 27893.0), "{:?}", m4f.cycles);
         let m33 = costs.iter().find(|cost| cost.core == "Cortex-M33").unwrap();
         assert_eq!(m33.cycles, None);
+    }
+
+    #[test]
+    fn a_clock_takes_a_step_in_a_period() {
+        let cost = |cycles| Cost {
+            core: "Cortex-M0",
+            instructions: 1,
+            cycles,
+        };
+        // Ten steps a second.
+        assert_eq!(
+            cost(Some(4_800_001)).least_clock_hz(100_000),
+            Some(48_000_010)
+        );
+        // Rounded up: a third of a step a microsecond.
+        assert_eq!(cost(Some(1)).least_clock_hz(3), Some(333_334));
+        assert_eq!(cost(Some(4_800_001)).least_clock_hz(0), None);
+        assert_eq!(cost(None).least_clock_hz(100_000), None);
     }
 
     /// The same policy in whole numbers.

@@ -143,12 +143,15 @@ fn text(name: &str, image: &Image<'_>, checked: bool) -> String {
         ("a step, expected", Align::Left),
         ("instructions", Align::Right),
         ("cycles", Align::Right),
+        ("clock, at least", Align::Right),
     ]);
     for cost in cost::of(image) {
+        let clock = cost.least_clock_hz(image.period_us());
         costs.row([
             cost.core.to_owned(),
             count(cost.instructions),
             cost.cycles.map_or("not modelled".to_owned(), count),
+            clock.map_or("–".to_owned(), megahertz),
         ]);
     }
     let (header, layers) = (header.render(), layers.render());
@@ -197,6 +200,12 @@ fn object(image: &Image<'_>, checked: bool) -> Value {
         "verified": checked,
         "layers": image.layers().map(layer).collect::<Vec<_>>(),
     })
+}
+
+/// A frequency, rounded up, so that the clock shown is fast enough.
+fn megahertz(hertz: u64) -> String {
+    let tenths = hertz.div_ceil(100_000);
+    format!("{}.{} MHz", tenths / 10, tenths % 10)
 }
 
 /// What its numbers are.

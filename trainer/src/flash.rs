@@ -45,7 +45,10 @@ pub enum FlashError {
         message: String,
     },
     /// The image is longer than its place.
-    #[error("the image has {length} bytes, a slot of {board} {room}")]
+    #[error(
+        "the image has {length} bytes, a slot of {board} {room}: `consort export --precision i8` makes a quarter of it, narrower layers \
+         (`network.hidden`) less"
+    )]
     Room {
         /// Bytes of the image.
         length: usize,

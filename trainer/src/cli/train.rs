@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
     let usual = RunFolder::usual(&config);
     if args.out.is_none() && folder.path() != usual {
         let (usual, path) = (usual.display(), folder.path().display());
-        eprintln!("note: {usual} holds another run; this one goes to {path}");
+        eprintln!("note: {usual} holds another run or a finished one; this one goes to {path}");
     }
     if folder.has_checkpoints() && !args.quiet && !json {
         eprintln!(

@@ -116,10 +116,18 @@ fn on_a_device(manifest: &Manifest, task: &Task, period_us: u32) -> String {
         }
     };
     if period_us > 0 {
-        text += &format!(
-            "A step every {} µs, as in training: at another rate the same actions are wrong.\n",
-            count(u64::from(period_us))
-        );
+        let [period, trained] = [period_us, task.spec().period_us].map(u64::from);
+        text += &format!("A step every {} µs", count(period));
+        text += &match trained {
+            0 => ".\n".to_owned(),
+            same if same == period => {
+                ", as in training: at another rate the same actions are wrong.\n".to_owned()
+            }
+            other => format!(
+                ", where a step of the task it was trained in takes {} µs: its actions may be wrong at this rate.\n",
+                count(other)
+            ),
+        };
     }
     let memory = manifest
         .agents

@@ -81,13 +81,16 @@ fn images_state_the_period_of_their_task_or_the_one_that_is_asked_for() {
     assert_eq!(period("run"), 100_000);
     let card = |team: &str| fs::read_to_string(place.path(team).join("README.md")).unwrap();
     assert!(
-        card("run/team").contains("A step every 100,000 µs"),
+        card("run/team").contains("A step every 100,000 µs, as in training"),
         "{}",
         card("run/team")
     );
     let exported = place.json(&["export", "run", "--out", "fast", "--period-us", "20000"]);
     assert_eq!(exported["period_us"], 20_000);
     assert_eq!(period("fast"), 20_000);
+    let said =
+        "A step every 20,000 µs, where a step of the task it was trained in takes 100,000 µs";
+    assert!(card("fast").contains(said), "{}", card("fast"));
     // It is the team's from then on, until it is said to have none.
     place.json(&["export", "fast", "--out", "again"]);
     assert_same_files(&place.path("fast"), &place.path("again"));

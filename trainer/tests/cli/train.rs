@@ -164,7 +164,7 @@ fn nothing_finished_is_ever_overwritten() {
     assert_eq!(told(second.stdout), format!("{usual}-2/team\n"));
     assert_eq!(
         told(second.stderr),
-        format!("note: {usual} holds another run; this one goes to {usual}-2\n")
+        format!("note: {usual} holds another run or a finished one; this one goes to {usual}-2\n")
     );
     let before = files(&place.path("runs"));
     let out = ["--out", "runs/xor-safe-factored-seed0"];

@@ -1,4 +1,4 @@
-//! An agent on the nRF52840-DK, for a host behind the debugger's serial port (`consort hil`): images in the last 128 KiB of flash.
+//! An agent on the nRF52840-DK, for a host behind the debugger's serial port (`consort hil`): images in the last 256 KiB of flash.
 
 #![no_std]
 #![no_main]

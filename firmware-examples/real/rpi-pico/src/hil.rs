@@ -1,4 +1,4 @@
-//! An agent on a Raspberry Pi Pico, for a host behind UART0 (`consort hil`): images in the last 128 KiB of flash.
+//! An agent on a Raspberry Pi Pico, for a host behind UART0 (`consort hil`): images in the last 256 KiB of flash.
 
 #![no_std]
 #![no_main]

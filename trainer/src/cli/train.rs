@@ -82,7 +82,8 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
         let (usual, path) = (usual.display(), folder.path().display());
         eprintln!("note: {usual} holds another run or a finished one; this one goes to {path}");
     }
-    if folder.has_checkpoints() && !args.quiet && !json {
+    let resumed = folder.has_checkpoints();
+    if resumed && !args.quiet && !json {
         eprintln!(
             "note: {} goes on from its checkpoints",
             folder.path().display()
@@ -103,7 +104,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
     } else if args.quiet {
         format!("{}\n", finished.team.folder.display())
     } else {
-        page(&config, &task, &finished)
+        page(&config, &task, &finished, resumed)
     };
     let manifest = &finished.team.manifest;
     Ok(Page {
@@ -164,14 +165,19 @@ fn layers(args: &Args) -> Result<Layers, ConfigError> {
     Ok(layers)
 }
 
-fn page(config: &Config, task: &Task, finished: &Finished) -> String {
+fn page(config: &Config, task: &Task, finished: &Finished, resumed: bool) -> String {
     let Finished { team, time, .. } = finished;
     let manifest = &team.manifest;
     let seconds = time.as_secs_f64();
+    let part = if resumed {
+        ", what was left of them"
+    } else {
+        ""
+    };
     let images = team.actors.images();
     let bytes: usize = images.iter().map(|image| image.bytes().len()).sum();
     format!(
-        "{} by {}, seed {}: {} steps in {seconds:.1} s\n\n{}{}\n{}\n  {} images, {} bytes: {}\n",
+        "{} by {}, seed {}: {} steps{part} in {seconds:.1} s\n\n{}{}\n{}\n  {} images, {} bytes: {}\n",
         manifest.task,
         manifest.method,
         manifest.seed,

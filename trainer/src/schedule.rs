@@ -50,6 +50,9 @@ pub struct AnnealSchedule {
     pub temperature_per_gap: f64,
     /// Largest value of floor and gap part together.
     pub temperature_limit: f64,
+    /// The least that floor and gap part together are from when the joint policy has led by twice `lead_errors`, so that a team that has
+    /// something to agree upon does not agree upon the first that pays. 0: they do not regard the lead.
+    pub temperature_led: f64,
     /// When floor and gap part have fallen to nothing, linearly from the warm-up's end; 0: as the ramp
     /// ends.
     pub temperature_until: f64,
@@ -77,6 +80,7 @@ impl Default for AnnealSchedule {
             temperature_floor: 0.02,
             temperature_per_gap: 0.1,
             temperature_limit: 0.15,
+            temperature_led: 0.0,
             temperature_until: 0.0,
             gap_decay: 0.95,
         }
@@ -122,6 +126,8 @@ pub struct Anneal {
     best_window: f64,
     gap: f64,
     lead: Lead,
+    /// The joint policy has led for certain.
+    has_led: bool,
 }
 
 /// Leads, each weighed by w = (1 − decay) · decay^age.
@@ -181,6 +187,7 @@ impl Anneal {
             best_window: f64::NEG_INFINITY,
             gap: 0.0,
             lead: Lead::default(),
+            has_led: false,
             config: config.clone(),
         }
     }
@@ -205,11 +212,11 @@ impl Anneal {
         })
     }
 
-    /// Whether the joint policy is behind for certain: by twice the errors that a lead must exceed.
-    fn is_behind(&self) -> bool {
+    /// Whether the joint policy is ahead (1) or behind (−1) for certain: by twice the errors that a lead must exceed.
+    fn is_certainly(&self, sign: f64) -> bool {
         let errors = 2.0 * self.config.lead_errors;
-        let behind = |[lead, margin]: [f64; 2]| lead + margin < 0.0;
-        errors > 0.0 && self.lead.is_settled() && self.lead.average(errors).is_some_and(behind)
+        let beyond = |[lead, margin]: [f64; 2]| sign * lead - margin > 0.0;
+        errors > 0.0 && self.lead.is_settled() && self.lead.average(errors).is_some_and(beyond)
     }
 
     /// From `without` to `within`, as far as the joint policy leads; `within` where the ramp does not regard that.
@@ -226,6 +233,7 @@ impl Anneal {
         let x = self.ramp(time);
         let start = c.temperature_start * (1.0 - time / c.warmup).max(0.0);
         let gap = (c.temperature_floor + c.temperature_per_gap * self.gap).min(c.temperature_limit);
+        let led = if self.has_led { c.temperature_led } else { 0.0 };
         let lasting = match c.temperature_until > c.warmup {
             true => (c.temperature_until - time) / (c.temperature_until - c.warmup),
             false => 1.0 - x,
@@ -238,7 +246,7 @@ impl Anneal {
                 0.0
             },
             fit: (1.0 - x) * self.led(),
-            tau: start + gap * lasting.clamp(0.0, 1.0),
+            tau: start + gap.max(led) * lasting.clamp(0.0, 1.0),
         }
     }
 
@@ -261,7 +269,9 @@ impl Anneal {
         // What a learner that has diverged measures says nothing, and must not hold the gate shut.
         if lead.is_finite() {
             self.lead.observe(lead, c.gap_decay);
+            self.has_led |= self.is_certainly(1.0);
         }
+        let c = &self.config;
         if self.reached.is_some() {
             return;
         }
@@ -271,7 +281,7 @@ impl Anneal {
             true => c.warmup_limit,
             false => self.by_lead(c.warmup, c.warmup_limit),
         };
-        let mut open = time >= latest || c.unled_ramp > 0.0 && self.is_behind();
+        let mut open = time >= latest || c.unled_ramp > 0.0 && self.is_certainly(-1.0);
         if !open && time >= self.window_end {
             let mean = self.window_sum / f64::from(self.window_count);
             open = time >= c.warmup && mean < self.best_window + c.plateau_gain;
@@ -504,6 +514,45 @@ mod tests {
         assert_eq!(opens(0.1, 0.0, -0.1), 0.2);
         // Without a ramp for who does not lead, the gate goes by the plateau alone.
         assert_eq!(opens(0.0, 2.0, -0.1), 0.3);
+    }
+
+    #[test]
+    fn who_leads_for_certain_is_given_time_to_choose() {
+        let measured = |temperature_led, mean: f64| {
+            let mut schedule = Anneal::new(&AnnealSchedule {
+                unled_ramp: 0.1,
+                beta_start: 0.5,
+                full_lead: 0.1,
+                lead_errors: 2.0,
+                temperature_floor: 0.01,
+                temperature_limit: 0.02,
+                temperature_until: 0.8,
+                temperature_led,
+                ..config()
+            });
+            let observe = |schedule: &mut Anneal, updates, mean: f64| {
+                for update in 0..updates {
+                    let chance = if update % 2 == 0 { 0.06 } else { -0.06 };
+                    schedule.observe(0.01, 0.0, 0.0, mean + chance);
+                }
+            };
+            // Nineteen leads are too few to be certain of any.
+            observe(&mut schedule, 19, mean);
+            assert_eq!(schedule.coefficients(0.2).tau, 0.01);
+            observe(&mut schedule, 400, mean);
+            let led = schedule.coefficients(0.2).tau;
+            // Whatever comes after, it falls as it would have.
+            observe(&mut schedule, 400, -1.0);
+            assert_eq!(schedule.coefficients(0.2).tau, led);
+            assert!((schedule.coefficients(0.5).tau - led / 2.0).abs() < 1e-12);
+            led
+        };
+        // Four errors are 4 · .06/√36 = .04.
+        assert_eq!(measured(0.03, 0.05), 0.03);
+        assert_eq!(measured(0.03, 0.03), 0.01);
+        assert_eq!(measured(0.0, 0.05), 0.01);
+        // It is a least value.
+        assert_eq!(measured(0.005, 0.05), 0.01);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::net::{CrewTensors, Critic, Memory, NetworkConfig, Rows};
 use crate::rng::Stream;
 use crate::rollout::Batch;
 
-use crate::returns::estimates::{advantages, by_column, standardise, weights};
+use crate::returns::estimates::{advantages, by_column, explained_variance, standardise, weights};
 use crate::returns::{Ledger, Units};
 
 /// What a batch teaches. C critics speak: one of a central view, else N.
@@ -35,6 +35,8 @@ pub struct Targets {
     pub weights: Vec<f32>,
     /// Mean return of the episodes that ended lately, in units of the range, `[R]`.
     pub mean_return: Vec<f64>,
+    /// How much of the λ-returns' variance the critics explained before they learned from them, `[R]`.
+    pub explained_variance: Vec<f64>,
 }
 
 /// The critic of every replica, and what it takes to learn from it.
@@ -153,6 +155,7 @@ impl Baseline {
             values: Vec::with_capacity(replicas * samples),
             weights: Vec::with_capacity(replicas * samples),
             mean_return: Vec::new(),
+            explained_variance: Vec::with_capacity(replicas),
         };
         for (replica, mut values) in values.into_iter().enumerate() {
             let of = |all: usize| replica * all..(replica + 1) * all;
@@ -173,17 +176,18 @@ impl Baseline {
             });
             let sums = std::iter::zip(&found, &values).map(|(advantage, value)| advantage + value);
             let mut learned: Vec<f32> = sums.collect();
+            let each = |valid: &bool| std::iter::repeat_n(*valid, critics);
+            let counted: Vec<bool> = valid[..samples].iter().flat_map(each).collect();
+            let explained = explained_variance(&found, &learned, &counted);
+            targets.explained_variance.push(explained);
             if self.ledger.units() == Units::Deviation {
                 let acted = &valid[..samples];
                 found = by_column(&found, critics, |own| standardise(own, acted));
             }
-            let valid = &valid[..samples];
-            let each = |valid: &bool| std::iter::repeat_n(*valid, critics);
-            let counted: Vec<bool> = valid.iter().flat_map(each).collect();
             self.ledger.targets(replica, &mut learned, &counted);
             targets.advantages.extend(found);
             targets.values.extend(learned);
-            targets.weights.extend(weights(valid));
+            targets.weights.extend(weights(&valid[..samples]));
         }
         targets.mean_return = self.ledger.mean_return().to_vec();
         let batch = CriticBatch {

@@ -114,7 +114,7 @@ impl Algorithm for ActorCritic {
             }
         }
         let entropy = measured.means().remove(0);
-        Ok(Metrics::of_product(&targets.mean_return, &entropy, tau))
+        Ok(Metrics::of_product(&targets, &entropy, tau))
     }
 
     fn marginals(&self) -> &Marginals {

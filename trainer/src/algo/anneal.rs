@@ -132,6 +132,7 @@ impl Annealed {
                 full_lead: 0.0,
                 lead_errors: 0.0,
                 unled_ramp: 0.0,
+                temperature_led: 0.0,
                 ..config.schedule.clone()
             },
         });
@@ -360,6 +361,7 @@ impl Algorithm for Annealed {
                         true => lead([0, 1, 2, 3].map(|part| of_joint(LEAD + part))),
                         false => 0.0,
                     },
+                    explained_variance: targets.explained_variance[r],
                     batch_return: targets.mean_return[r],
                     ..Metrics::default()
                 }

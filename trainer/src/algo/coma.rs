@@ -28,7 +28,7 @@ use super::{Algorithm, Metrics, UpdateConfig};
 use crate::env::TeamSpec;
 use crate::net::{Choices, Marginals, Memory, NetworkConfig};
 use crate::returns::Ledger;
-use crate::returns::estimates::{advantages, by_column, weights};
+use crate::returns::estimates::{advantages, by_column, explained_variance, weights};
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
 use crate::target::Targets;
@@ -135,6 +135,7 @@ impl Coma {
             values: Vec::new(),
             weights: Vec::new(),
             mean_return: Vec::new(),
+            explained_variance: Vec::new(),
         };
         for (replica, mut values) in taken.into_iter().enumerate() {
             let of = |all: usize| replica * all..(replica + 1) * all;
@@ -150,6 +151,8 @@ impl Coma {
             let valid = &valid[..samples];
             let each = |valid: &bool| std::iter::repeat_n(*valid, agents);
             let counted: Vec<bool> = valid.iter().flat_map(each).collect();
+            let explained = explained_variance(&gains, &learned, &counted);
+            targets.explained_variance.push(explained);
             self.ledger.targets(replica, &mut learned, &counted);
             targets.values.extend(learned);
             targets.weights.extend(weights(valid));
@@ -204,7 +207,7 @@ impl Algorithm for Coma {
             }
         }
         let entropy = measured.means().remove(0);
-        Ok(Metrics::of_product(&targets.mean_return, &entropy, tau))
+        Ok(Metrics::of_product(&targets, &entropy, tau))
     }
 
     fn marginals(&self) -> &Marginals {

@@ -221,6 +221,7 @@ impl Algorithm for Mackrl {
             tau,
             joint_entropy: measured[1][replica],
             product_entropy: measured[2][replica],
+            explained_variance: targets.explained_variance[replica],
             batch_return,
             ..Metrics::default()
         };

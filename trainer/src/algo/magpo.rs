@@ -270,6 +270,7 @@ impl Algorithm for Magpo {
             joint_entropy: measured[0][replica],
             product_entropy: measured[1][replica],
             information_gap: measured[2][replica],
+            explained_variance: targets.explained_variance[replica],
             batch_return,
             ..Metrics::default()
         };

@@ -43,6 +43,7 @@ use crate::net::critic::View;
 use crate::net::{Choices, Marginals, NetworkConfig};
 use crate::returns::Units;
 use crate::rollout::{Actions, Batch, Seen};
+use crate::target::Targets;
 
 pub(crate) use common::{
     HostTensor, columns, loaded_memory, part_of_memory, saved_memory, set_values, streams,
@@ -220,6 +221,8 @@ pub struct Metrics {
     pub product_entropy: f64,
     /// ε: chance that an agent's action has nothing to do with its values.
     pub epsilon: f64,
+    /// 1 − Var(A) / Var(A + V): how much of the λ-returns' variance the critics explained; 0 of learners without such critics.
+    pub explained_variance: f64,
     /// Mean squared error of the value that an off-policy learner has learned.
     pub value_error: f64,
     /// Mean value of what was done, as it has learned it.
@@ -230,15 +233,16 @@ pub struct Metrics {
 
 impl Metrics {
     /// Of a learner that has no joint policy: an entry a replica.
-    fn of_product(returns: &[f64], entropies: &[f64], tau: f64) -> Vec<Self> {
-        let of = |(&batch_return, &product_entropy): (&f64, &f64)| Self {
+    fn of_product(targets: &Targets, entropies: &[f64], tau: f64) -> Vec<Self> {
+        let of = |(replica, &product_entropy): (usize, &f64)| Self {
             beta: 1.0,
             tau,
             product_entropy,
-            batch_return,
+            explained_variance: targets.explained_variance[replica],
+            batch_return: targets.mean_return[replica],
             ..Self::default()
         };
-        std::iter::zip(returns, entropies).map(of).collect()
+        entropies.iter().enumerate().map(of).collect()
     }
 }
 

@@ -233,6 +233,7 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
         ("temperature_floor", schedule.temperature_floor),
         ("temperature_per_gap", schedule.temperature_per_gap),
         ("temperature_limit", schedule.temperature_limit),
+        ("temperature_led", schedule.temperature_led),
     ] {
         not_negative(&at(key), value)?;
     }

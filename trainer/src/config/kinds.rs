@@ -70,7 +70,7 @@ const fn of_schedule(key: &'static str) -> Added {
     }
 }
 
-const ADDED: [Added; 6] = [
+const ADDED: [Added; 7] = [
     Added {
         path: &["value"],
         written: &["double", "exploration", "mixer", "off_policy"],
@@ -80,6 +80,7 @@ const ADDED: [Added; 6] = [
     of_schedule("beta_start"),
     of_schedule("full_lead"),
     of_schedule("lead_errors"),
+    of_schedule("temperature_led"),
     of_schedule("temperature_until"),
     of_schedule("unled_ramp"),
 ];

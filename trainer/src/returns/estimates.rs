@@ -67,6 +67,25 @@ pub(crate) fn standardise(mut advantages: Vec<f32>, valid: &[bool]) -> Vec<f32> 
     advantages
 }
 
+/// 1 − Var(A) / Var(A + V) over the valid ones: 1 where critics say the very λ-returns A + V, 0 where they do no better than their mean, below 0
+/// where worse; 0 too where these do not vary. All values are of one length.
+pub(crate) fn explained_variance(advantages: &[f32], returns: &[f32], valid: &[bool]) -> f64 {
+    let variance = |values: &[f32]| {
+        let (mut count, mut mean, mut scatter) = (0.0, 0.0, 0.0);
+        for (&value, _) in std::iter::zip(values, valid).filter(|(_, valid)| **valid) {
+            count += 1.0;
+            let before = f64::from(value) - mean;
+            mean += before / count;
+            scatter += before * (f64::from(value) - mean);
+        }
+        scatter / f64::max(count, 1.0)
+    };
+    match variance(returns) {
+        0.0 => 0.0,
+        of_returns => 1.0 - variance(advantages) / of_returns,
+    }
+}
+
 /// Where all advantages are alike, rounding errors must not become signals.
 const LEAST_DEVIATION: f64 = 1e-5;
 
@@ -115,6 +134,21 @@ mod tests {
                 "{t}: {expected}"
             );
         }
+    }
+
+    #[test]
+    fn variance_is_explained_by_critics_that_know() {
+        let valid = [true, true, true, true, false];
+        let returns = [1.0, 2.0, 3.0, 4.0, 9.0];
+        // Variance 1.25. What is said is 1, 2, 3, 4; 2.5 throughout; 4, 3, 2, 1, which leaves −3, −1, 1, 3: variance 5.
+        let explained = |said: [f32; 4]| {
+            let left = |t: usize| returns[t] - said.get(t).unwrap_or(&0.0);
+            explained_variance(&[0, 1, 2, 3, 4].map(left), &returns, &valid)
+        };
+        assert_eq!(explained([1.0, 2.0, 3.0, 4.0]), 1.0);
+        assert_eq!(explained([2.5; 4]), 0.0);
+        assert_eq!(explained([4.0, 3.0, 2.0, 1.0]), -3.0);
+        assert_eq!(explained_variance(&[1.0, 2.0], &[5.0; 2], &[true; 2]), 0.0);
     }
 
     #[test]

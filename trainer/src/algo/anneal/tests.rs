@@ -128,6 +128,7 @@ fn worst_ratio(learner: &Annealed, batch: &Batch, minibatches: usize) -> f32 {
             .map(|&valid| f32::from(u8::from(valid)))
             .collect(),
         mean_return: Vec::new(),
+        explained_variance: Vec::new(),
     };
     let (marginals, device) = (&learner.duo.marginals, &learner.device);
     let packed = Packed::new(batch, &targets, marginals, learner.duo.start(), device).unwrap();

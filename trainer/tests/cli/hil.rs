@@ -303,10 +303,10 @@ fn flashing_builds_the_firmware_and_puts_the_image_into_its_slot() {
     let place = Place::new();
     let (real, team) = (real(), model("assurance"));
     for (board, chip, image, records) in [
-        ("pico", "RP2040", 0x101e_0000_u32, 0x101e_f000_u32),
-        ("nrf52840", "nRF52840_xxAA", 0xe_0000, 0xe_f000),
+        ("pico", "RP2040", 0x101c_0000_u32, 0x101d_f000_u32),
+        ("nrf52840", "nRF52840_xxAA", 0xc_0000, 0xd_f000),
         ("stm32f4", "STM32F446RETx", 0x802_0000, 0x800_4000),
-        ("esp32c3", "esp32c3", 0x3e_0000, 0x3e_f000),
+        ("esp32c3", "esp32c3", 0x3c_0000, 0x3d_f000),
     ] {
         let report = place.json(&flash(&team, "1", board, &real));
         assert_eq!(report["board"], board);

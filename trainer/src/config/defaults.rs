@@ -167,8 +167,6 @@ impl Config {
                     temperature_floor: 0.01,
                     temperature_per_gap: 0.0,
                     temperature_limit: 0.01,
-                    // What must be agreed upon: with .01 `coordsum-3x10` agrees at once, on what pays less.
-                    temperature_led: 0.03,
                     temperature_until: 0.8,
                     ..AnnealSchedule::default()
                 },

@@ -101,12 +101,6 @@ impl Config {
                     ..AnnealSchedule::default()
                 },
             },
-            factored: factored.arm(Temperature::None),
-            ippo: Some(factored.arm(PUBLISHED_BONUS)),
-            mappo: Some(factored.arm(PUBLISHED_BONUS)),
-            coma: Some(factored.coma()),
-            magpo: Some(factored.magpo()),
-            mackrl: Some(factored.arm(PUBLISHED_BONUS)),
             portfolio: PortfolioConfig {
                 arms: vec![ArmName::Annealed, ArmName::ExploreStrong],
                 selection: 0.1,
@@ -115,7 +109,7 @@ impl Config {
                 explore_strong: factored.strong(),
                 explore_mild: factored.mild(),
             },
-            ..Self::default()
+            ..factored.rivals()
         }
     }
 
@@ -171,12 +165,6 @@ impl Config {
                     ..AnnealSchedule::default()
                 },
             },
-            factored: factored.arm(Temperature::None),
-            ippo: Some(factored.arm(PUBLISHED_BONUS)),
-            mappo: Some(factored.arm(PUBLISHED_BONUS)),
-            coma: Some(factored.coma()),
-            magpo: Some(factored.magpo()),
-            mackrl: Some(factored.arm(PUBLISHED_BONUS)),
             portfolio: PortfolioConfig {
                 // All steps for one: a race takes a sixth of the winner's, and in most of these tasks it must
                 // be over before either arm has learned anything.
@@ -189,7 +177,7 @@ impl Config {
                 explore_strong: factored.fading(0.03),
                 explore_mild: factored.fading(0.01),
             },
-            ..Self::default()
+            ..factored.rivals()
         }
     }
 }
@@ -205,6 +193,19 @@ impl FactoredArms {
         Self {
             learning_rate,
             critic_learning_rate,
+        }
+    }
+
+    /// The methods that the annealed one is held against, by these rates; nothing else is set.
+    fn rivals(&self) -> Config {
+        Config {
+            factored: self.arm(Temperature::None),
+            ippo: Some(self.arm(PUBLISHED_BONUS)),
+            mappo: Some(self.arm(PUBLISHED_BONUS)),
+            coma: Some(self.coma()),
+            magpo: Some(self.magpo()),
+            mackrl: Some(self.arm(PUBLISHED_BONUS)),
+            ..Config::default()
         }
     }
 

@@ -48,13 +48,18 @@ pub struct AnnealSchedule {
     pub temperature_floor: f64,
     /// τ gained for each nat of information gap.
     pub temperature_per_gap: f64,
-    /// Largest value of floor and gap part together.
+    /// Share of the largest entropy that those who act can have, below which τ rises: a team that is sure of everything before its
+    /// time has not looked around. It does not count where an action is a vector, whose entropy has no largest value.
+    pub least_entropy: f64,
+    /// τ gained for what is missing of that share, a whole of the largest entropy; 0: τ does not regard it.
+    pub temperature_per_entropy: f64,
+    /// Largest value of floor, gap and entropy part together.
     pub temperature_limit: f64,
-    /// The least that floor and gap part together are from when the joint policy has led by twice `lead_errors`, so that a team that has
-    /// something to agree upon does not agree upon the first that pays. 0: they do not regard the lead.
+    /// The least that floor, gap and entropy part are together from when the joint policy has led by twice `lead_errors`, so that a
+    /// team that has something to agree upon does not agree upon the first that pays. 0: they do not regard the lead.
     pub temperature_led: f64,
-    /// When floor and gap part have fallen to nothing, linearly from the warm-up's end; 0: as the ramp
-    /// ends.
+    /// When floor, gap and entropy part have fallen to nothing, linearly from the warm-up's end; 0: as the
+    /// ramp ends.
     pub temperature_until: f64,
     /// Decay of the moving averages of the information gap and of the lead, an update.
     pub gap_decay: f64,
@@ -79,6 +84,8 @@ impl Default for AnnealSchedule {
             temperature_start: 0.15,
             temperature_floor: 0.02,
             temperature_per_gap: 0.1,
+            least_entropy: 0.0,
+            temperature_per_entropy: 0.0,
             temperature_limit: 0.15,
             temperature_led: 0.0,
             temperature_until: 0.0,
@@ -128,6 +135,8 @@ pub struct Anneal {
     lead: Lead,
     /// The joint policy has led for certain.
     has_led: bool,
+    /// Share of the largest entropy, a moving average.
+    entropy: f64,
 }
 
 /// Leads, each weighed by w = (1 − decay) · decay^age.
@@ -188,6 +197,7 @@ impl Anneal {
             gap: 0.0,
             lead: Lead::default(),
             has_led: false,
+            entropy: 1.0,
             config: config.clone(),
         }
     }
@@ -232,9 +242,13 @@ impl Anneal {
         let c = &self.config;
         let x = self.ramp(time);
         let start = c.temperature_start * (1.0 - time / c.warmup).max(0.0);
-        let gap = (c.temperature_floor + c.temperature_per_gap * self.gap).min(c.temperature_limit);
+        let missing = (c.least_entropy - self.entropy).max(0.0);
+        let measured = c.temperature_per_gap * self.gap + c.temperature_per_entropy * missing;
         let led = if self.has_led { c.temperature_led } else { 0.0 };
-        let lasting = match c.temperature_until > c.warmup {
+        let lasting = (c.temperature_floor + measured)
+            .min(c.temperature_limit)
+            .max(led);
+        let left = match c.temperature_until > c.warmup {
             true => (c.temperature_until - time) / (c.temperature_until - c.warmup),
             false => 1.0 - x,
         };
@@ -246,13 +260,21 @@ impl Anneal {
                 0.0
             },
             fit: (1.0 - x) * self.led(),
-            tau: start + gap.max(led) * lasting.clamp(0.0, 1.0),
+            tau: start + lasting * left.clamp(0.0, 1.0),
         }
     }
 
     /// (w_IG, w_TC).
     pub fn divergence_weights(&self) -> (f64, f64) {
         (self.config.information_gap, self.config.total_correlation)
+    }
+
+    /// Takes in the entropy of those who act, as a share of the largest that it can be.
+    pub fn observe_entropy(&mut self, share: f64) {
+        if share.is_finite() {
+            let decay = self.config.gap_decay;
+            self.entropy = decay * self.entropy + (1.0 - decay) * share;
+        }
     }
 
     /// Takes in what update `time` measured: the mean return of those who acted (in units of the return
@@ -553,6 +575,34 @@ mod tests {
         assert_eq!(measured(0.0, 0.05), 0.01);
         // It is a least value.
         assert_eq!(measured(0.005, 0.05), 0.01);
+    }
+
+    #[test]
+    fn temperature_rises_by_what_entropy_lacks() {
+        let mut schedule = Anneal::new(&AnnealSchedule {
+            temperature_floor: 0.01,
+            temperature_per_entropy: 0.2,
+            temperature_limit: 0.03,
+            temperature_until: 0.8,
+            least_entropy: 0.2,
+            ..config()
+        });
+        let mut tau = |time: f64, share: f64| {
+            (0..400).for_each(|_| schedule.observe_entropy(share));
+            schedule.coefficients(time).tau
+        };
+        let close = |found: f64, expected: f64| {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        };
+        // Where nothing has been measured, nothing is missing.
+        close(tau(0.2, f64::NAN), 0.01);
+        close(tau(0.2, 0.25), 0.01);
+        // .05 of the whole are missing: .2 · .05 more.
+        close(tau(0.2, 0.15), 0.02);
+        // .2 would be .04 more, beyond the limit; half of it half way from .2 to .8, and gone there.
+        close(tau(0.2, 0.0), 0.03);
+        close(tau(0.5, 0.0), 0.015);
+        close(tau(0.8, 0.0), 0.0);
     }
 
     #[test]

@@ -55,19 +55,7 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
     let out = folder.path().join("comparison");
     let mut program = PathBuf::new();
     report.step("build consort", || {
-        let mut build = process::cargo(root(), "build");
-        build.args([
-            "--release",
-            "--package",
-            "consort-trainer",
-            "--bin",
-            "consort",
-        ]);
-        build.args(["--message-format", "json-render-diagnostics"]);
-        let mut binaries = process::executables(&process::stdout(&mut build)?)?;
-        program = binaries
-            .remove("consort")
-            .context("cargo built no `consort`")?;
+        program = process::consort()?;
         Ok("release")
     })?;
     report.step("compare", || {

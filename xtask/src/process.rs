@@ -10,6 +10,8 @@ use std::{env, io};
 
 use anyhow::{Context, Result, bail};
 
+use crate::root;
+
 /// The cargo that runs us, in `folder`.
 pub(crate) fn cargo(folder: &Path, subcommand: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -97,6 +99,18 @@ pub(crate) fn line(command: &Command) -> String {
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// Builds `consort` as it is released; where it lies.
+pub(crate) fn consort() -> Result<PathBuf> {
+    let mut build = cargo(root(), "build");
+    build
+        .args(["--release", "--package", "consort-trainer"])
+        .args(["--bin", "consort"])
+        .args(["--message-format", "json-render-diagnostics"]);
+    executables(&stdout(&mut build)?)?
+        .remove("consort")
+        .context("the build names no binary `consort`")
 }
 
 /// The executables among cargo's JSON messages, by target.

@@ -88,6 +88,8 @@ pub struct Annealed {
     update: UpdateConfig,
     order: Order,
     horizon: usize,
+    /// That a team can have of discrete actions, in nats.
+    largest_entropy: Option<f64>,
     duo: Duo,
     baseline: Baseline,
     state: State,
@@ -140,6 +142,7 @@ impl Annealed {
             variant,
             order: network.joint.order,
             horizon: spec.horizon,
+            largest_entropy: largest_entropy(spec),
             duo: Duo::new(spec, network, update, seeds, device)?,
             baseline: Baseline::new(
                 spec,
@@ -276,6 +279,14 @@ fn mixture(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> Result<Mi
 /// Where what the [`lead`] is made of begins among what a [step](Annealed::step) measures.
 const LEAD: usize = 4;
 
+/// Σ ln A of a team whose actions are all discrete.
+fn largest_entropy(spec: &TeamSpec) -> Option<f64> {
+    let mut actions = spec.agents.iter().map(|agent| agent.actions);
+    actions.try_fold(0.0, |sum, actions| {
+        (!actions.is_continuous()).then(|| sum + (actions.size() as f64).ln())
+    })
+}
+
 /// What a batch measured of the joint policy's lead: E[ρ A], E[ρ], E[(1−ρ) A], E[1−ρ].
 fn lead([of_joint, joint, of_product, product]: [f64; 4]) -> f64 {
     // Where only one of them has acted, nobody leads.
@@ -369,6 +380,10 @@ impl Algorithm for Annealed {
             .collect();
         for (schedule, m) in self.state.schedules.iter_mut().zip(&metrics) {
             schedule.observe(time, m.batch_return, m.information_gap, m.lead);
+            if let Some(largest) = self.largest_entropy {
+                let acting = m.beta * m.product_entropy + (1.0 - m.beta) * m.joint_entropy;
+                schedule.observe_entropy(acting / largest);
+            }
         }
         self.state.updates += 1;
         self.advance(time);

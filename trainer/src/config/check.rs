@@ -233,10 +233,17 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
         ("temperature_floor", schedule.temperature_floor),
         ("temperature_per_gap", schedule.temperature_per_gap),
         ("temperature_limit", schedule.temperature_limit),
+        ("temperature_per_entropy", schedule.temperature_per_entropy),
         ("temperature_led", schedule.temperature_led),
     ] {
         not_negative(&at(key), value)?;
     }
+    require(
+        (0.0..=1.0).contains(&schedule.least_entropy),
+        &at("least_entropy"),
+        schedule.least_entropy,
+        "a share of the largest entropy, from 0 to 1",
+    )?;
     let until = schedule.temperature_until;
     require(
         until == 0.0 || (schedule.warmup < until && until <= 1.0),

@@ -160,7 +160,12 @@ impl Config {
                     temperature_start: 0.0,
                     temperature_floor: 0.01,
                     temperature_per_gap: 0.0,
-                    temperature_limit: 0.01,
+                    // Who has a tenth of its entropy left while there is time, as in the warehouse, or must agree
+                    // on something, as in CoordSum, looks around for longer; .03 for all keeps others at chance.
+                    least_entropy: 0.2,
+                    temperature_per_entropy: 0.2,
+                    temperature_limit: 0.03,
+                    temperature_led: 0.03,
                     temperature_until: 0.8,
                     ..AnnealSchedule::default()
                 },

@@ -70,7 +70,7 @@ const fn of_schedule(key: &'static str) -> Added {
     }
 }
 
-const ADDED: [Added; 7] = [
+const ADDED: [Added; 9] = [
     Added {
         path: &["value"],
         written: &["double", "exploration", "mixer", "off_policy"],
@@ -80,6 +80,8 @@ const ADDED: [Added; 7] = [
     of_schedule("beta_start"),
     of_schedule("full_lead"),
     of_schedule("lead_errors"),
+    of_schedule("least_entropy"),
+    of_schedule("temperature_per_entropy"),
     of_schedule("temperature_led"),
     of_schedule("temperature_until"),
     of_schedule("unled_ramp"),

@@ -74,16 +74,12 @@ pub(super) fn prepare(
     boards: &[&Board],
 ) -> Result<PathBuf> {
     firmware::build(report, toolchain, boards)?;
-    let mut program = None;
+    let mut program = PathBuf::new();
     report.step("consort", || {
-        let mut build = process::cargo(root(), "build");
-        build
-            .args(["--release", "--package", "consort-trainer"])
-            .args(["--message-format", "json-render-diagnostics"]);
-        program = process::executables(&process::stdout(&mut build)?)?.remove("consort");
+        program = process::consort()?;
         Ok("built")
     })?;
-    program.context("the build names no binary `consort`")
+    Ok(program)
 }
 
 /// The folders of the teams in `models`, by name.

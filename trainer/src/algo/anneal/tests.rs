@@ -1,7 +1,7 @@
 use candle_core::Var;
 
 use super::*;
-use crate::env::{ActionSpace, Task};
+use crate::env::{ActionSpace, AgentSpec, Factors, Task};
 use crate::net::Normalisation;
 use crate::net::joint::{HeadChoice, JointConfig, Sees, TrunkChoice};
 use crate::returns::Units;
@@ -40,6 +40,22 @@ fn at_either_end_one_policy_has_the_whole_gradient() {
     let of = |var: &Var| gradients.get(var).unwrap().flatten_all().unwrap();
     assert_eq!(of(&log_joint).to_vec1::<f32>().unwrap(), [1.0, 0.0]);
     assert_eq!(of(&log_product).to_vec1::<f32>().unwrap(), [0.0, 1.0]);
+}
+
+#[test]
+fn entropy_has_a_largest_value_where_all_actions_are_discrete() {
+    let spec = |actions: &[ActionSpace]| {
+        let agent = |&actions: &ActionSpace| AgentSpec {
+            observation: 1,
+            actions,
+        };
+        TeamSpec::new(actions.iter().map(agent).collect(), 1)
+    };
+    let moves_and_words = ActionSpace::Product(Factors::new(&[5, 10]).unwrap());
+    let [one, two] = [ActionSpace::Discrete(3), ActionSpace::Continuous(2)];
+    let found = largest_entropy(&spec(&[one, moves_and_words])).unwrap();
+    assert!((found - 150_f64.ln()).abs() < 1e-12, "{found}");
+    assert_eq!(largest_entropy(&spec(&[one, two])), None);
 }
 
 /// β = ¼. The joint policy finds the first action three times as likely as the product does, the second
@@ -219,6 +235,8 @@ fn beginnings() -> [AnnealConfig; 2] {
     both.schedule.full_lead = 0.1;
     both.schedule.unled_ramp = 0.4;
     both.schedule.lead_errors = 1.0;
+    both.schedule.least_entropy = 1.0;
+    both.schedule.temperature_per_entropy = 0.1;
     [AnnealConfig::default(), both]
 }
 
@@ -285,6 +303,30 @@ fn what_was_saved_goes_on_bit_for_bit() {
             let one = step(&mut learner, &mut runner);
             assert!(one == step(&mut other, &mut others), "{name}, {index}");
         }
+    }
+}
+
+/// Nobody begins with the largest entropy there; teams of which one acts by vectors have no largest.
+#[test]
+fn tau_rises_where_entropy_is_missing() {
+    let mut config = AnnealConfig::default();
+    config.schedule = AnnealSchedule {
+        temperature_start: 0.0,
+        temperature_floor: 0.01,
+        temperature_per_gap: 0.0,
+        temperature_per_entropy: 1.0,
+        temperature_limit: 1.0,
+        least_entropy: 1.0,
+        ..config.schedule
+    };
+    for (name, task, network) in cases() {
+        let (mut learner, mut runner) = set_up(&config, &task, &network, 1);
+        let batch = runner.collect(5, |seen| learner.act(seen)).unwrap();
+        learner.update(&batch, 0.0).unwrap();
+        let tau = learner.state.coefficients[0].tau;
+        let vectors = task.spec().agents.iter().any(|a| a.actions.is_continuous());
+        // Above the floor by a twentieth of what was missing in the first update.
+        assert_eq!(tau > 0.0101, !vectors, "{name}: {tau}");
     }
 }
 

@@ -96,6 +96,27 @@ fn spreads_that_drown_everything_else_are_refused() {
 }
 
 #[test]
+fn entropy_that_must_be_left_is_a_share() {
+    for (share, per_entropy, named) in [
+        (0.2, 0.2, None),
+        (1.1, 0.2, Some("least_entropy")),
+        (f64::NAN, 0.2, Some("least_entropy")),
+        (0.2, -0.1, Some("temperature_per_entropy")),
+    ] {
+        let mut config = Config::default();
+        let schedule = &mut config.annealed.schedule;
+        schedule.least_entropy = share;
+        schedule.temperature_per_entropy = per_entropy;
+        let checked = check_annealed("annealed", &config.annealed);
+        match (checked.map_err(|error| error.to_string()), named) {
+            (Ok(()), None) => (),
+            (Err(message), Some(key)) => assert!(message.contains(key), "{message}"),
+            (checked, named) => panic!("{checked:?}, expected {named:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_mask_over_products_is_refused() {
     use crate::env::Factors;
     use crate::team::episodes::task;

@@ -1,8 +1,8 @@
 //! How the weights of the annealed loss move in time, one schedule a replica.
 //!
 //! The ramp x rises from 0 to 1 once the *gate* has opened; β = β₀ + (1 − β₀) x; λ is geometric in x; the
-//! temperature τ first decays with the clock and then follows the measured information gap; the marginals'
-//! fit fades with the ramp and, where both policies act from the start, can follow the joint policy's
+//! temperature τ first decays with the clock and then follows what is measured: the information gap, whether
+//! little entropy is left, whether the joint policy leads; the marginals' fit fades with the ramp and, where both policies act from the start, can follow the joint policy's
 //! measured lead, as can how soon the ramp begins and how long it takes.
 
 use serde::{Deserialize, Serialize};
@@ -49,19 +49,21 @@ pub struct AnnealSchedule {
     /// τ gained for each nat of information gap.
     pub temperature_per_gap: f64,
     /// Share of the largest entropy that those who act can have, below which τ rises: a team that is sure of everything before its
-    /// time has not looked around. It does not count where an action is a vector, whose entropy has no largest value.
+    /// time has not looked around. It does not count where an action is a vector, whose entropy has no largest value, nor where
+    /// some are forbidden, so that the largest is another in every state. 0: τ does not regard it.
     pub least_entropy: f64,
     /// τ gained for what is missing of that share, a whole of the largest entropy; 0: τ does not regard it.
     pub temperature_per_entropy: f64,
     /// Largest value of floor, gap and entropy part together.
     pub temperature_limit: f64,
     /// The least that floor, gap and entropy part are together from when the joint policy has led by twice `lead_errors`, so that a
-    /// team that has something to agree upon does not agree upon the first that pays. 0: they do not regard the lead.
+    /// team that has something to agree upon does not agree upon the first that pays. It may be above `temperature_limit`, and takes a
+    /// `full_lead` and `lead_errors`, without which no lead is certain. 0: they do not regard the lead.
     pub temperature_led: f64,
     /// When floor, gap and entropy part have fallen to nothing, linearly from the warm-up's end; 0: as the
     /// ramp ends.
     pub temperature_until: f64,
-    /// Decay of the moving averages of the information gap and of the lead, an update.
+    /// Decay of the moving averages of the information gap, of the lead and of the entropy, an update.
     pub gap_decay: f64,
 }
 
@@ -287,8 +289,10 @@ impl Anneal {
             self.reached = Some(Reached { x, time });
         }
         let c = &self.config;
-        self.gap = c.gap_decay * self.gap + (1.0 - c.gap_decay) * gap;
         // What a learner that has diverged measures says nothing, and must not hold the gate shut.
+        if gap.is_finite() {
+            self.gap = c.gap_decay * self.gap + (1.0 - c.gap_decay) * gap;
+        }
         if lead.is_finite() {
             self.lead.observe(lead, c.gap_decay);
             self.has_led |= self.is_certainly(1.0);
@@ -621,6 +625,11 @@ mod tests {
         let half = Anneal::new(&until).coefficients(0.5).tau;
         assert!((half - 0.5 * config.temperature_floor).abs() < 1e-12);
         assert_eq!(Anneal::new(&until).coefficients(0.9).tau, 0.0);
+        // What is no number says nothing.
+        for gap in [f64::NAN, f64::INFINITY] {
+            schedule.observe(0.25, 0.0, gap, 0.0);
+        }
+        assert!((schedule.coefficients(0.25).tau - config.temperature_floor).abs() < 1e-12);
         // A large, lasting gap drives τ to its limit.
         (0..500).for_each(|_| schedule.observe(0.25, 0.0, 5.0, 0.0));
         assert!((schedule.coefficients(0.25).tau - config.temperature_limit).abs() < 1e-9);

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{Measured, Packed, clipped_gain, means};
 use super::duo::{Considered, Duo, DuoState};
 use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, streams};
-use crate::env::TeamSpec;
+use crate::env::{ActionSpace, TeamSpec};
 use crate::net::critic::View;
 use crate::net::joint::Order;
 use crate::net::{Choices, Marginals, NetworkConfig};
@@ -88,7 +88,7 @@ pub struct Annealed {
     update: UpdateConfig,
     order: Order,
     horizon: usize,
-    /// That a team can have of discrete actions, in nats.
+    /// That the team can have, in nats, where it is the same in every state.
     largest_entropy: Option<f64>,
     duo: Duo,
     baseline: Baseline,
@@ -279,12 +279,13 @@ fn mixture(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> Result<Mi
 /// Where what the [`lead`] is made of begins among what a [step](Annealed::step) measures.
 const LEAD: usize = 4;
 
-/// Σ ln A of a team whose actions are all discrete.
+/// Σ ln A of a team that has something to choose, and always the same: of vectors there is no largest entropy, under masks
+/// it is another in every state.
 fn largest_entropy(spec: &TeamSpec) -> Option<f64> {
-    let mut actions = spec.agents.iter().map(|agent| agent.actions);
-    actions.try_fold(0.0, |sum, actions| {
-        (!actions.is_continuous()).then(|| sum + (actions.size() as f64).ln())
-    })
+    let actions = || spec.agents.iter().map(|agent| agent.actions);
+    let largest = actions().map(|actions| (actions.size() as f64).ln()).sum();
+    let fixed = !spec.masked && !actions().any(ActionSpace::is_continuous);
+    (fixed && largest > 0.0).then_some(largest)
 }
 
 /// What a batch measured of the joint policy's lead: E[ρ A], E[ρ], E[(1−ρ) A], E[1−ρ].

@@ -244,6 +244,17 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
         schedule.least_entropy,
         "a share of the largest entropy, from 0 to 1",
     )?;
+    // A part without room would do nothing.
+    let by_entropy = schedule.least_entropy > 0.0 && schedule.temperature_per_entropy > 0.0;
+    require(
+        !by_entropy || schedule.temperature_floor < schedule.temperature_limit,
+        &at("temperature_limit"),
+        schedule.temperature_limit,
+        &format!(
+            "above temperature_floor, {}, where least_entropy and temperature_per_entropy are not 0",
+            schedule.temperature_floor
+        ),
+    )?;
     let until = schedule.temperature_until;
     require(
         until == 0.0 || (schedule.warmup < until && until <= 1.0),

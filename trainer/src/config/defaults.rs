@@ -161,7 +161,7 @@ impl Config {
                     temperature_floor: 0.01,
                     temperature_per_gap: 0.0,
                     // Who has a tenth of its entropy left while there is time, as in the warehouse, or must agree
-                    // on something, as in CoordSum, looks around for longer; .03 for all keeps others at chance.
+                    // on something, as in CoordSum, looks around for longer; foraging is worse with .03 throughout.
                     least_entropy: 0.2,
                     temperature_per_entropy: 0.2,
                     temperature_limit: 0.03,

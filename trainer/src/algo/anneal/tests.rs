@@ -1,7 +1,7 @@
 use candle_core::Var;
 
 use super::*;
-use crate::env::{ActionSpace, AgentSpec, Factors, Task};
+use crate::env::{AgentSpec, Factors, Task};
 use crate::net::Normalisation;
 use crate::net::joint::{HeadChoice, JointConfig, Sees, TrunkChoice};
 use crate::returns::Units;
@@ -43,7 +43,7 @@ fn at_either_end_one_policy_has_the_whole_gradient() {
 }
 
 #[test]
-fn entropy_has_a_largest_value_where_all_actions_are_discrete() {
+fn entropy_has_a_largest_value_where_the_same_can_always_be_chosen() {
     let spec = |actions: &[ActionSpace]| {
         let agent = |&actions: &ActionSpace| AgentSpec {
             observation: 1,
@@ -52,10 +52,16 @@ fn entropy_has_a_largest_value_where_all_actions_are_discrete() {
         TeamSpec::new(actions.iter().map(agent).collect(), 1)
     };
     let moves_and_words = ActionSpace::Product(Factors::new(&[5, 10]).unwrap());
-    let [one, two] = [ActionSpace::Discrete(3), ActionSpace::Continuous(2)];
-    let found = largest_entropy(&spec(&[one, moves_and_words])).unwrap();
+    let found = largest_entropy(&spec(&[ActionSpace::Discrete(3), moves_and_words])).unwrap();
     assert!((found - 150_f64.ln()).abs() < 1e-12, "{found}");
-    assert_eq!(largest_entropy(&spec(&[one, two])), None);
+    // Nothing to choose; no largest; another in every state.
+    assert_eq!(largest_entropy(&spec(&[ActionSpace::Discrete(1)])), None);
+    assert_eq!(largest_entropy(&spec(&[ActionSpace::Continuous(2)])), None);
+    let masked = TeamSpec {
+        masked: true,
+        ..spec(&[ActionSpace::Discrete(3)])
+    };
+    assert_eq!(largest_entropy(&masked), None);
 }
 
 /// β = ¼. The joint policy finds the first action three times as likely as the product does, the second
@@ -306,27 +312,43 @@ fn what_was_saved_goes_on_bit_for_bit() {
     }
 }
 
-/// Nobody begins with the largest entropy there; teams of which one acts by vectors have no largest.
+/// τ is the floor and what entropy lacks, of those who act: of the joint policy, of both by β, of the product.
 #[test]
-fn tau_rises_where_entropy_is_missing() {
-    let mut config = AnnealConfig::default();
-    config.schedule = AnnealSchedule {
-        temperature_start: 0.0,
-        temperature_floor: 0.01,
-        temperature_per_gap: 0.0,
-        temperature_per_entropy: 1.0,
-        temperature_limit: 1.0,
-        least_entropy: 1.0,
-        ..config.schedule
-    };
-    for (name, task, network) in cases() {
-        let (mut learner, mut runner) = set_up(&config, &task, &network, 1);
-        let batch = runner.collect(5, |seen| learner.act(seen)).unwrap();
-        learner.update(&batch, 0.0).unwrap();
-        let tau = learner.state.coefficients[0].tau;
-        let vectors = task.spec().agents.iter().any(|a| a.actions.is_continuous());
-        // Above the floor by a twentieth of what was missing in the first update.
-        assert_eq!(tau > 0.0101, !vectors, "{name}: {tau}");
+fn tau_rises_by_what_the_acting_policies_lack() {
+    let pair = Signs::new(&[(3, ActionSpace::Discrete(3)); 2], 4).task();
+    let network = network(0, false, JointConfig::default());
+    for beta_start in [0.0, 0.5] {
+        let mut config = AnnealConfig::default();
+        config.schedule = AnnealSchedule {
+            beta_start,
+            temperature_start: 0.0,
+            temperature_floor: 0.01,
+            temperature_per_gap: 0.0,
+            temperature_per_entropy: 1.0,
+            temperature_limit: 1.0,
+            temperature_until: 1.0,
+            least_entropy: 1.0,
+            ..config.schedule
+        };
+        let schedule = &config.schedule;
+        let (mut learner, mut runner) = set_up(&config, &pair, &network, 1);
+        let mut average = 1.0;
+        for time in TIMES {
+            let batch = runner.collect(5, |seen| learner.act(seen)).unwrap();
+            let measured = learner.update(&batch, time).unwrap()[0].clone();
+            let acting = match measured.beta {
+                0.0 => measured.joint_entropy,
+                1.0 => measured.product_entropy,
+                beta => beta * measured.product_entropy + (1.0 - beta) * measured.joint_entropy,
+            };
+            average += (1.0 - schedule.gap_decay) * (acting / 9_f64.ln() - average);
+            let left = ((1.0 - time) / (1.0 - schedule.warmup)).min(1.0);
+            let expected = (0.01 + 1.0 - average) * left;
+            let tau = learner.state.coefficients[0].tau;
+            assert!((tau - expected).abs() < 1e-9, "{time}: {tau} {expected}");
+            assert!(average < 1.0);
+        }
+        assert_eq!(learner.state.coefficients[0].beta, 1.0);
     }
 }
 

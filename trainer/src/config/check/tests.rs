@@ -97,16 +97,21 @@ fn spreads_that_drown_everything_else_are_refused() {
 
 #[test]
 fn entropy_that_must_be_left_is_a_share() {
-    for (share, per_entropy, named) in [
-        (0.2, 0.2, None),
-        (1.1, 0.2, Some("least_entropy")),
-        (f64::NAN, 0.2, Some("least_entropy")),
-        (0.2, -0.1, Some("temperature_per_entropy")),
+    for (share, per_entropy, floor, named) in [
+        (0.2, 0.2, 0.02, None),
+        (1.1, 0.2, 0.02, Some("least_entropy")),
+        (f64::NAN, 0.2, 0.02, Some("least_entropy")),
+        (0.2, -0.1, 0.02, Some("temperature_per_entropy")),
+        // Above the limit, .15, where that leaves no room, and where none is needed.
+        (0.2, 0.2, 0.2, Some("temperature_limit")),
+        (0.0, 0.2, 0.2, None),
+        (0.2, 0.0, 0.2, None),
     ] {
         let mut config = Config::default();
         let schedule = &mut config.annealed.schedule;
         schedule.least_entropy = share;
         schedule.temperature_per_entropy = per_entropy;
+        schedule.temperature_floor = floor;
         let checked = check_annealed("annealed", &config.annealed);
         match (checked.map_err(|error| error.to_string()), named) {
             (Ok(()), None) => (),

@@ -29,24 +29,28 @@ fn a_schedule_of_before_chance_counted_is_repeated_as_it_was() {
         let mut layers = Layers::new();
         layers.text("config.toml", file).unwrap();
         let schedule = layers.resolve().unwrap().0.annealed.schedule;
-        (
+        [
             schedule.beta_start,
             schedule.full_lead,
             schedule.lead_errors,
-        )
+            schedule.least_entropy,
+            schedule.temperature_per_entropy,
+            schedule.temperature_led,
+        ]
     };
+    let today = [0.5, 0.1, 2.0, 0.2, 0.2, 0.03];
     // Of before the product acted from the start; of before chance counted; with a few settings only.
     let foraging = include_str!("../../../../models/foraging/config.toml");
-    assert_eq!(found(foraging), (0.0, 0.0, 0.0));
+    assert_eq!(found(foraging), [0.0; 6]);
     let reference = include_str!("../../../../models/reference/config.toml");
-    assert_eq!(found(reference), (0.5, 0.1, 0.0));
+    assert_eq!(found(reference), [0.5, 0.1, 0.0, 0.0, 0.0, 0.0]);
     let some = "task = 'lbf-8x8-2p-2f-coop'\n[annealed.schedule]\nramp = 0.5\n";
-    assert_eq!(found(some), (0.5, 0.1, 2.0));
+    assert_eq!(found(some), today);
     // What a run writes today it reads as it was.
     let mut layers = Layers::new();
     layers.task("lbf-8x8-2p-2f-coop").unwrap();
     let written = layers.resolve().unwrap().0.to_toml();
-    assert_eq!(found(&written), (0.5, 0.1, 2.0));
+    assert_eq!(found(&written), today);
 }
 
 #[test]

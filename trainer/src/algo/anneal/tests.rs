@@ -335,7 +335,7 @@ fn tau_rises_by_what_the_acting_policies_lack() {
         let mut average = 1.0;
         for time in TIMES {
             let batch = runner.collect(5, |seen| learner.act(seen)).unwrap();
-            let measured = learner.update(&batch, time).unwrap()[0].clone();
+            let measured = learner.update(&batch, time).unwrap()[0];
             let acting = match measured.beta {
                 0.0 => measured.joint_entropy,
                 1.0 => measured.product_entropy,

@@ -5,11 +5,11 @@
 writes data/<task>.jsonl: a line about the recording, then a line an episode's start (`reset`) and a
 line a step. Random draws happen at an episode's start only, so a start carries the whole state.
 
-    start  {"reset": [spawned, players, foods], "obs": [digits of each agent]}
+    start  {"reset": [spawned, players, foods], "obs": [digits of each agent], "may": a number an agent}
     step   {"act": actions, "reward": an entry an agent, "done": 0 or 1, "state": [players, foods],
-            "obs": [digits of each agent]}
+            "obs": [digits of each agent], "may": a number an agent}
 
-Players and foods are row, column, level of each, the foods in row-major order. Numbers are written as
+`may` has bit i where the original calls action i valid, which `-masked` tasks make a rule. Players and foods are row, column, level of each, the foods in row-major order. Numbers are written as
 one digit each (0-9, then a-z; - is -1), one after another.
 """
 
@@ -78,6 +78,10 @@ def observed(observations):
     return [digits(o) for o in observations]
 
 
+def may(env):
+    return [sum(1 << action.value for action in env._valid_actions[player]) for player in env.players]
+
+
 def record(name, steps, arguments):
     env, rng = make(**arguments), random.Random(f"{SEED} {name}")
     observations, _ = env.reset(seed=SEED)
@@ -85,7 +89,7 @@ def record(name, steps, arguments):
 
     def start(observations):
         spawned = int(env.field.sum())
-        lines.append({"reset": [spawned, *state(env)], "obs": observed(observations)})
+        lines.append({"reset": [spawned, *state(env)], "obs": observed(observations), "may": may(env)})
 
     start(observations)
     # How often an agent acts at random, by episode.
@@ -105,6 +109,7 @@ def record(name, steps, arguments):
                 "done": int(done),
                 "state": state(env),
                 "obs": observed(observations),
+                "may": may(env),
             }
         )
         paid += sum(rewards)

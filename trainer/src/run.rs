@@ -94,7 +94,7 @@ pub fn run(
         .map(Record::line);
     folder.write_metrics(records)?;
     let names = config.arm_names();
-    folder.write_curve(&curve::draw(task, &names, &outcome))?;
+    folder.write_curve(&curve::draw(task, &names, config.act, &outcome))?;
     let best = outcome.best();
     let facts = Facts {
         arm: names[outcome.selection.chosen],

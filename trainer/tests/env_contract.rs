@@ -183,6 +183,29 @@ fn play_follows_from_the_seed_alone() {
     }
 }
 
+/// What [`Play::choose`] keeps to: a task that says it forbids something does, and some task says so.
+#[test]
+fn masked_tasks_forbid_something() {
+    let masked: Vec<Task> = Task::all_builtin()
+        .into_iter()
+        .filter(|task| task.spec().masked)
+        .collect();
+    assert!(!masked.is_empty());
+    for task in masked {
+        let mut play = Play::new(&task, 1);
+        play.reset();
+        let mut forbidden = 0;
+        for _ in 0..task.spec().horizon {
+            forbidden += play.mask.iter().filter(|&&allowed| !allowed).count();
+            let transition = play.step();
+            if transition.terminated || transition.truncated {
+                break;
+            }
+        }
+        assert!(forbidden > 0, "{}", task.name());
+    }
+}
+
 #[test]
 fn a_saved_environment_plays_on_as_it_would_have() {
     for task in Task::all_builtin() {

@@ -27,6 +27,8 @@ pub(crate) struct Findings {
     pub(crate) jobs: usize,
     pub(crate) methods: Vec<MethodFacts>,
     pub(crate) rows: Vec<RowFindings>,
+    /// Of the runs that can be held against it, how near the images come to the trainer's own networks.
+    pub(crate) agreement: Option<Agreement>,
     pub(crate) costs: Vec<Cost>,
     /// Measurements of costs that have not been made.
     pub(crate) costs_missing: usize,
@@ -113,6 +115,29 @@ pub(crate) enum Verdict {
     Open,
     /// Fewer than [`ENOUGH`] runs on either side: there is no interval to speak of.
     TooFew,
+}
+
+/// What the exported images earn, less what the trainer's own networks earned in the last episodes of their
+/// learning curve, in standard errors of that difference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Agreement {
+    pub(crate) runs: usize,
+    /// The largest, whichever its sign.
+    pub(crate) largest: f64,
+    /// The root of the mean square: 1 where nothing but chance is at work.
+    pub(crate) rms: f64,
+}
+
+impl Agreement {
+    /// Of such differences.
+    pub(crate) fn of(differences: &[f64]) -> Option<Self> {
+        let squares = differences.iter().map(|it| it * it);
+        (!differences.is_empty()).then(|| Self {
+            runs: differences.len(),
+            largest: (differences.iter()).fold(0.0, |most, it| it.abs().max(most)),
+            rms: (squares.sum::<f64>() / differences.len() as f64).sqrt(),
+        })
+    }
 }
 
 /// Runs without which nothing is said of chance.

@@ -23,7 +23,7 @@ use adopted::{Adoption, adopt, take_elsewhere};
 use cells::{Cells, Run, Wanted};
 use cost::Cost;
 use design::{ANNEALED, Group, METHODS, Method, ROWS, Row};
-use findings::{Findings, MethodFacts, RowFindings};
+use findings::{Agreement, Findings, MethodFacts, RowFindings};
 
 use crate::command::{bar, commit, publish, side_by_side, today, workspace};
 use crate::kept::SOURCES;
@@ -245,6 +245,7 @@ impl<'a> Study<'a> {
     fn findings(&self) -> Result<(Findings, Vec<Picture>)> {
         let methods: Vec<&'static Method> = self.cells.methods().collect();
         let (mut rows, mut pictures) = (Vec::new(), Vec::new());
+        let mut gaps = Vec::new();
         for row in ROWS.iter().filter(|row| self.options.is_about(row)) {
             let cells = methods
                 .iter()
@@ -256,6 +257,9 @@ impl<'a> Study<'a> {
                 seed: 0,
             })?;
             let optimum = task.optimum();
+            let curve_episodes = config.budget(&task.spec()).curve_episodes;
+            let runs = cells.iter().flat_map(|(_, _, runs)| runs);
+            gaps.extend(runs.filter_map(|run| run.gap(config.act, curve_episodes)));
             rows.push(RowFindings::new(row, optimum, config.steps, &cells));
             if row.group == Group::Large {
                 let curves: Vec<(&'static str, Vec<Run>)> = cells
@@ -299,6 +303,7 @@ impl<'a> Study<'a> {
             jobs: self.jobs,
             methods: methods.iter().map(facts).collect::<Result<_>>()?,
             rows,
+            agreement: Agreement::of(&gaps),
             costs_missing: planned.len() - costs.len(),
             costs,
         };
@@ -344,6 +349,11 @@ impl<'a> Study<'a> {
         }
         if options.best_of_n {
             command += " --best-of-n";
+        }
+        // As a reader of the page would say it, who has a folder of his own.
+        let out = (options.out.as_deref()).map(|out| out.strip_prefix(workspace()).unwrap_or(out));
+        if let Some(out) = out.filter(|out| out.is_relative()) {
+            command += &format!(" --out {}", out.display());
         }
         command
     }

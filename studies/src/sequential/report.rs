@@ -5,7 +5,7 @@ use consort_trainer::report::count;
 use super::cost::{Cost, Head};
 use super::design::{ANNEALED, Goal, Group, METHODS};
 use super::findings::{
-    CellFindings, Comparison, ENOUGH, Findings, MethodFacts, RowFindings, Runs, Verdict,
+    Agreement, CellFindings, Comparison, ENOUGH, Findings, MethodFacts, RowFindings, Runs, Verdict,
 };
 use consort_trainer::report::markdown::{line, table};
 use consort_trainer::report::statistics::Count;
@@ -28,15 +28,18 @@ pub(crate) fn page(findings: &Findings, pictures: &[(&str, String)]) -> String {
 fn head(findings: &Findings) -> String {
     let text = format!(
         "# Sequential tasks\n\n\
-         Made by `{}` {} (sources `{}`) on {}: do not edit. Every run is trained by one thread, {} side by \
-         side, with the default settings for tasks of its kind; methods differ in their arms only and \
+         Made by `{}` {} (sources `{}`) on {}: do not edit. Every run is trained by one thread, this \
+         command's own {}, with the default settings for tasks of its kind; methods differ in their arms only and \
          have equal steps, evaluation included. Tasks and how their returns are counted: [tasks](../tasks.md). Every run, with its \
          curve, is a line of `runs.jsonl` in the folder beside this page.\n\n",
         findings.command,
         at(findings.commit.as_deref()),
         findings.sources,
         findings.date,
-        findings.jobs,
+        match findings.jobs {
+            1 => "one after another".to_owned(),
+            jobs => format!("{jobs} side by side"),
+        },
     );
     let adoption = findings.adoption;
     let mut others = String::new();
@@ -167,12 +170,46 @@ fn in_words(findings: &Findings) -> String {
         text += "Behind on:\n\n";
         for row in behind {
             for comparison in row.comparisons.iter().filter(|found| !found.level) {
-                text += &format!("- {}\n", against(row, comparison));
+                text += &format!("- {}{}\n", against(row, comparison), why(row));
             }
         }
         text.push('\n');
     }
-    text + &totals(&compared)
+    text + &missed(findings) + &totals(&compared)
+}
+
+/// Goals that not every run of the method reaches.
+fn missed(findings: &Findings) -> String {
+    let of = |row: &RowFindings| -> Option<String> {
+        let cell = row.cells.iter().find(|cell| cell.method == ANNEALED.name)?;
+        let runs = cell.runs.as_ref()?;
+        let count = runs.success.filter(|it| it.successes < it.trials)?;
+        Some(format!(
+            "- `{}`, {}: {} of {} seeds, return {}{}\n",
+            row.task,
+            goal_of(row),
+            count.successes,
+            count.trials,
+            decimals(runs.returns),
+            why(row)
+        ))
+    };
+    let list: String = findings.rows.iter().filter_map(of).collect();
+    match list.is_empty() {
+        true => String::new(),
+        false => format!(
+            "Goals that not every run of **{}** reaches:\n\n{list}\n",
+            ANNEALED.name
+        ),
+    }
+}
+
+/// Where the findings say why a method does not do better on a task, if they do.
+fn why(row: &RowFindings) -> String {
+    row.row.why.map_or(String::new(), |heading| {
+        let anchor = heading.to_lowercase().replace(' ', "-");
+        format!(". [{heading}](../algorithms/annealed-findings.md#{anchor})")
+    })
 }
 
 fn names(rows: &[&RowFindings]) -> String {
@@ -236,17 +273,26 @@ fn totals(rows: &[&RowFindings]) -> String {
 
 /// A table for each group.
 fn groups(findings: &Findings) -> String {
-    let mut text = String::from(
+    let mut text = format!(
         "## Returns\n\n\
          Returns are those of the exported images, run by `consort-runtime`, every agent acting as its team does (by its most probable \
          action; on large tasks by its dice): \
-         the interquartile mean over the seeds (of fewer than four, the mean) with its bootstrap 95 % interval. *±* is half \
+         the interquartile mean over the seeds with its bootstrap 95 % interval, of fewer than {ENOUGH} the mean with the \
+         lowest and the highest. *±* is half \
          the 95 % interval of one run's own return, the widest of the seeds; *exact* where it is computed on the model. \
          *Joint* is the policy that exists in training only, by the episodes of the learning curve: at the end, and the \
          highest point of the curve, which its noise makes too high; what it earns beyond the images is the price of \
-         decentralisation. *Arms kept*: whose networks the runs exported. Steps and seconds (of the wall clock, \
+         decentralisation, where it learns to the end: once it has handed over to the product it does not, and the product \
+         goes on. *Arms kept*: whose networks the runs exported. Steps and seconds (of the wall clock, \
          whatever else ran) are a run's mean.\n\n",
     );
+    if let Some(Agreement { runs, largest, rms }) = findings.agreement {
+        text += &format!(
+            "Where one arm has all the steps, so that what it ends with is exported, the images' return and that of the \
+             trainer's own networks in the last episodes of the curve differ by at most {largest:.1} standard errors in \
+             {runs} runs (root mean square {rms:.2}; chance alone: 1).\n\n"
+        );
+    }
     let titles = [
         (
             Group::Exact,
@@ -281,7 +327,7 @@ fn groups(findings: &Findings) -> String {
             "goal",
             "method",
             "seeds that reach it",
-            "return (95 %)",
+            "return",
             "±",
             "joint: end, highest",
             "arms kept",
@@ -348,12 +394,7 @@ fn figures(method: &str, runs: &Runs) -> [String; 8] {
     [
         method.to_owned(),
         reached,
-        format!(
-            "{} ({} to {})",
-            decimals(runs.returns),
-            decimals(runs.interval.low),
-            decimals(runs.interval.high)
-        ),
+        returns(runs),
         runs.half.map_or_else(|| "exact".to_owned(), decimals),
         runs.joint.map_or_else(
             || "–".to_owned(),
@@ -366,6 +407,17 @@ fn figures(method: &str, runs: &Runs) -> [String; 8] {
         count(runs.env_steps.round() as u64),
         format!("{:.0}", runs.seconds),
     ]
+}
+
+/// The mean and how sure it is: one run has no interval, and that of two or three is their range.
+fn returns(runs: &Runs) -> String {
+    let mean = decimals(runs.returns);
+    let [low, high] = [runs.interval.low, runs.interval.high].map(decimals);
+    match runs.count {
+        1 => mean,
+        few if few < ENOUGH => format!("{mean} ({low}, {high})"),
+        _ => format!("{mean} ({low} to {high})"),
+    }
 }
 
 fn curves(pictures: &[(&str, String)]) -> String {
@@ -441,12 +493,15 @@ fn growth(costs: &[Cost]) -> String {
         format!(", memory {} times", times(a as f64, b as f64))
     });
     format!(
-        "From {} agents to {}, {} times as many, a step takes {} times as long{memory}; the joint policy has {} times as \
+        "From {} agents to {}, {} times as many, a step takes {} times as long \
+         ({:.0} and {:.0} µs an agent){memory}; the joint policy has {} times as \
          many parameters, and 10^{} times as many joint actions to choose from.\n",
         small.agents,
         large.agents,
         times(small.agents as f64, large.agents as f64),
         times(small.microseconds_a_step, large.microseconds_a_step),
+        small.microseconds_a_step / small.agents as f64,
+        large.microseconds_a_step / large.agents as f64,
         times(small.joint_parameters as f64, large.joint_parameters as f64),
         large.agents - small.agents,
     )
@@ -495,6 +550,7 @@ mod tests {
                 facts("factored-mild"),
             ],
             rows,
+            agreement: Agreement::of(&[0.5, -2.0, 0.0]),
             costs: vec![cost(2, 10.0), cost(8, 25.0)],
             costs_missing: 0,
         }
@@ -520,12 +576,14 @@ mod tests {
             "on 2 of 3 tasks",
             "At least as good on: `dec-tiger-h2`, `mpe-spread`.",
             "- `two-step` against factored-strong: 0 of 2 seeds, return 7.000 against 2 of 2 seeds, return 8.000",
+            "reaches:\n\n- `two-step`, 8.000: 0 of 2 seeds, return 7.000\n",
+            "differ by at most 2.0 standard errors in 3 runs (root mean square 1.19;",
             "over these tasks: annealed 2 of 4, factored-strong 4 of 4, factored-mild 0 of 4.",
-            "| `two-step` | 8.000 | annealed | 0 of 2 | 7.000 (7.000 to 7.000) | 1.250 | 8.000, 9.000 | 2 annealed | 990 | 2 |",
-            "|  |  | factored-mild | – of 2 | -12.000 (-12.000 to -12.000) | 1.250 | – | 2 explore-mild | 990 | 2 |",
+            "| `two-step` | 8.000 | annealed | 0 of 2 | 7.000 (7.000, 7.000) | 1.250 | 8.000, 9.000 | 2 annealed | 990 | 2 |",
+            "|  |  | factored-mild | – of 2 | -12.000 (-12.000, -12.000) | 1.250 | – | 2 explore-mild | 990 | 2 |",
             "![Learning curves of mpe-spread](sequential/mpe-spread.svg)",
             "| autoregressive | 8 | 10^8 | 25.0 | 8 | 8,000 | 10 |",
-            "From 2 agents to 8, 4.0 times as many, a step takes 2.5 times as long, memory 4.0 times; the joint policy \
+            "From 2 agents to 8, 4.0 times as many, a step takes 2.5 times as long (5 and 3 µs an agent), memory 4.0 times; the joint policy \
              has 4.0 times as many parameters, and 10^6 times",
         ] {
             assert!(page.contains(expected), "{expected}\n\n{page}");
@@ -554,6 +612,29 @@ mod tests {
         assert!(!page.contains("Learning curves"));
         // The page is not about them.
         assert!(!page.contains("### Large tasks"));
+    }
+
+    #[test]
+    fn a_page_says_what_is_missed_and_where_that_is_explained() {
+        let strong = [0.94, 0.95, 0.96, 0.97];
+        let page = page(
+            &findings(vec![row(
+                "lbf-15x15-3p-5f",
+                None,
+                [&[0.75, 0.95], &strong, &[0.8]],
+            )]),
+            &[],
+        );
+        for expected in [
+            "- `lbf-15x15-3p-5f` against factored-strong: 1 of 2 seeds, return 0.850 against 4 of 4 seeds, return 0.955 \
+             (too few runs to exclude chance). [What is left in foraging](../algorithms/annealed-findings.md#what-is-left-in-foraging)\n",
+            "- `lbf-15x15-3p-5f`, ≥ 0.9: 1 of 2 seeds, return 0.850. [What is left",
+            "| 1 of 2 | 0.850 (0.750, 0.950) |",
+            "| 4 of 4 | 0.955 (0.940 to 0.970) |",
+            "| 0 of 1 | 0.800 |",
+        ] {
+            assert!(page.contains(expected), "{expected}\n\n{page}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, stderr};
 use std::process::exit;
+use std::sync::Once;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,12 +11,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 const INTERRUPTED: i32 = 128 + 2;
 
 /// A bar of environment steps.
-pub(super) struct Progress(ProgressBar);
+pub(super) struct Progress {
+    bar: ProgressBar,
+    begun: Once,
+}
 
 impl Progress {
     pub(super) fn new(steps: u64, quiet: bool) -> Self {
         if quiet || !stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
+            return Self::of(ProgressBar::hidden());
         }
         let style = "{wide_bar} {human_pos}/{human_len} steps, {eta} left";
         let style = ProgressStyle::with_template(style).expect("a fixed template");
@@ -32,21 +36,30 @@ impl Progress {
         };
         // Without a handler the bar stays on the screen, and nothing else is lost.
         let _ = ctrlc::set_handler(interrupted);
-        Self(bar)
+        Self::of(bar)
+    }
+
+    fn of(bar: ProgressBar) -> Self {
+        Self {
+            bar,
+            begun: Once::new(),
+        }
     }
 
     /// So many more steps are done.
     pub(super) fn add(&self, steps: u64) {
-        self.0.inc(steps);
+        self.bar.inc(steps);
+        // A run that goes on begins with all that it had done, which says nothing of how fast it is.
+        self.begun.call_once(|| self.bar.reset_eta());
     }
 
     /// Says something beside the bar.
     pub(super) fn note(&self, text: &str) {
-        self.0.suspend(|| eprintln!("note: {text}"));
+        self.bar.suspend(|| eprintln!("note: {text}"));
     }
 
     /// Clears the bar away.
     pub(super) fn finish(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }

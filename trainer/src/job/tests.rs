@@ -24,7 +24,8 @@ fn config(task: &Task, steps: u64) -> Config {
     config
 }
 
-/// A team with memory, and one of Gaussian policies whose observations are normalised: after a short run
+/// A team with memory, one of Gaussian policies whose observations are normalised, and one that shares its
+/// networks and is at times forbidden something: after a short run
 /// the trainer's networks and the exported images play other episodes of the same task, by their most
 /// probable actions and by their dice. The difference of two independent means has the variance
 /// (σ₁² + σ₂²)/n, with σ₁ ≈ σ₂ taken from the images; four deviations are exceeded by chance once in 16,000.
@@ -38,7 +39,10 @@ fn images_earn_what_the_trainer_says_of_its_product() {
     let mut moves = config(&vectors, 40_000);
     moves.normalise_observations = true;
     moves.network.memory = 8;
-    for (task, config) in [(memory, remembers), (vectors, moves)] {
+    let masked = Task::find("lbf-8x8-2p-3f-masked").unwrap();
+    let forages = config(&masked, 40_000);
+    assert!(masked.spec().masked && forages.network.share);
+    for (task, config) in [(memory, remembers), (vectors, moves), (masked, forages)] {
         let tasks = [task];
         let [task] = &tasks;
         let (spec, arms) = (task.spec(), config.arms());

@@ -10,6 +10,7 @@ use plotters::prelude::*;
 use crate::algo::Metrics;
 use crate::config::ArmName;
 use crate::env::Task;
+use crate::team::Choice;
 use crate::train::{ArmOutcome, Outcome, Record};
 
 /// Pixels.
@@ -51,8 +52,9 @@ struct Column<'a> {
     outcome: &'a Outcome,
 }
 
-/// Draws the records of every arm as SVG; `names`: the arms', in order.
-pub fn draw(task: &Task, names: &[ArmName], outcome: &Outcome) -> String {
+/// Draws the records of every arm as SVG; `names`: the arms', in order; `act`: how the team acts, so
+/// that what acting apart costs is the joint policy's return less that team's.
+pub fn draw(task: &Task, names: &[ArmName], act: Choice, outcome: &Outcome) -> String {
     let columns = columns(names, outcome);
     let mut svg = String::new();
     let has_joint = columns.iter().any(|column| column.name.has_joint());
@@ -62,7 +64,7 @@ pub fn draw(task: &Task, names: &[ArmName], outcome: &Outcome) -> String {
         TITLE + PANELS[..rows].iter().sum::<u32>() + 2 * MARGIN,
     );
     let page = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-    draw_page(page, task, &columns, outcome).expect("drawing into a string cannot fail");
+    draw_page(page, task, &columns, act, outcome).expect("drawing into a string cannot fail");
     svg
 }
 
@@ -99,7 +101,13 @@ fn columns<'a>(names: &[ArmName], outcome: &'a Outcome) -> Vec<Column<'a>> {
     columns
 }
 
-fn draw_page(page: Panel<'_>, task: &Task, columns: &[Column<'_>], outcome: &Outcome) -> Result {
+fn draw_page(
+    page: Panel<'_>,
+    task: &Task,
+    columns: &[Column<'_>],
+    act: Choice,
+    outcome: &Outcome,
+) -> Result {
     page.fill(&WHITE)?;
     let page = page.margin(MARGIN, MARGIN, MARGIN, MARGIN);
     let (title, body) = page.split_vertically(TITLE);
@@ -110,7 +118,7 @@ fn draw_page(page: Panel<'_>, task: &Task, columns: &[Column<'_>], outcome: &Out
     title.draw_text(&subtitle, &note.into_text_style(&title), (6, 28))?;
     let range = returns_range(task, &outcome.arms);
     for (area, column) in body.split_evenly((1, columns.len())).iter().zip(columns) {
-        draw_column(area, column, task, range)?;
+        draw_column(area, column, task, act, range)?;
     }
     page.present()
 }
@@ -156,7 +164,13 @@ impl Column<'_> {
 }
 
 /// The panels of one column.
-fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, f64)) -> Result {
+fn draw_column(
+    area: &Panel<'_>,
+    column: &Column<'_>,
+    task: &Task,
+    act: Choice,
+    range: (f64, f64),
+) -> Result {
     let mut rest = area.clone();
     let panels = PANELS.map(|height| {
         let (panel, below) = rest.split_vertically(height);
@@ -167,7 +181,7 @@ fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, 
     let records = arms.flat_map(|&arm| &column.outcome.arms[arm].records);
     let last = records.map(|record| record.env_steps).max().unwrap_or(1) as f64;
     let mut returns = [
-        column.lines("joint", BLUE, |record| record.values?.joint),
+        column.lines("joint", BLUE, joint_value),
         column.lines("product", ORANGE, |record| Some(record.values?.product)),
         column.lines("greedy", GREEN, |record| Some(record.values?.greedy)),
     ]
@@ -204,9 +218,12 @@ fn draw_column(area: &Panel<'_>, column: &Column<'_>, task: &Task, range: (f64, 
     let caption = "share β of the product, temperature τ";
     draw_panel(&panels[2], caption, last, unit, &weights)?;
 
-    let mut price = column.lines("joint − greedy", RED, |record| {
-        let values = record.values?;
-        Some(values.joint? - values.greedy)
+    let difference = match act {
+        Choice::Greedy => "joint − greedy",
+        Choice::Sampled => "joint − product",
+    };
+    let mut price = column.lines(difference, RED, |record| {
+        Some(joint_value(record)? - record.values?.of(act))
     });
     let (low, high) = span(&price);
     if low <= high {
@@ -258,6 +275,13 @@ fn draw_off_policy(panels: &[Panel<'_>], column: &Column<'_>, last: f64) -> Resu
 /// longer asked, and the numbers about it are 0.
 fn acting(record: &Record) -> Option<&Metrics> {
     (record.metrics.beta < 1.0).then_some(&record.metrics)
+}
+
+/// J(π_J) while it still had that part: afterwards the joint policy learns no more and the product
+/// goes on, so that their difference is no price of anything.
+fn joint_value(record: &Record) -> Option<f64> {
+    acting(record)?;
+    record.values?.joint
 }
 
 /// A grey line at one height.

@@ -188,7 +188,7 @@ fn every_command_takes_teams_of_every_kind_of_task() {
     let place = Place::new();
     let tasks = [
         ("dec-tiger-h3", "20000"),
-        ("lbf-8x8-2p-2f-coop", "16000"),
+        ("lbf-8x8-2p-2f-coop-masked", "16000"),
         ("mpe-spread-continuous", "8000"),
     ];
     for (task, steps) in tasks {
@@ -229,7 +229,14 @@ fn every_command_takes_teams_of_every_kind_of_task() {
         place.json(&["export", task, "--out", &out]);
         assert_same_files(&place.path(task).join("team"), &place.path(&out));
         let curve = fs::read_to_string(place.path(task).join("curve.svg")).unwrap();
-        assert!(curve.contains("price of acting apart"));
+        let price = if tiger {
+            "joint − greedy"
+        } else {
+            "joint − product"
+        };
+        for line in ["price of acting apart", price, "TC", "IG", "β", "log₁₀ λ"] {
+            assert!(curve.contains(line), "{task}: {line}");
+        }
     }
     let page = place.run(&sequential("dec-tiger-h3", "20000", "page"));
     let page = String::from_utf8(page.stdout).unwrap();

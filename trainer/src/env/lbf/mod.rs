@@ -12,7 +12,9 @@
 //!   food that was loaded over that of all food of the episode, so a perfect episode returns 1;
 //! - keeps new players off the cells where players stood when the last episode ended: here an
 //!   episode owes nothing to the one before it;
-//! - refuses fields that are not square, and registers 1 to 4 foods: here the same rules hold.
+//! - refuses fields that are not square, and registers 1 to 4 foods: here the same rules hold;
+//! - knows which actions are valid and lets players try the others, which do nothing: here a task
+//!   whose name ends in `-masked` forbids them.
 
 mod names;
 mod observe;
@@ -68,6 +70,7 @@ impl LevelBasedForaging {
             spec: TeamSpec {
                 state: 3 * (foods + players) + 2,
                 common: 1 + 3 * (foods + players),
+                masked: parameters.masked,
                 ..TeamSpec::new(vec![agent; players], HORIZON as usize)
             },
             state: State {
@@ -106,6 +109,29 @@ impl LevelBasedForaging {
         &self.state
     }
 
+    /// Whether `action` of `player` would do something by itself, whatever the others do, as the
+    /// original's `_is_valid_action` has it: doing nothing always counts.
+    fn is_valid(&self, player: &Item, action: u32) -> bool {
+        let here = cell(&self.parameters, player.row.into(), player.column.into());
+        match action {
+            0 => true,
+            LOAD => self.food_beside(here).is_some(),
+            _ => self.field[self.beside(here)[action as usize - 1]] == 0,
+        }
+    }
+
+    /// The cells north, south, west and east of one.
+    fn beside(&self, here: usize) -> [usize; 4] {
+        let stride = self.parameters.columns + 2;
+        [here - stride, here + stride, here - 1, here + 1]
+    }
+
+    /// The food beside a cell: one at most, so far apart they lie.
+    fn food_beside(&self, here: usize) -> Option<usize> {
+        let is_food = |&at: &usize| !matches!(self.field[at], 0 | WALL);
+        self.beside(here).into_iter().find(is_food)
+    }
+
     /// Moves every player whose target no one else shares. A player that stays has its own cell
     /// as target, so a cell that a player fails to leave can be entered, and then holds two.
     fn walk(&mut self, actions: &[u32]) {
@@ -114,11 +140,8 @@ impl LevelBasedForaging {
             let player = self.state.players[index];
             let here = cell(&self.parameters, player.row.into(), player.column.into());
             let there = match action {
-                1 => here - stride,
-                2 => here + stride,
-                3 => here - 1,
-                4 => here + 1,
-                _ => here,
+                0 | LOAD => here,
+                _ => self.beside(here)[action as usize - 1],
             };
             // Moves onto food or off the field are no moves; neither is loading without food.
             let target = if self.field[there] == 0 { there } else { here };
@@ -150,14 +173,13 @@ impl LevelBasedForaging {
             if here == 0 {
                 continue;
             }
-            let beside = |at: usize| [at - stride, at + stride, at - 1, at + 1];
-            let is_food = |&at: &usize| !matches!(self.field[at], 0 | WALL);
-            let Some(food) = beside(here).into_iter().find(is_food) else {
+            let Some(food) = self.food_beside(here) else {
                 continue;
             };
+            let around = self.beside(food);
             let mut strength = 0;
             for (player, from) in self.state.players.iter().zip(&mut self.loading) {
-                if *from != 0 && beside(food).contains(&usize::from(*from)) {
+                if *from != 0 && around.contains(&usize::from(*from)) {
                     strength += u32::from(player.level);
                     *from = 0;
                 }
@@ -243,6 +265,20 @@ impl Environment for LevelBasedForaging {
         }
         rest[0] = self.state.spawned as f32;
         rest[1] = self.state.step as f32 / HORIZON as f32;
+    }
+
+    /// What does something by itself, of tasks whose names end in `-masked`; all else allows all.
+    fn mask(&self, mask: &mut [bool]) {
+        for (player, allowed) in self
+            .state
+            .players
+            .iter()
+            .zip(mask.chunks_exact_mut(ACTIONS))
+        {
+            for (action, allowed) in allowed.iter_mut().enumerate() {
+                *allowed = !self.parameters.masked || self.is_valid(player, action as u32);
+            }
+        }
     }
 
     /// Whether the members all see each other and, if they do, what lies in all their views: foods,

@@ -5,13 +5,14 @@ use crate::env::family::{Family, Simulation, whole};
 
 /// Level-based foraging.
 pub const FAMILY: Family = Family {
-    pattern: "lbf-[<S>s-]<W>x<H>-<N>p-<M>f[-coop]",
+    pattern: "lbf-[<S>s-]<W>x<H>-<N>p-<M>f[-coop][-masked]",
     description: "level-based foraging: N players load M foods, some only together",
     members: &[
         "lbf-8x8-2p-2f-coop",
         "lbf-2s-8x8-2p-2f-coop",
         "lbf-15x15-3p-5f",
         "lbf-15x15-4p-3f",
+        "lbf-15x15-3p-5f-masked",
     ],
     parse,
 };
@@ -33,6 +34,9 @@ pub struct Parameters {
     /// Whether every food takes all players (of more than three, as much as the three weakest
     /// have).
     pub cooperative: bool,
+    /// Whether players are kept from what would do nothing: moves off the field or onto food, and
+    /// loading where there is none beside them.
+    pub masked: bool,
 }
 
 impl Parameters {
@@ -42,9 +46,14 @@ impl Parameters {
     /// What was found and expected, in one line.
     pub fn parse(name: &str) -> Result<Self, String> {
         let shape = || {
-            "expected lbf-[<S>s-]<W>x<H>-<N>p-<M>f[-coop], as in lbf-2s-8x8-2p-2f-coop".to_owned()
+            "expected lbf-[<S>s-]<W>x<H>-<N>p-<M>f[-coop][-masked], as in lbf-2s-8x8-2p-2f-coop"
+                .to_owned()
         };
         let rest = name.strip_prefix("lbf-").ok_or_else(shape)?;
+        let (rest, masked) = match rest.strip_suffix("-masked") {
+            Some(rest) => (rest, true),
+            None => (rest, false),
+        };
         let (rest, cooperative) = match rest.strip_suffix("-coop") {
             Some(rest) => (rest, true),
             None => (rest, false),
@@ -76,6 +85,7 @@ impl Parameters {
             foods: counted(foods, 'f', "number of foods M", 1, 16)?,
             sight: sight as u8,
             cooperative,
+            masked,
         })
     }
 }
@@ -102,7 +112,12 @@ fn parse(name: &str) -> Option<Result<Simulation, String>> {
             true => format!(", seeing {} cells far", parameters.sight),
             false => String::new(),
         };
-        let description = format!("{players} players forage {foods} foods{together}{sight}");
+        let masked = match parameters.masked {
+            true => ", and do nothing in vain",
+            false => "",
+        };
+        let description =
+            format!("{players} players forage {foods} foods{together}{sight}{masked}");
         Simulation::new(name, description, move || {
             LevelBasedForaging::new(parameters)
         })

@@ -222,9 +222,7 @@ fn draw_column(
         Choice::Greedy => "joint − greedy",
         Choice::Sampled => "joint − product",
     };
-    let mut price = column.lines(difference, RED, |record| {
-        Some(joint_value(record)? - record.values?.of(act))
-    });
+    let mut price = column.lines(difference, RED, |record| price_of(record, act));
     let (low, high) = span(&price);
     if low <= high {
         price.push(level("none", 0.0, last));
@@ -282,6 +280,11 @@ fn acting(record: &Record) -> Option<&Metrics> {
 fn joint_value(record: &Record) -> Option<f64> {
     acting(record)?;
     record.values?.joint
+}
+
+/// What acting apart costs a team that acts like this.
+fn price_of(record: &Record, act: Choice) -> Option<f64> {
+    Some(joint_value(record)? - record.values?.of(act))
 }
 
 /// A grey line at one height.
@@ -404,6 +407,28 @@ fn thousands(steps: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eval::Values;
+
+    #[test]
+    fn a_joint_policy_that_has_handed_over_has_no_price() {
+        let record = |beta| Record {
+            arm: 0,
+            env_steps: 1,
+            metrics: Metrics {
+                beta,
+                ..Metrics::default()
+            },
+            values: Some(Values {
+                joint: Some(5.0),
+                product: 3.0,
+                greedy: 1.0,
+            }),
+        };
+        assert_eq!(price_of(&record(0.5), Choice::Greedy), Some(4.0));
+        assert_eq!(price_of(&record(0.5), Choice::Sampled), Some(2.0));
+        assert_eq!(price_of(&record(1.0), Choice::Sampled), None);
+        assert_eq!(joint_value(&record(1.0)), None);
+    }
 
     #[test]
     fn axes_are_finite_and_wide_enough_for_labels() {

@@ -9,8 +9,9 @@ line a step. Random draws happen at an episode's start only, so a start carries 
     step   {"act": actions, "reward": an entry an agent, "done": 0 or 1, "state": [players, foods],
             "obs": [digits of each agent], "may": a number an agent}
 
-`may` has bit i where the original calls action i valid, which `-masked` tasks make a rule. Players and foods are row, column, level of each, the foods in row-major order. Numbers are written as
-one digit each (0-9, then a-z; - is -1), one after another.
+`may` has bit i where the original calls action i valid, which `-masked` tasks make a rule. Players and
+foods are row, column, level of each, the foods in row-major order. Numbers are written as one digit each
+(0-9, then a-z; - is -1), one after another.
 """
 
 import json

@@ -14,7 +14,7 @@ already, |each| <= 1, and there the hull adds nothing: the bound is what the bes
 distances come apart along the axes, so each axis is a problem of its own, in 1 + 3 * 24 numbers within bounds. It is
 solved by accelerated projected gradients. A convex f has f(q) >= f(p) + f'(p) (q - p), and the least of the right
 side over all q within the bounds is a sum over single pushes: that number is the bound, whatever p is, and p is
-improved until f(p) is at most 5e-5 more.
+improved until f(p) is at most 5e-5 more: over both axes, 1e-4.
 
 From below. Over the first PLANNED episodes a beam search finds plans of the five pushes: for each first push one per
 goal, and of those the first push that is best on average. The difference from the bound, which is never negative, is

@@ -12,7 +12,6 @@ use anyhow::{Context, Result};
 use consort_trainer::config::{ArmName, Config};
 use consort_trainer::env::Task;
 use consort_trainer::export::actors;
-use consort_trainer::report::statistics::Z;
 use consort_trainer::team::Choice;
 use consort_trainer::train::{ArmOutcome, Outcome, train};
 use serde::{Deserialize, Serialize};
@@ -104,7 +103,8 @@ impl Run {
 impl Run {
     /// What the images earn less what the trainer's networks earned at the end of the curve, whose points are
     /// of so many episodes, in standard errors; none where the two need not be the same networks (of more than
-    /// one arm any point of the curve may have been kept) or the images' return is no mean of episodes.
+    /// one arm any point of the curve may have been kept), or where the images' return is no mean of episodes
+    /// that differ.
     pub(crate) fn gap(&self, act: Choice, curve_episodes: usize) -> Option<f64> {
         let ([arm], Valued::ByEpisodes { episodes, half }) = (&self.arms[..], self.valued) else {
             return None;
@@ -114,14 +114,9 @@ impl Run {
             Choice::Greedy => last.greedy,
             Choice::Sampled => last.product,
         };
-        let difference = self.value - trained;
         let shares = 1.0 + episodes as f64 / curve_episodes as f64;
-        let error = half / Z * shares.sqrt();
-        Some(if difference == 0.0 {
-            0.0
-        } else {
-            difference / error
-        })
+        let error = half / HALF_WIDTH * shares.sqrt();
+        (error > 0.0).then_some((self.value - trained) / error)
     }
 }
 
@@ -152,6 +147,9 @@ pub(crate) struct Wanted {
     pub(crate) method: &'static Method,
     pub(crate) seed: u64,
 }
+
+/// Standard errors in half an interval, as `EpisodeReturns::interval` has it.
+const HALF_WIDTH: f64 = 1.96;
 
 /// Makes cells, or finds them made.
 pub(crate) struct Cells {
@@ -395,16 +393,20 @@ pub(crate) mod tests {
         assert_eq!(run.gap(Choice::Greedy, 50), Some(0.0));
         // Of 100 episodes with a half width of .25 the error is .1276, of these and 50 more √3 times that.
         let gap = run.gap(Choice::Sampled, 50).unwrap();
-        assert!(
-            (gap - 1.0 / (0.25 / Z * 3_f64.sqrt())).abs() < 1e-12,
-            "{gap}"
-        );
+        let expected = 1.96 / (0.25 * 3_f64.sqrt());
+        assert!((gap - expected).abs() < 1e-12, "{gap}");
         assert_eq!(run.gap(Choice::Sampled, 0), None);
         run.arms.push(run.arms[0].clone());
         assert_eq!(run.gap(Choice::Greedy, 50), None);
         run.arms.pop();
-        run.valued = Valued::Exactly;
-        assert_eq!(run.gap(Choice::Greedy, 50), None);
+        let same = Valued::ByEpisodes {
+            episodes: 100,
+            half: 0.0,
+        };
+        for valued in [Valued::Exactly, same] {
+            run.valued = valued;
+            assert_eq!(run.gap(Choice::Sampled, 50), None);
+        }
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub(crate) static ROWS: [Row; 37] = [
     exact("dec-tiger-h6"),
     exact("broadcast-h2"),
     exact("broadcast-h3"),
-    exact("broadcast-h4"),
+    exact("broadcast-h4").explained("Finite horizons"),
     exact("broadcast-h5"),
     exact("broadcast-h10"),
     exact("broadcast-h20"),

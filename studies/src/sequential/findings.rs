@@ -77,6 +77,7 @@ pub(crate) struct Runs {
     pub(crate) success: Option<Count>,
     /// Interquartile mean of the exported images' returns over the runs.
     pub(crate) returns: f64,
+    /// Of fewer than [`ENOUGH`] runs the lowest and the highest.
     pub(crate) interval: Interval,
     /// Half the width of the 95 % interval of a run's own return, the widest of the runs; none
     /// where all are known exactly.
@@ -207,12 +208,19 @@ impl Runs {
             let values: Vec<f64> = joint.iter().map(|joint| joint[part]).collect();
             interquartile_mean(&values)
         };
+        let interval = match values.len() < ENOUGH {
+            true => Interval {
+                low: values.iter().copied().fold(f64::INFINITY, f64::min),
+                high: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            },
+            false => bootstrap(&values, interquartile_mean, &mut Stream::new(0, &name, 0)),
+        };
         let mean = |value: fn(&Run) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
         Self {
             count: runs.len(),
             success: reached.map(Count::of),
             returns: interquartile_mean(&values),
-            interval: bootstrap(&values, interquartile_mean, &mut Stream::new(0, &name, 0)),
+            interval,
             half: halves.reduce(f64::max),
             joint: (!joint.is_empty()).then(|| [part(0), part(1)]),
             kept: kept(runs),

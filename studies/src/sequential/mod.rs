@@ -257,9 +257,18 @@ impl<'a> Study<'a> {
                 seed: 0,
             })?;
             let optimum = task.optimum();
-            let curve_episodes = config.budget(&task.spec()).curve_episodes;
-            let runs = cells.iter().flat_map(|(_, _, runs)| runs);
-            gaps.extend(runs.filter_map(|run| run.gap(config.act, curve_episodes)));
+            for (method, _, runs) in &cells {
+                let (config, task) = self.cells.config(Wanted {
+                    row,
+                    method,
+                    seed: 0,
+                })?;
+                let curve_episodes = config.budget(&task.spec()).curve_episodes;
+                gaps.extend(
+                    runs.iter()
+                        .filter_map(|run| run.gap(config.act, curve_episodes)),
+                );
+            }
             rows.push(RowFindings::new(row, optimum, config.steps, &cells));
             if row.group == Group::Large {
                 let curves: Vec<(&'static str, Vec<Run>)> = cells
@@ -329,7 +338,8 @@ impl<'a> Study<'a> {
         Ok((method, wanted, runs.collect::<Result<_>>()?))
     }
 
-    /// The command that repeats the study, in the words that decide its figures.
+    /// The command that repeats the study: the words that decide its figures, and where the page is written,
+    /// unless that is outside of the workspace.
     fn command(&self) -> String {
         let mut command = "cargo xtask study sequential".to_owned();
         let options = self.options;
@@ -350,7 +360,6 @@ impl<'a> Study<'a> {
         if options.best_of_n {
             command += " --best-of-n";
         }
-        // As a reader of the page would say it, who has a folder of his own.
         let out = (options.out.as_deref()).map(|out| out.strip_prefix(workspace()).unwrap_or(out));
         if let Some(out) = out.filter(|out| out.is_relative()) {
             command += &format!(" --out {}", out.display());

@@ -409,7 +409,7 @@ fn figures(method: &str, runs: &Runs) -> [String; 8] {
     ]
 }
 
-/// The mean and how sure it is: one run has no interval, and that of two or three is their range.
+/// The mean and how sure it is; a single run says nothing of that.
 fn returns(runs: &Runs) -> String {
     let mean = decimals(runs.returns);
     let [low, high] = [runs.interval.low, runs.interval.high].map(decimals);

@@ -4,7 +4,7 @@ use crate::rng::Stream;
 use serde::Serialize;
 
 /// The 97.5 % point of the standard normal distribution.
-pub const Z: f64 = 1.959_963_984_540_054;
+const Z: f64 = 1.959_963_984_540_054;
 
 /// A range that holds the true value with 95 % confidence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

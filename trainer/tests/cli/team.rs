@@ -182,9 +182,9 @@ fn a_damaged_team_is_refused_by_the_name_of_the_file() {
     }
 }
 
-/// Memory, masks and vectors, by every command.
+/// Memory, masks and vectors: trained, judged, shown, exported as they are and in whole numbers, and on devices.
 #[test]
-fn every_command_takes_teams_of_every_kind_of_task() {
+fn commands_take_teams_of_every_kind_of_task() {
     let place = Place::new();
     let tasks = [
         ("dec-tiger-h3", "20000"),
@@ -234,8 +234,15 @@ fn every_command_takes_teams_of_every_kind_of_task() {
         } else {
             "joint − product"
         };
-        for line in ["price of acting apart", price, "TC", "IG", "β", "log₁₀ λ"] {
+        // Names of lines, which a panel without them lacks.
+        for line in [price, "TC", "IG", "log₁₀ λ"] {
             assert!(curve.contains(line), "{task}: {line}");
+        }
+        let small = format!("{task}-i8");
+        place.json(&["export", task, "--out", &small, "--precision", "i8"]);
+        for team in [task, &small] {
+            let report = place.json(&["hil", team, "--episodes", "2"]);
+            assert_eq!(report["divergences"], 0, "{team}: {report}");
         }
     }
     let page = place.run(&sequential("dec-tiger-h3", "20000", "page"));

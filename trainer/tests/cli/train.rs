@@ -214,7 +214,7 @@ fn off_policy_teams_end_in_images_that_act_greedily() {
     for (method, task) in [
         ("iql", "assurance"),
         ("vdn", "alias-h8"),
-        ("qmix", "lbf-5x5-2p-1f"),
+        ("qmix", "lbf-5x5-2p-1f-masked"),
         ("qtran", "dec-tiger-h2"),
         ("maddpg", "alias-h8"),
         ("maddpg", "mpe-speaker-listener-continuous"),

@@ -109,8 +109,8 @@ impl LevelBasedForaging {
         &self.state
     }
 
-    /// Whether `action` of `player` would do something by itself, whatever the others do, as the
-    /// original's `_is_valid_action` has it: doing nothing always counts.
+    /// Whether `action` of `player` can do something, as the original's `_is_valid_action` has it: a move onto a
+    /// free cell, loading beside food (of any level), and, always, nothing.
     fn is_valid(&self, player: &Item, action: u32) -> bool {
         let here = cell(&self.parameters, player.row.into(), player.column.into());
         match action {
@@ -267,7 +267,7 @@ impl Environment for LevelBasedForaging {
         rest[1] = self.state.step as f32 / HORIZON as f32;
     }
 
-    /// What does something by itself, of tasks whose names end in `-masked`; all else allows all.
+    /// What can do something, in tasks whose names end in `-masked`; the others allow everything.
     fn mask(&self, mask: &mut [bool]) {
         for (player, allowed) in self
             .state

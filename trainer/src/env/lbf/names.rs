@@ -34,7 +34,7 @@ pub struct Parameters {
     /// Whether every food takes all players (of more than three, as much as the three weakest
     /// have).
     pub cooperative: bool,
-    /// Whether players are kept from what would do nothing: moves off the field or onto food, and
+    /// Whether players are kept from what can do nothing: moves off the field or onto food, and
     /// loading where there is none beside them.
     pub masked: bool,
 }
@@ -113,7 +113,7 @@ fn parse(name: &str) -> Option<Result<Simulation, String>> {
             false => String::new(),
         };
         let masked = match parameters.masked {
-            true => ", and do nothing in vain",
+            true => ", kept from what can do nothing",
             false => "",
         };
         let description =

@@ -307,8 +307,19 @@ fn names_say_what_is_wrong_with_them() {
         (7, 9, 3)
     );
 
+    let masked = Parameters::parse("lbf-3s-9x7-3p-4f-coop-masked").unwrap();
+    assert_eq!(
+        masked,
+        Parameters {
+            masked: true,
+            ..parameters
+        }
+    );
+
     for (name, expected) in [
         ("lbf", "expected lbf-["),
+        ("lbf-8x8-2p-2f-masked-coop", "expected lbf-["),
+        ("lbf-8x8-2p-2f-masked-masked", "expected lbf-["),
         ("lbf-8x8", "expected lbf-["),
         ("lbf-8x8-2p-2g", "expected lbf-["),
         ("lbf-8x8-2p-2f-coop-coop", "expected lbf-["),

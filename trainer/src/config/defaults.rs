@@ -150,7 +150,8 @@ impl Config {
                     total_correlation: 1.0,
                     // As soon as the team gets no better, or the joint policy does not lead.
                     warmup: 0.05,
-                    // A joint policy that leads is let go slowly, one that does not is a brake.
+                    // A joint policy that leads is let go slowly, one that does not is a brake. τ is gone
+                    // in the last part of a slow ramp: what λ has chosen by then stays.
                     ramp: 0.6,
                     unled_ramp: 0.02,
                     beta_start: 0.5,
@@ -165,9 +166,7 @@ impl Config {
                     temperature_per_entropy: 0.2,
                     temperature_limit: 0.03,
                     temperature_led: 0.03,
-                    // To the end, as in the factored arms: without a bonus `rware-tiny-4ag` learned no more in the
-                    // last fifth, 52.7 in the place of 55.0.
-                    temperature_until: 0.95,
+                    temperature_until: 0.8,
                     ..AnnealSchedule::default()
                 },
             },

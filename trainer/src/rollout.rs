@@ -1,7 +1,7 @@
 //! Interaction: R replicas × B environments, T steps at a time.
 //!
-//! Environments write observations straight into the row of all environments that the policies are shown; a
-//! batch is made of these rows, one copy each, when its time is over. An episode that *terminates* is
+//! Environments write observations straight into the row of all environments, which is copied for whoever
+//! acts and into the batch. An episode that *terminates* is
 //! followed at once by the first row of the next one. An episode that is *truncated* still has a
 //! future, whose value the critic must be asked for: its last observation takes a row of its own,
 //! in which nobody acts (`valid` is false there), and the next episode begins a row later.

@@ -23,7 +23,7 @@ use super::temperature::Temperature;
 use super::{Algorithm, Metrics, PlayMemory, UpdateConfig, streams};
 use crate::env::{JointSpace, TeamSpec};
 use crate::net::critic::View;
-use crate::net::joint::{AUTO_ENUMERATION, HeadChoice, TrunkChoice};
+use crate::net::joint::{AUTO_ENUMERATION, HeadChoice, Sees, TrunkChoice};
 use crate::net::{Choices, Features, JointConfig, MarginalOutput, Marginals, NetworkConfig};
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
@@ -100,6 +100,11 @@ impl Magpo {
             joint: JointConfig {
                 head: HeadChoice::Autoregressive,
                 trunk: TrunkChoice::Separate,
+                // Its guider is told of all histories, unless it is asked to be told less.
+                sees: match network.joint.sees {
+                    Sees::Auto => Sees::JointHistory,
+                    sees => sees,
+                },
                 ..network.joint.clone()
             },
             ..network.clone()

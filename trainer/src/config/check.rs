@@ -15,7 +15,6 @@ use crate::algo::magpo::MagpoConfig;
 use crate::algo::temperature::Temperature;
 use crate::env::{ActionSpace, Task, TeamSpec};
 use crate::net::enumerated::LARGEST_ENUMERATION;
-use crate::net::joint::Sees;
 use crate::returns::Units;
 
 /// The farthest that initial biases may lie apart: beyond it nothing else would be seen of a network's start.
@@ -464,11 +463,11 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
     }
     require(
         has_joint.is_none()
-            || head.sees == Sees::JointHistory
+            || !head.sees_own(&spec)
             || !(head.enumerates(&spec) || spec.is_continuous()),
         "network.joint.sees",
         "`own-history`",
-        "`joint-history` where the joint policy is enumerated or continuous",
+        "`joint-history` or `auto` where the joint policy is enumerated or continuous",
     )?;
     require(
         config.update.units == Units::Deviation || spec.horizon == 1,

@@ -12,7 +12,8 @@ use crate::algo::qtran::QtranConfig;
 use crate::algo::temperature::Temperature;
 use crate::algo::value::ValueConfig;
 use crate::env::TaskKind;
-use crate::net::NetworkConfig;
+use crate::net::joint::Sees;
+use crate::net::{JointConfig, NetworkConfig};
 use crate::schedule::AnnealSchedule;
 use crate::team::Choice;
 
@@ -134,6 +135,12 @@ impl Config {
                 hidden: vec![128, 128],
                 memory: 0,
                 share: true,
+                // As soon learned as a product, where a joint policy that sees all is not: it leads in the
+                // warehouse, and what it teaches can be executed.
+                joint: JointConfig {
+                    sees: Sees::Auto,
+                    ..JointConfig::default()
+                },
                 output_spread: 0.0,
                 ..NetworkConfig::default()
             },

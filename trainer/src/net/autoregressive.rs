@@ -79,7 +79,7 @@ impl Autoregressive {
         device: &Device,
     ) -> Result<Self> {
         let alike = network.joint.speaks_alike(network, spec);
-        let own = alike || network.joint.sees == super::joint::Sees::OwnHistory;
+        let own = alike || network.joint.sees_own(spec);
         let (agents, actions) = (spec.agents.len(), spec.widest_actions());
         let hidden = network
             .hidden

@@ -82,13 +82,22 @@ impl JointConfig {
         network.share && one_kind && !spec.is_continuous() && !self.enumerates(spec)
     }
 
+    /// Whether what it does for an agent depends on that agent's own history and the actions before alone.
+    pub fn sees_own(&self, spec: &TeamSpec) -> bool {
+        match self.sees {
+            Sees::Auto => !spec.is_continuous() && self.head != HeadChoice::Enumerated,
+            Sees::JointHistory => false,
+            Sees::OwnHistory => true,
+        }
+    }
+
     /// Whether a team's joint actions are enumerated.
     pub fn enumerates(&self, spec: &TeamSpec) -> bool {
         let sizes = spec.agents.iter().map(|agent| agent.actions.size() as f64);
         let few = sizes.product::<f64>() <= AUTO_ENUMERATION as f64;
         match self.head {
             _ if spec.is_continuous() => false,
-            HeadChoice::Auto => self.sees == Sees::JointHistory && few,
+            HeadChoice::Auto => !self.sees_own(spec) && few,
             HeadChoice::Enumerated => true,
             HeadChoice::Autoregressive => false,
         }
@@ -111,6 +120,9 @@ pub enum HeadChoice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sees {
+    /// `OwnHistory` where agents are asked one after the other, which those with discrete actions then are;
+    /// `JointHistory` where one distribution is over all of them: of vectors, or if `head` asks for it.
+    Auto,
     /// The histories of all agents.
     JointHistory,
     /// For agent i's action: its own history and the actions of the agents asked before.
@@ -208,7 +220,8 @@ pub struct Joint {
     head: Box<dyn JointHead>,
     /// Whether every agent's features are joined by the team's mean, and not set side by side.
     alike: bool,
-    sees: Sees,
+    /// Whether every agent's features are of its own history.
+    own: bool,
 }
 
 enum JointTrunk {
@@ -231,29 +244,25 @@ impl Joint {
     ) -> Result<Self> {
         let config = &network.joint;
         let agents = spec.agents.len();
-        let alike = config.speaks_alike(network, spec);
-        let (trunk, width) = match (config.trunk, config.sees) {
-            (TrunkChoice::Separate, _) if alike => {
-                let own = Marginals::new(spec, network, streams, device)?;
-                let width = own.feature_width();
-                (JointTrunk::Own(own), width)
+        let (alike, own) = (config.speaks_alike(network, spec), config.sees_own(spec));
+        let (trunk, width) = match config.trunk {
+            TrunkChoice::Shared => (JointTrunk::Shared, marginals.feature_width()),
+            TrunkChoice::Separate if alike || own => {
+                let trunks = Marginals::new(spec, network, streams, device)?;
+                let width = trunks.feature_width();
+                (JointTrunk::Own(trunks), width)
             }
-            (TrunkChoice::Shared, _) => (JointTrunk::Shared, marginals.feature_width()),
-            (TrunkChoice::Separate, Sees::OwnHistory) => {
-                let own = Marginals::new(spec, network, streams, device)?;
-                let width = own.feature_width();
-                (JointTrunk::Own(own), width)
-            }
-            (TrunkChoice::Separate, Sees::JointHistory) => {
+            TrunkChoice::Separate => {
                 let trunk = Trunk::new(spec.joint_observation(), network, streams, device)?;
                 let width = trunk.outputs();
                 (JointTrunk::Joint(trunk), width)
             }
         };
-        let width = match (config.trunk, config.sees) {
-            (_, Sees::JointHistory) if alike => 2 * width,
-            (TrunkChoice::Shared, Sees::JointHistory) => agents * width,
-            _ => width,
+        let width = match config.trunk {
+            _ if own => width,
+            _ if alike => 2 * width,
+            TrunkChoice::Shared => agents * width,
+            TrunkChoice::Separate => width,
         };
         let head: Box<dyn JointHead> = if spec.is_continuous() {
             Box::new(JointGaussian::new(spec, width, network, streams, device)?)
@@ -266,7 +275,7 @@ impl Joint {
             trunk,
             head,
             alike,
-            sees: config.sees,
+            own,
         })
     }
 
@@ -295,17 +304,15 @@ impl Joint {
             JointTrunk::Shared => (marginals.features_by_agent(of_marginals, rows)?, Vec::new()),
         };
         let (replicas, samples, agents, width) = by_agent.dims4()?;
-        Ok(match self.sees {
-            Sees::OwnHistory => (Features::Own(by_agent), memory),
-            Sees::JointHistory if self.alike => {
-                let team = by_agent.mean_keepdim(2)?.broadcast_as(by_agent.shape())?;
-                (Features::Own(Tensor::cat(&[&by_agent, &team], 3)?), memory)
-            }
-            Sees::JointHistory => {
-                let side_by_side = by_agent.reshape((replicas, samples, agents * width))?;
-                (Features::Joint(side_by_side), memory)
-            }
-        })
+        let features = if self.own {
+            Features::Own(by_agent)
+        } else if self.alike {
+            let team = by_agent.mean_keepdim(2)?.broadcast_as(by_agent.shape())?;
+            Features::Own(Tensor::cat(&[&by_agent, &team], 3)?)
+        } else {
+            Features::Joint(by_agent.reshape((replicas, samples, agents * width))?)
+        };
+        Ok((features, memory))
     }
 
     /// The distribution over joint actions.

@@ -193,6 +193,10 @@ fn cases() -> Vec<(&'static str, Task, NetworkConfig)> {
         sees: Sees::OwnHistory,
         ..autoregressive()
     };
+    let default_of_long_tasks = JointConfig {
+        sees: Sees::Auto,
+        ..joint()
+    };
     let on_marginals = JointConfig {
         trunk: TrunkChoice::Shared,
         ..autoregressive()
@@ -222,6 +226,11 @@ fn cases() -> Vec<(&'static str, Task, NetworkConfig)> {
             network(5, true, own),
         ),
         (
+            "alike, own histories",
+            pair().masked().with_state().ending(0.2).task(),
+            network(6, true, default_of_long_tasks.clone()),
+        ),
+        (
             "on the marginals' trunk",
             Signs::mixed(4).task(),
             network(5, true, on_marginals),
@@ -230,6 +239,11 @@ fn cases() -> Vec<(&'static str, Task, NetworkConfig)> {
             "vectors, shared",
             Signs::vectors(4).with_state().task(),
             network(6, true, joint()),
+        ),
+        (
+            "vectors, apart",
+            Signs::vectors(4).task(),
+            network(0, false, default_of_long_tasks),
         ),
     ]
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::algo::ArmKind;
-use crate::algo::testing::learn;
+use crate::algo::testing::{learn, learn_from};
 use crate::env::Task;
 
 fn taken(guider: f64, learner: f64, acted: f64) -> Taken {
@@ -74,4 +74,23 @@ fn the_learner_follows_its_guider_to_the_optimum_of_assurance() {
         assert!(values.joint.unwrap() > 9.0, "{values:?}");
         assert!(values.greedy == 10.0 && values.product > 9.0, "{values:?}");
     }
+}
+
+#[test]
+fn the_guider_is_told_of_all_histories_unless_asked_to_be_told_less() {
+    let learned = |sees| {
+        let network = NetworkConfig {
+            joint: JointConfig {
+                sees,
+                ..JointConfig::default()
+            },
+            ..NetworkConfig::default()
+        };
+        // A game in which agents see apart.
+        let task = Task::find("climbing-xor").unwrap();
+        let kind = ArmKind::Magpo(MagpoConfig::default());
+        format!("{:?}", learn_from(&kind, &task, &network, 3, |_| {}))
+    };
+    assert_eq!(learned(Sees::Auto), learned(Sees::JointHistory));
+    assert_ne!(learned(Sees::Auto), learned(Sees::OwnHistory));
 }

@@ -191,3 +191,40 @@ fn nobody_can_lead_where_only_one_acts() {
         assert_eq!(result.is_ok(), accepted, "{unled}: {result:?}");
     }
 }
+
+#[test]
+fn a_joint_policy_that_is_one_distribution_has_one_history() {
+    let resolve = |task: &str, settings: &[&str]| {
+        let mut layers = crate::config::Layers::new();
+        layers.task(task).unwrap();
+        for setting in settings {
+            layers.assignment(setting).unwrap();
+        }
+        layers.resolve().map_err(|error| error.to_string())
+    };
+    let own = "network.joint.sees='own-history'";
+    let enumerated = "network.joint.head='enumerated'";
+    let message = "network.joint.sees: found `own-history`, expected `joint-history` or `auto`";
+    for (task, settings) in [
+        ("mpe-spread-continuous", &[own][..]),
+        ("mpe-spread", &[own, enumerated]),
+    ] {
+        let error = resolve(task, settings).unwrap_err();
+        assert!(error.contains(message), "{error}");
+    }
+    // Under a time limit `auto` is the default: of its own history where agents are asked one by one.
+    for (task, settings, expected) in [
+        ("mpe-spread-continuous", &[][..], false),
+        ("mpe-spread", &[enumerated], false),
+        ("mpe-spread", &["network.joint.sees='joint-history'"], false),
+        ("mpe-spread", &[], true),
+        ("rware-tiny-4ag", &[], true),
+        ("recycling-h4", &[], false),
+        ("climbing", &[], false),
+    ] {
+        let (config, task) = resolve(task, settings).unwrap();
+        let joint = &config.network.joint;
+        assert_eq!(joint.sees_own(&task.spec()), expected, "{}", task.name());
+        assert!(!(expected && joint.enumerates(&task.spec())));
+    }
+}

@@ -35,7 +35,7 @@ fn features(replicas: usize, samples: usize, sees: Sees) -> Features {
     let mut stream = Stream::new(7, "features", 0);
     let wide = match sees {
         Sees::JointHistory => FEATURES,
-        Sees::OwnHistory => FEATURES * ACTIONS.len(),
+        Sees::Auto | Sees::OwnHistory => FEATURES * ACTIONS.len(),
     };
     let mut rows = Vec::new();
     for _ in 0..replicas {
@@ -45,7 +45,7 @@ fn features(replicas: usize, samples: usize, sees: Sees) -> Features {
     let table = Tensor::from_vec(rows, (replicas, samples, wide), &Device::Cpu).unwrap();
     match sees {
         Sees::JointHistory => Features::Joint(table),
-        Sees::OwnHistory => {
+        Sees::Auto | Sees::OwnHistory => {
             let shape = (replicas, samples, ACTIONS.len(), FEATURES);
             Features::Own(table.reshape(shape).unwrap())
         }

@@ -65,7 +65,7 @@ pub struct Progress {
     env_steps: u64,
     /// As JSON lines would say them, in order.
     records: Vec<Record>,
-    /// The networks of the record with the best measured product.
+    /// The networks of the record with the best measured return, as the team acts.
     best: Option<Snapshot>,
     latest: Option<Snapshot>,
 }

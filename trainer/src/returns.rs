@@ -3,4 +3,4 @@
 pub(crate) mod estimates;
 mod ledger;
 
-pub use ledger::{Ledger, ReturnRange, Units};
+pub use ledger::{Earned, Ledger, ReturnRange, Units};

@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::returns::Earned;
+
 /// Times are fractions of the arm's updates, rewards are in units of the return range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -17,7 +19,8 @@ pub struct AnnealSchedule {
     pub warmup_limit: f64,
     /// Length of the window over which the return is averaged to find its plateau.
     pub plateau_window: f64,
-    /// The return is on a plateau when a window improves on the best before it by less.
+    /// The return is on a plateau when a window improves on the best before it by less, in units of the range
+    /// of returns seen so far.
     pub plateau_gain: f64,
     /// Time the ramp takes from 0 to 1.
     pub ramp: f64,
@@ -116,6 +119,13 @@ pub struct Coefficients {
     pub tau: f64,
 }
 
+impl Coefficients {
+    /// Whether the joint policy still acts: one that does not is left as it is.
+    pub fn joint_acts(&self) -> bool {
+        self.beta < 1.0
+    }
+}
+
 /// A point of the ramp.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Reached {
@@ -132,6 +142,7 @@ pub struct Anneal {
     window_sum: f64,
     window_count: u32,
     window_end: f64,
+    /// The highest mean return of a window so far.
     best_window: f64,
     gap: f64,
     lead: Lead,
@@ -279,10 +290,9 @@ impl Anneal {
         }
     }
 
-    /// Takes in what update `time` measured: the mean return of those who acted (in units of the return
-    /// range), the mean information gap in nats, and by how much better the joint policy's actions were than
-    /// the product's.
-    pub fn observe(&mut self, time: f64, mean_return: f64, gap: f64, lead: f64) {
+    /// Takes in what update `time` measured: what those who acted earned, the mean information gap in nats,
+    /// and by how much better the joint policy's actions were than the product's.
+    pub fn observe(&mut self, time: f64, earned: Earned, gap: f64, lead: f64) {
         // The lead moves what is left of the ramp, never what has been of it.
         if self.config.unled_ramp > 0.0 && self.reached.is_some() {
             let x = self.ramp(time);
@@ -301,16 +311,25 @@ impl Anneal {
         if self.reached.is_some() {
             return;
         }
-        self.window_sum += mean_return;
+        self.window_sum += earned.mean;
         self.window_count += 1;
-        let latest = match c.lead_errors > 0.0 && !self.lead.is_settled() {
+        // Who leads is not known yet.
+        let early = c.unled_ramp > 0.0 && c.lead_errors > 0.0 && !self.lead.is_settled();
+        let latest = match early {
             true => c.warmup_limit,
             false => self.by_lead(c.warmup, c.warmup_limit),
         };
         let mut open = time >= latest || c.unled_ramp > 0.0 && self.is_certainly(-1.0);
         if !open && time >= self.window_end {
             let mean = self.window_sum / f64::from(self.window_count);
-            open = time >= c.warmup && mean < self.best_window + c.plateau_gain;
+            // In units of the range as it is now: it may have been narrower when the best window was.
+            let unit = if earned.range > 0.0 {
+                earned.range
+            } else {
+                1.0
+            };
+            let gain = (mean - self.best_window) / unit;
+            open = time >= c.warmup && !early && gain < c.plateau_gain;
             self.best_window = self.best_window.max(mean);
             (self.window_sum, self.window_count) = (0.0, 0);
             self.window_end += c.plateau_window;

@@ -23,7 +23,7 @@ use crate::rng::Stream;
 use crate::rollout::Batch;
 
 use crate::returns::estimates::{advantages, by_column, explained_variance, standardise, weights};
-use crate::returns::{Ledger, Units};
+use crate::returns::{Earned, Ledger, Units};
 
 /// What a batch teaches. C critics speak: one of a central view, else N.
 pub struct Targets {
@@ -33,8 +33,8 @@ pub struct Targets {
     pub values: Vec<f32>,
     /// 1/(rows in which somebody acted), 0 where nobody did, `[R, T·B]`.
     pub weights: Vec<f32>,
-    /// Mean return of the episodes that ended lately, in units of the range, `[R]`.
-    pub mean_return: Vec<f64>,
+    /// What the episodes that ended lately earned, `[R]`.
+    pub earned: Vec<Earned>,
     /// How much of the λ-returns' variance the critics explained before they learned from them, `[R]`.
     pub explained_variance: Vec<f64>,
 }
@@ -154,7 +154,7 @@ impl Baseline {
             advantages: Vec::with_capacity(replicas * samples),
             values: Vec::with_capacity(replicas * samples),
             weights: Vec::with_capacity(replicas * samples),
-            mean_return: Vec::new(),
+            earned: Vec::new(),
             explained_variance: Vec::with_capacity(replicas),
         };
         for (replica, mut values) in values.into_iter().enumerate() {
@@ -189,7 +189,7 @@ impl Baseline {
             targets.values.extend(learned);
             targets.weights.extend(weights(&valid[..samples]));
         }
-        targets.mean_return = self.ledger.mean_return().to_vec();
+        targets.earned = self.ledger.earned().to_vec();
         let batch = CriticBatch {
             whole: Part {
                 seen: seen_acted,

@@ -3,10 +3,10 @@
 //! A study of days outlives changes of the code beside the one it measures. Cells of tasks that such a
 //! change does not touch may be taken over, on a condition that is checked: every cell that both
 //! sources have made is equal in every number but the seconds, and there is such a cell of at least
-//! three tasks; of one, where large tasks are taken over, whose cells are made by other settings and
-//! take minutes each. The page says what was taken.
+//! three tasks *by the same method*, since a change may touch one and not the others; of one task, where large tasks
+//! are taken over, whose cells are made by other settings and take minutes each. The page says what was taken.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,15 @@ use serde::Serialize;
 
 use super::cells::{Cells, Run, Wanted};
 use super::design::{Group, Row};
+
+/// Cells of one kind of task by one method.
+#[derive(Default)]
+struct Kind {
+    /// Tasks of which both sources have made one.
+    compared: BTreeSet<String>,
+    /// How many only the other sources have made.
+    fresh: usize,
+}
 
 /// Tasks of a kind on which both sources have to have made a cell before others are taken.
 fn enough(large: bool) -> usize {
@@ -66,8 +75,8 @@ pub(crate) fn adopt(
     let plan: Vec<Wanted> = cells.plan(|_| true);
     let (mut adoption, mut adopted) = (Adoption::default(), Vec::<Run>::new());
     for source in sources {
-        // Of the others, and of large tasks.
-        let (mut tasks, mut fresh) = ([BTreeSet::new(), BTreeSet::new()], [0; 2]);
+        // By method, and whether the tasks are large.
+        let mut kinds = BTreeMap::<(String, bool), Kind>::new();
         for (path, run) in read("--adopt", source)? {
             let Some(&wanted) = plan.iter().find(|&&wanted| run.is_of(wanted)) else {
                 continue;
@@ -76,6 +85,7 @@ pub(crate) fn adopt(
                 continue;
             }
             let large = wanted.row.group == Group::Large;
+            let kind = kinds.entry((run.method.clone(), large)).or_default();
             let other = cells.find_own(wanted)?;
             let known = adopted.iter().find(|run| run.is_of(wanted)).cloned();
             match other.or(known) {
@@ -93,22 +103,22 @@ pub(crate) fn adopt(
                         own.method,
                         own.seed,
                     );
-                    tasks[usize::from(large)].insert(own.task);
+                    kind.compared.insert(own.task);
                     adoption.compared += 1;
                 }
                 None => {
                     adopted.push(run);
-                    fresh[usize::from(large)] += 1;
+                    kind.fresh += 1;
                     adoption.taken += usize::from(is_about(wanted.row));
                 }
             }
         }
-        for large in [false, true] {
-            let (compared, expected) = (tasks[usize::from(large)].len(), enough(large));
+        for ((method, large), kind) in kinds {
+            let (compared, expected) = (kind.compared.len(), enough(large));
             ensure!(
-                fresh[usize::from(large)] == 0 || compared >= expected,
-                "--adopt {}: found cells of {compared} {}tasks to compare its sources by, expected \
-                 {expected}: train some of the same cells first",
+                kind.fresh == 0 || compared >= expected,
+                "--adopt {}: found cells of {compared} {}tasks by {method} to compare its sources by, \
+                 expected {expected}: train some of the same cells first",
                 source.display(),
                 if large { "large " } else { "" },
             );
@@ -188,7 +198,10 @@ mod tests {
         let folders = [others.path().to_owned()];
         leave(others.path(), &run("recycling-h2", 1, 7.0));
         let message = format!("{:#}", adopt(&mut cells, &folders, |_| true).unwrap_err());
-        assert!(message.contains("found cells of 0 tasks"), "{message}");
+        assert!(
+            message.contains("found cells of 0 tasks by annealed"),
+            "{message}"
+        );
 
         for task in tasks {
             // Seconds may differ, nothing else.
@@ -211,11 +224,25 @@ mod tests {
         assert_eq!(found.value, 7.0);
         assert_eq!(cells.find(wanted("recycling-h2", 0)).unwrap(), None);
 
+        // Nor does a method say anything of another.
+        let rival = Run {
+            method: "factored-mild".into(),
+            ..run("recycling-h2", 0, 6.5)
+        };
+        leave(others.path(), &rival);
+        let message = format!("{:#}", adopt(&mut cells, &folders, |_| true).unwrap_err());
+        assert!(
+            message.contains("found cells of 0 tasks by factored-mild"),
+            "{message}"
+        );
+        let folder = others.path();
+        fs::remove_file(folder.join("recycling-h2.factored-mild.0.other.json")).unwrap();
+
         // Large tasks are trained otherwise: none says anything of another kind.
         leave(others.path(), &run("mpe-spread", 0, -40.0));
         let message = format!("{:#}", adopt(&mut cells, &folders, |_| true).unwrap_err());
         assert!(
-            message.contains("found cells of 0 large tasks"),
+            message.contains("found cells of 0 large tasks by annealed"),
             "{message}"
         );
         let longer = Run {

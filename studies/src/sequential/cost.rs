@@ -236,7 +236,7 @@ mod tests {
             measure(options).unwrap()
         };
         let [two, three, four] = [2, 3, 4].map(|n| measured(Head::Autoregressive, n));
-        // Every agent adds the same: its own layers and a column of the joint ones.
+        // Every agent adds the same: a column of what tells agents apart, and what is said of its actions.
         let step = three.joint_parameters - two.joint_parameters;
         assert_eq!(four.joint_parameters - three.joint_parameters, step);
         // 32 environments, 100 steps, nothing cut off.

@@ -154,7 +154,7 @@ impl<'a> Study<'a> {
 
     /// Makes what is not there, as long as the budget lasts.
     fn make(&self) -> Result<()> {
-        self.cells.check()?;
+        self.cells.check(|row| self.options.is_about(row))?;
         let mut plan = self.cells.plan(|row| self.options.is_about(row));
         let methods = &self.options.methods;
         plan.retain(|wanted| {

@@ -193,7 +193,7 @@ impl Annealed {
 
     /// Whether the joint policy still acts, or is still pulled on, in any replica.
     fn joint_matters(&self) -> bool {
-        self.state.coefficients.iter().any(|c| c.beta < 1.0)
+        self.state.coefficients.iter().any(Coefficients::joint_acts)
     }
 
     /// One coefficient of every replica as an `[R, 1]` tensor.
@@ -276,9 +276,6 @@ fn mixture(beta: &Tensor, log_joint: &Tensor, log_product: &Tensor) -> Result<Mi
     })
 }
 
-/// Where what the [`lead`] is made of begins among what a [step](Annealed::step) measures.
-const LEAD: usize = 4;
-
 /// Σ ln A of a team that has something to choose, and always the same: of vectors there is no largest entropy, under masks
 /// it is another in every state.
 fn largest_entropy(spec: &TeamSpec) -> Option<f64> {
@@ -357,30 +354,41 @@ impl Algorithm for Annealed {
             }
         }
         let measured = measured.means();
+        let [
+            correlation,
+            gap,
+            joint_entropy,
+            product_entropy,
+            of_lead @ ..,
+        ] = &measured[..]
+        else {
+            unreachable!("a step measures at least four rows");
+        };
         let metrics: Vec<Metrics> = (self.state.coefficients.iter().enumerate())
             .map(|(r, c)| {
                 // A joint policy that is only still asked for its neighbours' sake says nothing.
-                let of_joint = |row: usize| if c.beta < 1.0 { measured[row][r] } else { 0.0 };
+                let of_joint = |row: &[f64]| if c.joint_acts() { row[r] } else { 0.0 };
                 Metrics {
                     beta: c.beta,
                     lambda: c.lambda,
                     tau: c.tau,
-                    total_correlation: of_joint(0),
-                    information_gap: of_joint(1),
-                    joint_entropy: of_joint(2),
-                    product_entropy: measured[3][r],
-                    lead: match measured.len() > LEAD {
-                        true => lead([0, 1, 2, 3].map(|part| of_joint(LEAD + part))),
-                        false => 0.0,
+                    total_correlation: of_joint(correlation),
+                    information_gap: of_joint(gap),
+                    joint_entropy: of_joint(joint_entropy),
+                    product_entropy: product_entropy[r],
+                    lead: match of_lead {
+                        [a, b, c, d] => lead([a, b, c, d].map(|part| of_joint(part))),
+                        _ => 0.0,
                     },
                     explained_variance: targets.explained_variance[r],
-                    batch_return: targets.mean_return[r],
+                    batch_return: targets.earned[r].in_range,
                     ..Metrics::default()
                 }
             })
             .collect();
-        for (schedule, m) in self.state.schedules.iter_mut().zip(&metrics) {
-            schedule.observe(time, m.batch_return, m.information_gap, m.lead);
+        let schedules = self.state.schedules.iter_mut();
+        for (schedule, (m, &earned)) in schedules.zip(metrics.iter().zip(&targets.earned)) {
+            schedule.observe(time, earned, m.information_gap, m.lead);
             if let Some(largest) = self.largest_entropy {
                 let acting = m.beta * m.product_entropy + (1.0 - m.beta) * m.joint_entropy;
                 schedule.observe_entropy(acting / largest);
@@ -450,11 +458,11 @@ impl Annealed {
 
     /// 1 where the joint policy still acts, `[R, 1]`: one that does not is left as it is.
     fn acts(&self) -> Result<Tensor> {
-        self.column(|c| if c.beta < 1.0 { 1.0 } else { 0.0 })
+        self.column(|c| f64::from(u8::from(c.joint_acts())))
     }
 
     /// One step of Adam on the loss at the top of this file; TC, IG, H(π_J) and H(∏ π_i) as
-    /// they were before it, `[4][R]`, and, where the fit follows it, what the [`lead`] is made of.
+    /// they were before it, `[4][R]`, and, where the fit follows it, the four that the [`lead`] is made of.
     /// `mixes`: whether actions may have been the product's.
     fn step(&mut self, part: &Packed, rate: f64, mixes: bool) -> Result<Vec<Vec<f64>>> {
         let (of_marginals, output) = self.duo.output(part)?;
@@ -509,7 +517,7 @@ impl Annealed {
             .state
             .coefficients
             .iter()
-            .map(|c| c.beta < 1.0)
+            .map(Coefficients::joint_acts)
             .collect();
         self.duo.optimisers.joint.step_where(&gradients, &acting)?;
         self.duo.optimisers.marginals.step(&gradients)?;

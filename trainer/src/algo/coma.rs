@@ -134,7 +134,7 @@ impl Coma {
             advantages: Vec::new(),
             values: Vec::new(),
             weights: Vec::new(),
-            mean_return: Vec::new(),
+            earned: Vec::new(),
             explained_variance: Vec::new(),
         };
         for (replica, mut values) in taken.into_iter().enumerate() {
@@ -159,7 +159,7 @@ impl Coma {
         }
         // Those are taken once the critic has learned.
         targets.advantages = vec![0.0; targets.values.len()];
-        targets.mean_return = self.ledger.mean_return().to_vec();
+        targets.earned = self.ledger.earned().to_vec();
         Ok(targets)
     }
 

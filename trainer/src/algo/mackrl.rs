@@ -32,6 +32,7 @@ use crate::net::fused::{Adam, AdamConfig, AdamState};
 use crate::net::joint::AUTO_ENUMERATION;
 use crate::net::pairs::{Commands, Hierarchy};
 use crate::net::{Choices, MarginalOutput, Marginals, Memory, NetworkConfig, Rows};
+use crate::returns::Earned;
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
 use crate::target::{Baseline, BaselineState};
@@ -216,16 +217,16 @@ impl Algorithm for Mackrl {
             }
         }
         let measured = measured.means();
-        let of = |(replica, &batch_return): (usize, &f64)| Metrics {
+        let of = |(replica, earned): (usize, &Earned)| Metrics {
             beta: measured[0][replica],
             tau,
             joint_entropy: measured[1][replica],
             product_entropy: measured[2][replica],
             explained_variance: targets.explained_variance[replica],
-            batch_return,
+            batch_return: earned.in_range,
             ..Metrics::default()
         };
-        Ok(targets.mean_return.iter().enumerate().map(of).collect())
+        Ok(targets.earned.iter().enumerate().map(of).collect())
     }
 
     fn marginals(&self) -> &Marginals {

@@ -25,6 +25,7 @@ use crate::env::{JointSpace, TeamSpec};
 use crate::net::critic::View;
 use crate::net::joint::{AUTO_ENUMERATION, HeadChoice, Sees, TrunkChoice};
 use crate::net::{Choices, Features, JointConfig, MarginalOutput, Marginals, NetworkConfig};
+use crate::returns::Earned;
 use crate::rng::Stream;
 use crate::rollout::{Actions, Batch, Seen};
 use crate::target::{Baseline, BaselineState};
@@ -86,6 +87,23 @@ struct Taken {
     acted: Tensor,
 }
 
+/// The networks of a guider and its learners: its guider asks one agent after the other, by a trunk of its own, and
+/// is told of all histories unless it is asked to be told less.
+pub(crate) fn networks(network: &NetworkConfig) -> NetworkConfig {
+    NetworkConfig {
+        joint: JointConfig {
+            head: HeadChoice::Autoregressive,
+            trunk: TrunkChoice::Separate,
+            sees: match network.joint.sees {
+                Sees::Auto => Sees::JointHistory,
+                sees => sees,
+            },
+            ..network.joint.clone()
+        },
+        ..network.clone()
+    }
+}
+
 impl Magpo {
     /// One learner a seed.
     pub(super) fn new(
@@ -96,19 +114,7 @@ impl Magpo {
         seeds: &[u64],
         device: &Device,
     ) -> Result<Self> {
-        let network = &NetworkConfig {
-            joint: JointConfig {
-                head: HeadChoice::Autoregressive,
-                trunk: TrunkChoice::Separate,
-                // Its guider is told of all histories, unless it is asked to be told less.
-                sees: match network.joint.sees {
-                    Sees::Auto => Sees::JointHistory,
-                    sees => sees,
-                },
-                ..network.joint.clone()
-            },
-            ..network.clone()
-        };
+        let network = &networks(network);
         Ok(Self {
             horizon: spec.horizon,
             sizes: (spec.agents.iter())
@@ -270,16 +276,16 @@ impl Algorithm for Magpo {
         }
         self.duo.turn();
         let measured = measured.means();
-        let of = |(replica, &batch_return): (usize, &f64)| Metrics {
+        let of = |(replica, earned): (usize, &Earned)| Metrics {
             tau,
             joint_entropy: measured[0][replica],
             product_entropy: measured[1][replica],
             information_gap: measured[2][replica],
             explained_variance: targets.explained_variance[replica],
-            batch_return,
+            batch_return: earned.in_range,
             ..Metrics::default()
         };
-        Ok(targets.mean_return.iter().enumerate().map(of).collect())
+        Ok(targets.earned.iter().enumerate().map(of).collect())
     }
 
     fn marginals(&self) -> &Marginals {

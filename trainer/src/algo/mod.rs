@@ -239,7 +239,7 @@ impl Metrics {
             tau,
             product_entropy,
             explained_variance: targets.explained_variance[replica],
-            batch_return: targets.mean_return[replica],
+            batch_return: targets.earned[replica].in_range,
             ..Self::default()
         };
         entropies.iter().enumerate().map(of).collect()

@@ -11,10 +11,12 @@ use crate::algo::UpdateConfig;
 use crate::algo::anneal::AnnealConfig;
 use crate::algo::coma::ComaConfig;
 use crate::algo::factored::FactoredConfig;
-use crate::algo::magpo::MagpoConfig;
+use crate::algo::magpo::{self, MagpoConfig};
 use crate::algo::temperature::Temperature;
 use crate::env::{ActionSpace, Task, TeamSpec};
 use crate::net::enumerated::LARGEST_ENUMERATION;
+use crate::net::joint::Order;
+use crate::net::size;
 use crate::returns::Units;
 
 /// The farthest that initial biases may lie apart: beyond it nothing else would be seen of a network's start.
@@ -429,11 +431,8 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
         let expected = "`Discrete` actions where some are forbidden: a mask of whole actions need not be one of choices";
         require(false, "task", found, expected)?;
     }
-    let joint: f64 = spec
-        .agents
-        .iter()
-        .map(|agent| agent.actions.size() as f64)
-        .product();
+    let sizes = spec.agents.iter().map(|agent| agent.actions.size() as f64);
+    let joint_actions: f64 = sizes.product();
     let head = &config.network.joint;
     let arms = config.arm_names();
     let discrete_only = arms.iter().find(|arm| arm.is_discrete_only());
@@ -448,13 +447,15 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
     if arms.contains(&ArmName::Mackrl) {
         check_pairs(config, &spec)?;
     }
-    let has_joint = arms.into_iter().find(|arm| arm.anneals());
-    let enumerates = has_joint.filter(|_| head.enumerates(&spec));
-    if let Some(arm) = enumerates {
+    let annealed = arms.iter().find(|arm| arm.anneals());
+    if let Some(arm) = annealed.filter(|_| head.enumerates(&spec)) {
         require(
-            joint <= LARGEST_ENUMERATION as f64,
+            joint_actions <= LARGEST_ENUMERATION as f64,
             "task",
-            format!("`{}`, which has {joint:.0} joint actions", config.task),
+            format!(
+                "`{}`, which has {joint_actions:.0} joint actions",
+                config.task
+            ),
             &format!(
                 "at most {LARGEST_ENUMERATION} for the arm `{arm}`, which enumerates them; \
                  `network.joint.head='autoregressive'` does not"
@@ -462,7 +463,7 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
         )?;
     }
     require(
-        has_joint.is_none()
+        annealed.is_none()
             || !head.sees_own(&spec)
             || !(head.enumerates(&spec) || spec.is_continuous()),
         "network.joint.sees",
@@ -475,23 +476,21 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
         "`range`",
         "`deviation` for episodes of more than one step",
     )?;
-    let seen = spec.joint_observation();
-    let own = spec.agents.len() as f64
-        * weights(
-            spec.widest_observation(),
-            &config.network.hidden,
-            spec.widest_actions(),
-        );
-    let critic = weights(seen + spec.state, &config.network.hidden, 1);
-    let actions = spec.joint_actions();
-    let outputs = match (enumerates, spec.is_continuous()) {
-        (Some(_), _) => joint as usize,
-        (None, true) => actions * (actions + 3) / 2,
-        // One agent after another: what is said to each, its outputs, its marginal.
-        (None, false) => spec.agents.len() * (config.network.memory.max(32) + 2 * actions),
+    require(
+        head.order == Order::Fixed
+            || annealed.is_some() && !head.enumerates(&spec) && !spec.is_continuous(),
+        "network.joint.order",
+        "`shuffled`",
+        "`fixed` but for an annealed joint policy that asks one agent after the other",
+    )?;
+    let guided = arms.contains(&ArmName::Magpo);
+    let joint = match annealed {
+        Some(_) => size::joint(&spec, &config.network),
+        None if guided => size::joint(&spec, &magpo::networks(&config.network)),
+        None => 0.0,
     };
-    let joint = has_joint.map_or(0.0, |_| weights(seen, &config.network.hidden, outputs));
-    let total = own + critic + joint;
+    let total =
+        size::marginals(&spec, &config.network) + size::critic(&spec, &config.network) + joint;
     require(
         total <= LARGEST_TEAM as f64,
         "network.hidden",
@@ -522,17 +521,6 @@ fn check_pairs(config: &Config, spec: &TeamSpec) -> Result<(), ConfigError> {
         ),
         &format!("at most {LARGEST_ENUMERATION} for the method `mackrl`"),
     )
-}
-
-/// Weights of one perceptron.
-fn weights(inputs: usize, hidden: &[usize], outputs: usize) -> f64 {
-    let mut sum = 0.0;
-    let mut width = inputs;
-    for &next in hidden.iter().chain(std::iter::once(&outputs)) {
-        sum += (width as f64 + 1.0) * next as f64;
-        width = next;
-    }
-    sum
 }
 
 fn positive(at: &str, value: f64) -> Result<(), ConfigError> {

@@ -9,8 +9,8 @@
 //! with the number of agents, never as the product of their action sets.
 //!
 //! Agents of one kind that share their marginals share W, V, c and q as well: each agent's z comes of
-//! its own features, which know whom they are of, beside the team's mean, and what one agent has learnt
-//! all have. A team then learns a joint policy as fast as a product.
+//! its own features, which know whom they are of (beside the team's mean, where the joint history is seen), and
+//! what one agent has learnt all have. A team then learns a joint policy as fast as a product.
 //!
 //! Divergences are estimated along one drawn joint action a ∼ π_J (the *prefix* of every agent's
 //! conditional): each conditional's own sum over actions is exact, and what an earlier action does
@@ -23,7 +23,9 @@
 //! TC ≈ Σ_i E[KL(π(· | x, a_<i) ‖ q_i)]      IG ≈ Σ_i E_{a_i ∼ π(· | x, a_<i)}[log q_i − log π_i]
 //! ```
 //!
-//! exact where q_i = marg_i π_J; their sum, KL(π_J ‖ ∏ π_i), needs no q. Both are unbiased while the
+//! exact where q_i = marg_i π_J; their sum, KL(π_J ‖ ∏ π_i), needs no q. Where z_i is of agent i's own history
+//! alone, so is q_i, while marg_i π_J depends on the others' histories through what they do: what of IG is due to
+//! that is then counted as TC. Both are unbiased while the
 //! prefixes are the policy's own. A batch is gone through several times, and after the first step its
 //! prefixes are those of the policy that acted, which the clipped ratio keeps near: as everywhere in
 //! PPO, what is averaged over them is then slightly off, and is not weighted back.
@@ -79,7 +81,8 @@ impl Autoregressive {
         device: &Device,
     ) -> Result<Self> {
         let alike = network.joint.speaks_alike(network, spec);
-        let own = alike || network.joint.sees_own(spec);
+        // Whether features come agent by agent, and not of all at once.
+        let by_agent = alike || network.joint.sees_own(spec);
         let (agents, actions) = (spec.agents.len(), spec.widest_actions());
         let hidden = network
             .hidden
@@ -92,7 +95,7 @@ impl Autoregressive {
             .iter_mut()
             .flat_map(|stream| (0..agents).map(|agent| stream.fork(agent as u64)))
             .collect();
-        let features = match (alike, own) {
+        let features = match (alike, by_agent) {
             (true, _) => Dense::new([width, hidden], [1.0, 0.0], streams, device)?,
             (_, true) => Dense::new([width, hidden], [1.0, 0.0], &mut per_agent, device)?,
             _ => Dense::new([width, agents * hidden], [1.0, 0.0], streams, device)?,

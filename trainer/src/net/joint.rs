@@ -56,7 +56,8 @@ pub struct JointConfig {
     pub head: HeadChoice,
     /// What it sees.
     pub sees: Sees,
-    /// Whether it has a trunk of its own: where agents speak alike, one for each agent's history.
+    /// Whether it has a trunk of its own: one over the joint observation or, where agents speak alike or their own
+    /// histories are all it sees, the marginals' kind of trunk over each agent's.
     pub trunk: TrunkChoice,
     /// In which order agents are asked, where one is asked after the other.
     pub order: Order,
@@ -108,7 +109,7 @@ impl JointConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeadChoice {
-    /// Enumerated up to [`AUTO_ENUMERATION`] joint actions, autoregressive beyond.
+    /// Enumerated up to [`AUTO_ENUMERATION`] joint actions where all histories are seen, else autoregressive.
     Auto,
     /// One softmax over all joint actions.
     Enumerated,
@@ -149,7 +150,7 @@ pub enum Order {
     Shuffled,
 }
 
-/// Joint actions up to which [`HeadChoice::Auto`] enumerates.
+/// Joint actions up to which [`HeadChoice::Auto`] enumerates where all histories are seen.
 pub const AUTO_ENUMERATION: usize = 128;
 
 /// What a head reads.
@@ -218,16 +219,24 @@ pub trait JointHead: Send {
 pub struct Joint {
     trunk: JointTrunk,
     head: Box<dyn JointHead>,
-    /// Whether every agent's features are joined by the team's mean, and not set side by side.
-    alike: bool,
-    /// Whether every agent's features are of its own history.
-    own: bool,
+    arrangement: Arrangement,
+}
+
+/// What becomes of the features of each agent's history before a head reads them.
+#[derive(Clone, Copy)]
+enum Arrangement {
+    /// Each agent's by themselves.
+    Own,
+    /// Each agent's beside the mean over the team.
+    BesideMean,
+    /// All in one.
+    SideBySide,
 }
 
 enum JointTrunk {
     /// Over the joint observation.
     Joint(Trunk),
-    /// One for every agent's own observation.
+    /// Over each agent's own observation, shared as the marginals' are.
     Own(Marginals),
     /// The marginals'.
     Shared,
@@ -244,25 +253,30 @@ impl Joint {
     ) -> Result<Self> {
         let config = &network.joint;
         let agents = spec.agents.len();
-        let (alike, own) = (config.speaks_alike(network, spec), config.sees_own(spec));
-        let (trunk, width) = match config.trunk {
-            TrunkChoice::Shared => (JointTrunk::Shared, marginals.feature_width()),
-            TrunkChoice::Separate if alike || own => {
-                let trunks = Marginals::new(spec, network, streams, device)?;
-                let width = trunks.feature_width();
-                (JointTrunk::Own(trunks), width)
-            }
-            TrunkChoice::Separate => {
+        let arrangement = if config.sees_own(spec) {
+            Arrangement::Own
+        } else if config.speaks_alike(network, spec) {
+            Arrangement::BesideMean
+        } else {
+            Arrangement::SideBySide
+        };
+        let width = |by_agent: usize| match arrangement {
+            Arrangement::Own => by_agent,
+            Arrangement::BesideMean => 2 * by_agent,
+            Arrangement::SideBySide => agents * by_agent,
+        };
+        let (trunk, width) = match (config.trunk, arrangement) {
+            (TrunkChoice::Shared, _) => (JointTrunk::Shared, width(marginals.feature_width())),
+            (TrunkChoice::Separate, Arrangement::SideBySide) => {
                 let trunk = Trunk::new(spec.joint_observation(), network, streams, device)?;
                 let width = trunk.outputs();
                 (JointTrunk::Joint(trunk), width)
             }
-        };
-        let width = match config.trunk {
-            _ if own => width,
-            _ if alike => 2 * width,
-            TrunkChoice::Shared => agents * width,
-            TrunkChoice::Separate => width,
+            (TrunkChoice::Separate, _) => {
+                let trunks = Marginals::new(spec, network, streams, device)?;
+                let width = width(trunks.feature_width());
+                (JointTrunk::Own(trunks), width)
+            }
         };
         let head: Box<dyn JointHead> = if spec.is_continuous() {
             Box::new(JointGaussian::new(spec, width, network, streams, device)?)
@@ -274,8 +288,7 @@ impl Joint {
         Ok(Self {
             trunk,
             head,
-            alike,
-            own,
+            arrangement,
         })
     }
 
@@ -304,13 +317,15 @@ impl Joint {
             JointTrunk::Shared => (marginals.features_by_agent(of_marginals, rows)?, Vec::new()),
         };
         let (replicas, samples, agents, width) = by_agent.dims4()?;
-        let features = if self.own {
-            Features::Own(by_agent)
-        } else if self.alike {
-            let team = by_agent.mean_keepdim(2)?.broadcast_as(by_agent.shape())?;
-            Features::Own(Tensor::cat(&[&by_agent, &team], 3)?)
-        } else {
-            Features::Joint(by_agent.reshape((replicas, samples, agents * width))?)
+        let features = match self.arrangement {
+            Arrangement::Own => Features::Own(by_agent),
+            Arrangement::BesideMean => {
+                let team = by_agent.mean_keepdim(2)?.broadcast_as(by_agent.shape())?;
+                Features::Own(Tensor::cat(&[&by_agent, &team], 3)?)
+            }
+            Arrangement::SideBySide => {
+                Features::Joint(by_agent.reshape((replicas, samples, agents * width))?)
+            }
         };
         Ok((features, memory))
     }
@@ -336,3 +351,6 @@ impl Joint {
         variables
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -300,12 +300,17 @@ impl Marginals {
         Ok(())
     }
 
-    /// Every agent's features, `[R, S, N, F]`: what a joint policy on a shared trunk sees. All
-    /// crews have features of one length.
+    /// Every agent's features, `[R, S, N, F]`, padded with zeros to the longest: without layers and memory they are
+    /// observations, whose length is each kind's own.
     pub fn features_by_agent(&self, features: &[Tensor], rows: &Rows) -> Result<Tensor> {
+        let width = self.feature_width();
         let crews = std::iter::zip(&self.crews, features);
         let by_agent: Vec<Tensor> = crews
-            .map(|(crew, features)| crew.by_agent(features, rows))
+            .map(|(crew, features)| {
+                let features = crew.by_agent(features, rows)?;
+                let missing = width - features.dim(3)?;
+                features.pad_with_zeros(3, 0, missing)
+            })
             .collect::<Result<_>>()?;
         self.in_order(&by_agent)
     }
@@ -366,7 +371,7 @@ impl Marginals {
 }
 
 /// The agents of every crew.
-fn members(spec: &TeamSpec, share: bool) -> Vec<Vec<usize>> {
+pub(super) fn members(spec: &TeamSpec, share: bool) -> Vec<Vec<usize>> {
     let agents = 0..spec.agents.len();
     if !share {
         return vec![agents.collect()];

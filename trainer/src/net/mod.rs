@@ -25,6 +25,7 @@ pub mod output;
 pub mod pairs;
 pub mod prefix;
 pub mod rows;
+pub mod size;
 pub mod triangular;
 pub mod trunk;
 pub mod weights;

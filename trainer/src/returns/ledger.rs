@@ -83,13 +83,24 @@ impl Scale {
     }
 }
 
+/// What the episodes that ended lately earned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Earned {
+    /// Their mean return.
+    pub mean: f64,
+    /// The same on a scale where the range of returns seen by then is [0, 1].
+    pub in_range: f64,
+    /// How wide that range was; 0 while only one return has been seen.
+    pub range: f64,
+}
+
 /// What every replica's returns have come to, and so the units that its losses meet.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Ledger {
     units: Units,
     ranges: Vec<ReturnRange>,
     scales: Vec<Scale>,
-    mean_return: Vec<f64>,
+    earned: Vec<Earned>,
 }
 
 impl Ledger {
@@ -99,7 +110,7 @@ impl Ledger {
             units,
             ranges: vec![ReturnRange::default(); replicas],
             scales: vec![Scale::default(); replicas],
-            mean_return: vec![0.0; replicas],
+            earned: vec![Earned::default(); replicas],
         }
     }
 
@@ -110,8 +121,15 @@ impl Ledger {
         let returns = &batch.returns[replica];
         returns.iter().for_each(|&value| range.include(value));
         if !returns.is_empty() {
-            let sum: f64 = returns.iter().map(|&u| f64::from(range.normalise(u))).sum();
-            self.mean_return[replica] = sum / returns.len() as f64;
+            let mean = |of: &dyn Fn(f32) -> f32| {
+                let sum: f64 = returns.iter().map(|&u| f64::from(of(u))).sum();
+                sum / returns.len() as f64
+            };
+            self.earned[replica] = Earned {
+                mean: mean(&|u| u),
+                in_range: mean(&|u| range.normalise(u)),
+                range: range.width().map_or(0.0, f64::from),
+            };
         }
         let samples = (batch.rows.time - 1) * batch.rows.parallel;
         let mut rewards = batch.rewards[replica * samples..][..samples].to_vec();
@@ -150,9 +168,9 @@ impl Ledger {
         self.units
     }
 
-    /// Mean return of the episodes that ended lately, in units of the range, `[R]`.
-    pub fn mean_return(&self) -> &[f64] {
-        &self.mean_return
+    /// What the episodes that ended lately earned, `[R]`.
+    pub fn earned(&self) -> &[Earned] {
+        &self.earned
     }
 }
 

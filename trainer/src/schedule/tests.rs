@@ -1,5 +1,14 @@
 use super::*;
 
+/// Of returns that have been from 0 to 1.
+fn earned(mean: f64) -> Earned {
+    Earned {
+        mean,
+        in_range: mean,
+        range: 1.0,
+    }
+}
+
 fn config() -> AnnealSchedule {
     AnnealSchedule {
         warmup: 0.2,
@@ -18,7 +27,7 @@ fn gate(mean_return: impl Fn(f64) -> f64) -> f64 {
     let mut schedule = Anneal::new(&config());
     for update in 0..1000 {
         let time = f64::from(update) / 1000.0;
-        schedule.observe(time, mean_return(time), 0.0, 0.0);
+        schedule.observe(time, earned(mean_return(time)), 0.0, 0.0);
         if let Some(reached) = schedule.reached {
             return reached.time;
         }
@@ -35,6 +44,42 @@ fn the_gate_opens_on_a_plateau_not_before_warmup_and_not_after_its_limit() {
     // Rising until .25.
     let bent = gate(|time| time.min(0.25));
     assert!((0.25..0.3).contains(&bent), "{bent}");
+}
+
+/// What pays more than ever is no plateau, whatever has become of the range meanwhile.
+#[test]
+fn windows_are_compared_in_one_unit() {
+    // After .1 returns are twice as good as before, in a range four times as wide, of which they are half the share.
+    // From there they rise in every window of .02 by .03 or by .06; .01 of the range is .04.
+    for (slope, opens) in [(1.5, 0.2), (3.0, 0.3)] {
+        let mut schedule = Anneal::new(&config());
+        let opened = (0..1000).find_map(|update| {
+            let time = f64::from(update) / 1000.0;
+            let (mean, range) = match time < 0.1 {
+                true => (1.0, 1.0),
+                false => (2.0 + slope * (time - 0.1), 4.0),
+            };
+            let earned = Earned {
+                mean,
+                in_range: mean / range,
+                range,
+            };
+            schedule.observe(time, earned, 0.0, 0.0);
+            schedule.reached.map(|reached| reached.time)
+        });
+        let opened = opened.unwrap();
+        assert!((opened - opens).abs() < 0.021, "{slope}: {opened}");
+    }
+    // Of returns that were never different there is no range, and nothing to wait for.
+    let mut alike = Anneal::new(&config());
+    for update in 0..222 {
+        let earned = Earned {
+            mean: 3.0,
+            ..Earned::default()
+        };
+        alike.observe(f64::from(update) / 1000.0, earned, 0.0, 0.0);
+    }
+    assert!(alike.reached.is_some());
 }
 
 #[test]
@@ -64,19 +109,19 @@ fn the_fit_follows_the_lead_and_beta_rises_from_where_it_starts() {
     };
     assert_eq!(at(&schedule, 0.0), (0.5, 0.0));
     // Of .03 and, weighed twice as much, .075 the average is .06, of which .1 would be enough.
-    schedule.observe(0.01, 0.0, 0.0, 0.03);
+    schedule.observe(0.01, earned(0.0), 0.0, 0.03);
     let (_, fit) = at(&schedule, 0.01);
     assert!((fit - 0.3).abs() < 1e-12, "{fit}");
-    schedule.observe(0.015, 0.0, 0.0, 0.075);
-    schedule.observe(0.016, 0.0, 0.0, f64::NAN);
+    schedule.observe(0.015, earned(0.0), 0.0, 0.075);
+    schedule.observe(0.016, earned(0.0), 0.0, f64::NAN);
     let (beta, fit) = at(&schedule, 0.016);
     assert!(beta == 0.5 && (fit - 0.6).abs() < 1e-12, "{beta} {fit}");
-    (0..20).for_each(|_| schedule.observe(0.02, 0.0, 0.0, 9.0));
+    (0..20).for_each(|_| schedule.observe(0.02, earned(0.0), 0.0, 9.0));
     schedule.reached = Some(Reached { x: 0.0, time: 0.3 });
     // Half way up the ramp of .5.
     let (beta, fit) = at(&schedule, 0.55);
     assert!((beta - 0.75).abs() < 1e-12 && (fit - 0.5).abs() < 1e-12);
-    (0..20).for_each(|_| schedule.observe(0.02, 0.0, 0.0, -1.0));
+    (0..20).for_each(|_| schedule.observe(0.02, earned(0.0), 0.0, -1.0));
     assert_eq!(at(&schedule, 0.55).1, 0.0);
     assert_eq!(at(&schedule, 0.8), (1.0, 0.0));
 }
@@ -98,7 +143,7 @@ fn the_ramp_is_short_where_nobody_leads_and_goes_on_from_where_it_is() {
     let rising = |schedule: &mut Anneal, lead: f64, updates: std::ops::Range<u32>| {
         for update in updates {
             let time = f64::from(update) / 1000.0;
-            schedule.observe(time, time, 0.0, lead);
+            schedule.observe(time, earned(time), 0.0, lead);
         }
     };
     rising(&mut unled, -0.3, 0..201);
@@ -118,9 +163,20 @@ fn the_ramp_is_short_where_nobody_leads_and_goes_on_from_where_it_is() {
         });
         for update in 0..8 {
             let time = f64::from(update) / 8.0;
-            few.observe(time, time, 0.0, 0.1);
+            few.observe(time, earned(time), 0.0, 0.1);
             // The first update after the limit, .3.
             assert_eq!(few.ramp(2.0) > 0.0, time >= 0.3, "{time}");
+        }
+        // Nor does a return that rests open it earlier, where chance counts: .25 is after the warm-up.
+        let mut resting = Anneal::new(&AnnealSchedule {
+            plateau_gain: 0.01,
+            ..few.config
+        });
+        for update in 0..8 {
+            let time = f64::from(update) / 8.0;
+            resting.observe(time, earned(0.5), 0.0, 0.1);
+            let opens = if lead_errors > 0.0 { 0.3 } else { 0.2 };
+            assert_eq!(resting.ramp(2.0) > 0.0, time >= opens, "{time}");
         }
     }
     // Led throughout, as if there were no such setting; led by half, half of the way between.
@@ -150,7 +206,7 @@ fn a_lead_counts_by_what_is_beyond_chance() {
         let mut schedule = new(lead_errors);
         for update in 0..400 {
             let chance = if update % 2 == 0 { 0.06 } else { -0.06 };
-            schedule.observe(0.01, 0.0, 0.0, mean + chance);
+            schedule.observe(0.01, earned(0.0), 0.0, mean + chance);
         }
         schedule
     };
@@ -172,7 +228,12 @@ fn a_lead_counts_by_what_is_beyond_chance() {
         ..new(1.0).config
     });
     for update in 0..5 {
-        noisy.observe(0.01, 0.0, 0.0, if update % 2 == 0 { 0.1 } else { 0.0 });
+        noisy.observe(
+            0.01,
+            earned(0.0),
+            0.0,
+            if update % 2 == 0 { 0.1 } else { 0.0 },
+        );
     }
     assert!(
         (fit(&noisy) - (0.6 - 0.346)).abs() < 0.005,
@@ -182,7 +243,7 @@ fn a_lead_counts_by_what_is_beyond_chance() {
     // Three leads say nothing of chance; four that are alike seem to be none.
     let mut few = new(2.0);
     for lead in 1..=4 {
-        few.observe(0.01, 0.0, 0.0, 0.05);
+        few.observe(0.01, earned(0.0), 0.0, 0.05);
         let expected = if lead > 3 { 0.5 } else { 0.0 };
         assert!((fit(&few) - expected).abs() < 1e-6, "{lead} {}", fit(&few));
     }
@@ -202,7 +263,7 @@ fn who_is_behind_for_certain_hands_over_before_the_warm_up_ends() {
         for update in 0..1000 {
             let time = f64::from(update) / 1000.0;
             let chance = if update % 2 == 0 { 0.06 } else { -0.06 };
-            schedule.observe(time, time, 0.0, mean + chance);
+            schedule.observe(time, earned(time), 0.0, mean + chance);
             if let Some(reached) = schedule.reached {
                 return reached.time;
             }
@@ -236,7 +297,7 @@ fn who_leads_for_certain_is_given_time_to_choose() {
         let observe = |schedule: &mut Anneal, updates, mean: f64| {
             for update in 0..updates {
                 let chance = if update % 2 == 0 { 0.06 } else { -0.06 };
-                schedule.observe(0.01, 0.0, 0.0, mean + chance);
+                schedule.observe(0.01, earned(0.0), 0.0, mean + chance);
             }
         };
         // Nineteen leads are too few to be certain of any.
@@ -304,10 +365,10 @@ fn temperature_falls_with_the_clock_then_follows_the_gap() {
     assert_eq!(Anneal::new(&until).coefficients(0.9).tau, 0.0);
     // What is no number says nothing.
     for gap in [f64::NAN, f64::INFINITY] {
-        schedule.observe(0.25, 0.0, gap, 0.0);
+        schedule.observe(0.25, earned(0.0), gap, 0.0);
     }
     assert!((schedule.coefficients(0.25).tau - config.temperature_floor).abs() < 1e-12);
     // A large, lasting gap drives τ to its limit.
-    (0..500).for_each(|_| schedule.observe(0.25, 0.0, 5.0, 0.0));
+    (0..500).for_each(|_| schedule.observe(0.25, earned(0.0), 5.0, 0.0));
     assert!((schedule.coefficients(0.25).tau - config.temperature_limit).abs() < 1e-9);
 }

@@ -6,7 +6,7 @@ use crate::algo::maddpg::MaddpgConfig;
 use crate::algo::value::ValueConfig;
 use crate::config::{ArmName, Method};
 use crate::env::{ActionSpace, TaskKind};
-use crate::net::joint::{HeadChoice, Order};
+use crate::net::joint::{HeadChoice, Order, Sees};
 use crate::rollout::testing::Signs;
 
 /// Holds states in memory, and breaks down when it has kept as many as it may.
@@ -48,20 +48,30 @@ fn config(steps: u64) -> Config {
 }
 
 fn cases() -> Vec<(&'static str, Config, Signs)> {
-    let enumerated = config(9000);
-    let mut autoregressive = config(9000);
+    let own = config(9000);
+    let mut enumerated = own.clone();
+    enumerated.network.joint.head = HeadChoice::Enumerated;
+    let mut all = own.clone();
+    all.network.joint.sees = Sees::JointHistory;
+    all.network.joint.head = HeadChoice::Autoregressive;
+    let mut autoregressive = own.clone();
     autoregressive.network.joint.head = HeadChoice::Autoregressive;
     autoregressive.network.joint.order = Order::Shuffled;
     autoregressive.portfolio.finalists = 2;
     let pair = Signs::new(&[(2, ActionSpace::Discrete(3)); 2], 4);
+    let spec = pair.clone().task().spec();
+    assert!(enumerated.network.joint.enumerates(&spec));
+    assert!(own.network.joint.sees_own(&spec) && !own.network.joint.enumerates(&spec));
     vec![
-        ("enumerated", enumerated.clone(), pair.masked()),
+        ("enumerated", enumerated, pair.clone().masked()),
+        ("own histories", own.clone(), pair.clone().masked()),
+        ("all histories", all, pair),
         (
             "autoregressive",
             autoregressive,
             Signs::mixed(4).ending(0.2),
         ),
-        ("vectors", enumerated, Signs::vectors(4).with_state()),
+        ("vectors", own, Signs::vectors(4).with_state()),
     ]
 }
 

@@ -96,6 +96,94 @@ fn the_joint_policy_leads_by_what_its_actions_earned_more() {
     assert_eq!(lead([0.3, 1.0, 0.0, 0.0]), 0.0);
 }
 
+/// As the update reports it, of the batch before anything is learned from it.
+#[test]
+fn the_lead_that_is_measured_is_that_of_the_batch() {
+    let task = Signs::mixed(4).with_state().ending(0.2).task();
+    let network = network(5, true, JointConfig::default());
+    let [alone, both] = beginnings();
+    let unfollowed = AnnealConfig {
+        schedule: AnnealSchedule {
+            full_lead: 0.0,
+            unled_ramp: 0.0,
+            lead_errors: 0.0,
+            ..both.schedule.clone()
+        },
+        ..both.clone()
+    };
+    for (config, follows) in [(&both, true), (&unfollowed, false), (&alone, false)] {
+        let (mut learner, mut runner) = set_up(config, &task, &network, 1);
+        let mut led = 0;
+        for time in TIMES {
+            let batch = runner.collect(7, |seen| learner.act(seen)).unwrap();
+            let (mut twin, _) = set_up(config, &task, &network, 1);
+            twin.restore(&learner.save().unwrap()).unwrap();
+            let horizon = task.spec().horizon;
+            let (targets, _) = twin.baseline.targets(&batch, &update(1), horizon).unwrap();
+            let (marginals, start) = (&learner.duo.marginals, learner.duo.start());
+            let packed = Packed::new(&batch, &targets, marginals, start, &Device::Cpu).unwrap();
+            let (of_joint, of_product) = opinions(&learner, &packed);
+            let rows = |tensor: &Tensor| tensor.to_vec2::<f32>().unwrap();
+            let of_joint = of_joint.map(|of| rows(&of));
+            let of_product = rows(&of_product);
+            let betas: Vec<f64> = learner.state.coefficients.iter().map(|c| c.beta).collect();
+            let metrics = learner.update(&batch, time).unwrap();
+            for (r, beta) in betas.into_iter().enumerate() {
+                let mut expected = 0.0;
+                if let Some(of_joint) = of_joint.as_ref().filter(|_| follows && beta < 1.0) {
+                    let mut sums = [0.0; 4];
+                    for s in 0..of_product[r].len() {
+                        let likelihood = |of: &[Vec<f32>]| f64::from(of[r][s]).exp();
+                        let joint = (1.0 - beta) * likelihood(of_joint);
+                        let by_joint = joint / (joint + beta * likelihood(&of_product));
+                        let at = r * of_product[r].len() + s;
+                        let weight = f64::from(targets.weights[at]);
+                        let advantage = weight * f64::from(targets.advantages[at]);
+                        let weighed =
+                            [advantage, weight].map(|of| [by_joint * of, (1.0 - by_joint) * of]);
+                        let [[a, b], [c, d]] = weighed;
+                        for (sum, part) in sums.iter_mut().zip([a, c, b, d]) {
+                            *sum += part;
+                        }
+                    }
+                    let [of_joint, joint, of_product, product] = sums;
+                    expected = of_joint / joint - of_product / product;
+                    led += usize::from(expected.abs() > 1e-3);
+                }
+                let found = metrics[r].lead;
+                assert!(
+                    (found - expected).abs() < 1e-4,
+                    "{time}: {found} {expected}"
+                );
+            }
+        }
+        assert_eq!(led > 0, follows);
+    }
+}
+
+/// τ (1 − β) H(π_J) + τ H(∏ π_i) where both act from the start, else τ of both while the joint policy acts.
+#[test]
+fn the_joint_policys_entropy_counts_by_its_share_in_acting() {
+    let task = Signs::mixed(4).task();
+    let network = network(0, true, JointConfig::default());
+    for (config, shares) in std::iter::zip(beginnings(), [[1.0, 1.0, 0.0], [1.0, 0.3, 0.0]]) {
+        let (mut learner, _) = set_up(&config, &task, &network, 1);
+        for (beta, share) in std::iter::zip([0.0, 0.7, 1.0], shares) {
+            for coefficients in &mut learner.state.coefficients {
+                (coefficients.beta, coefficients.tau) = (beta, 0.5);
+            }
+            let entropies = [3.0_f32, 2.0].map(|h| Tensor::new(&[[h], [h]], &Device::Cpu).unwrap());
+            let bonus = learner.bonus(&entropies[0], &entropies[1]).unwrap();
+            let found = bonus.to_vec2::<f32>().unwrap();
+            let expected = (0.5 * (share * 3.0 + 2.0)) as f32;
+            assert!(
+                found.iter().all(|row| (row[0] - expected).abs() < 1e-6),
+                "{beta}: {found:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn ablations_drop_what_their_names_say() {
     let all = Coefficients {
@@ -136,6 +224,22 @@ fn network(memory: usize, share: bool, joint: JointConfig) -> NetworkConfig {
     }
 }
 
+/// log π_J, where it still acts, and log ∏ π_i of a part's actions, `[R, S]`, as a step would compute them.
+fn opinions(learner: &Annealed, part: &Packed) -> (Option<Tensor>, Tensor) {
+    let marginals = &learner.duo.marginals;
+    let (rows, own, forbidden) = (&part.rows, &part.own, part.forbidden.as_ref());
+    let of_marginals = marginals.features(own, rows, &part.memory[0]).unwrap();
+    let output = marginals.output(&of_marginals, rows, forbidden).unwrap();
+    let of_joint = learner.joint_matters().then(|| {
+        let (joint, memory) = (&learner.duo.joint, &part.memory[1]);
+        let features = joint.features(&part.joint, own, marginals, &of_marginals, rows, memory);
+        let (features, _) = features.unwrap();
+        let head = joint.head();
+        head.log_prob(&features, forbidden, &part.actions).unwrap()
+    });
+    (of_joint, output.log_prob(&part.actions).unwrap())
+}
+
 /// Likelihood ratios of a batch before anything is learned from it, as a step would compute them:
 /// the largest distance from 1 where somebody acted.
 fn worst_ratio(learner: &Annealed, batch: &Batch, minibatches: usize) -> f32 {
@@ -149,27 +253,17 @@ fn worst_ratio(learner: &Annealed, batch: &Batch, minibatches: usize) -> f32 {
             .flat_map(|r| &batch.valid[r * batch.rows.samples()..][..rows.samples()])
             .map(|&valid| f32::from(u8::from(valid)))
             .collect(),
-        mean_return: Vec::new(),
+        earned: Vec::new(),
         explained_variance: Vec::new(),
     };
     let (marginals, device) = (&learner.duo.marginals, &learner.device);
     let packed = Packed::new(batch, &targets, marginals, learner.duo.start(), device).unwrap();
     let mut worst = 0.0_f32;
     for (_, part) in packed.parts(minibatches).unwrap() {
-        let (rows, own, forbidden) = (&part.rows, &part.own, part.forbidden.as_ref());
-        let of_marginals = marginals.features(own, rows, &part.memory[0]).unwrap();
-        let output = marginals.output(&of_marginals, rows, forbidden).unwrap();
-        let mut log_prob = output.log_prob(&part.actions).unwrap();
-        if learner.joint_matters() {
-            let (joint, memory) = (&learner.duo.joint, &part.memory[1]);
-            let (features, _) = joint
-                .features(&part.joint, own, marginals, &of_marginals, rows, memory)
-                .unwrap();
-            let of_joint = joint.head().log_prob(&features, forbidden, &part.actions);
+        let (of_joint, mut log_prob) = opinions(learner, &part);
+        if let Some(of_joint) = of_joint {
             let beta = learner.column(|c| c.beta).unwrap();
-            log_prob = mixture(&beta, &of_joint.unwrap(), &log_prob)
-                .unwrap()
-                .log_prob;
+            log_prob = mixture(&beta, &of_joint, &log_prob).unwrap().log_prob;
         }
         let ratio = (log_prob - &part.log_prob).unwrap().exp().unwrap();
         let off = ((ratio - 1.0).unwrap().abs().unwrap() * part.weights.sign().unwrap()).unwrap();
@@ -229,6 +323,14 @@ fn cases() -> Vec<(&'static str, Task, NetworkConfig)> {
             "alike, own histories",
             pair().masked().with_state().ending(0.2).task(),
             network(6, true, default_of_long_tasks.clone()),
+        ),
+        (
+            "own histories, no layers",
+            Signs::mixed(3).task(),
+            NetworkConfig {
+                hidden: Vec::new(),
+                ..network(0, true, default_of_long_tasks.clone())
+            },
         ),
         (
             "on the marginals' trunk",
@@ -307,12 +409,16 @@ fn acting_and_learning_find_the_same_probabilities() {
 
 #[test]
 fn what_was_saved_goes_on_bit_for_bit() {
-    let cases = cases().into_iter().zip(beginnings().into_iter().cycle());
-    for ((name, task, network), config) in cases {
-        let (mut learner, mut runner) = set_up(&config, &task, &network, 2);
+    let beginnings = beginnings();
+    let crossed = cases().into_iter().flat_map(|case| {
+        let with = |config| (case.clone(), config);
+        beginnings.iter().map(with).collect::<Vec<_>>()
+    });
+    for ((name, task, network), config) in crossed {
+        let (mut learner, mut runner) = set_up(config, &task, &network, 2);
         for (index, &time) in TIMES.iter().enumerate() {
             // Another learner, and other environments, take over.
-            let (mut other, mut others) = set_up(&config, &task, &network, 2);
+            let (mut other, mut others) = set_up(config, &task, &network, 2);
             other.restore(&learner.save().unwrap()).unwrap();
             others.restore(runner.save()).unwrap();
             let step = |learner: &mut Annealed, runner: &mut Runner| {

@@ -1,5 +1,16 @@
 use super::*;
+use crate::returns::Earned;
 use crate::schedule::{Anneal, AnnealSchedule};
+
+/// The configuration of a task with settings, or what is wrong with it.
+fn resolve(task: &str, settings: &[&str]) -> Result<(Config, Task), String> {
+    let mut layers = crate::config::Layers::new();
+    layers.task(task).unwrap();
+    for setting in settings {
+        layers.assignment(setting).unwrap();
+    }
+    layers.resolve().map_err(|error| error.to_string())
+}
 
 /// The last update of the shortest run that passes acts with the pure product, even when the
 /// gate opens as late as it can.
@@ -36,7 +47,12 @@ fn every_accepted_ramp_ends_before_the_run() {
                 used = next;
                 let time = update as f64 / updates as f64;
                 // A return that never rests.
-                anneal.observe(time, 100.0 * time, 0.0, leads[update as usize % 2]);
+                let earned = Earned {
+                    mean: 100.0 * time,
+                    range: 1.0,
+                    ..Earned::default()
+                };
+                anneal.observe(time, earned, 0.0, leads[update as usize % 2]);
                 next = anneal.coefficients(time);
             }
             assert_eq!(used.beta, 1.0, "{schedule:?}, {leads:?}, {updates} updates");
@@ -142,24 +158,59 @@ fn a_mask_over_products_is_refused() {
 }
 
 #[test]
-fn weights_are_those_of_the_layers() {
-    // 3·4 + 4, then 4·2 + 2.
-    assert_eq!(weights(3, &[4], 2), 26.0);
+fn teams_of_too_many_weights_are_refused() {
+    // 4,096 units of memory have 3 · 4,096 · 4,097 weights for the last step alone; features of 4,096, of which
+    // every agent's conditional makes as many, 3 · 4,096².
+    let resolve = |settings: &[&str]| resolve("mpe-spread", settings);
+    for settings in [
+        &["network.memory=4096"][..],
+        &[
+            "network.hidden=[4096]",
+            "network.joint.sees='joint-history'",
+            "network.joint.head='autoregressive'",
+            "network.share=false",
+        ],
+        &[
+            "network.hidden=[4096]",
+            "network.joint.sees='joint-history'",
+            "network.share=false",
+            "method='magpo'",
+        ],
+    ] {
+        let error = resolve(settings).unwrap_err();
+        let expected = "weights in all for `mpe-spread`, expected at most 16777216";
+        assert!(error.contains(expected), "{settings:?}: {error}");
+    }
+    resolve(&["network.hidden=[512]", "network.memory=256"]).unwrap();
+}
+
+#[test]
+fn an_order_is_for_who_is_asked_in_turn() {
+    let shuffled = "network.joint.order='shuffled'";
+    for (task, settings, accepted) in [
+        ("mpe-spread", &[shuffled][..], true),
+        (
+            "recycling-h4",
+            &[shuffled, "network.joint.head='autoregressive'"],
+            true,
+        ),
+        ("recycling-h4", &[shuffled], false),
+        ("mpe-spread-continuous", &[shuffled], false),
+        ("mpe-spread", &[shuffled, "method='magpo'"], false),
+        ("mpe-spread", &[shuffled, "method='mappo'"], false),
+    ] {
+        let result = resolve(task, settings);
+        assert_eq!(result.is_ok(), accepted, "{task} {settings:?}");
+        if let Err(error) = result {
+            let expected = "network.joint.order: found `shuffled`, expected `fixed`";
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 }
 
 #[test]
 fn nobody_can_lead_where_only_one_acts() {
-    let resolve = |settings: &[&str]| {
-        let mut layers = crate::config::Layers::new();
-        layers.task("climbing").unwrap();
-        for setting in settings {
-            layers.assignment(setting).unwrap();
-        }
-        layers
-            .resolve()
-            .map(|_| ())
-            .map_err(|error| error.to_string())
-    };
+    let resolve = |settings: &[&str]| resolve("climbing", settings).map(|_| ());
     let lead = "annealed.schedule.full_lead=0.1";
     let error = resolve(&[lead]).unwrap_err();
     assert!(
@@ -194,14 +245,6 @@ fn nobody_can_lead_where_only_one_acts() {
 
 #[test]
 fn a_joint_policy_that_is_one_distribution_has_one_history() {
-    let resolve = |task: &str, settings: &[&str]| {
-        let mut layers = crate::config::Layers::new();
-        layers.task(task).unwrap();
-        for setting in settings {
-            layers.assignment(setting).unwrap();
-        }
-        layers.resolve().map_err(|error| error.to_string())
-    };
     let own = "network.joint.sees='own-history'";
     let enumerated = "network.joint.head='enumerated'";
     let message = "network.joint.sees: found `own-history`, expected `joint-history` or `auto`";

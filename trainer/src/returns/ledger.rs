@@ -94,6 +94,20 @@ pub struct Earned {
     pub range: f64,
 }
 
+impl Earned {
+    /// By episodes with these returns, of which there are some, when the range was that.
+    fn of(returns: &[f32], range: &ReturnRange) -> Self {
+        let mean = |values: &mut dyn Iterator<Item = f32>| {
+            values.map(f64::from).sum::<f64>() / returns.len() as f64
+        };
+        Self {
+            mean: mean(&mut returns.iter().copied()),
+            in_range: mean(&mut returns.iter().map(|&value| range.normalise(value))),
+            range: range.width().map_or(0.0, f64::from),
+        }
+    }
+}
+
 /// What every replica's returns have come to, and so the units that its losses meet.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Ledger {
@@ -121,15 +135,7 @@ impl Ledger {
         let returns = &batch.returns[replica];
         returns.iter().for_each(|&value| range.include(value));
         if !returns.is_empty() {
-            let mean = |of: &dyn Fn(f32) -> f32| {
-                let sum: f64 = returns.iter().map(|&u| f64::from(of(u))).sum();
-                sum / returns.len() as f64
-            };
-            self.earned[replica] = Earned {
-                mean: mean(&|u| u),
-                in_range: mean(&|u| range.normalise(u)),
-                range: range.width().map_or(0.0, f64::from),
-            };
+            self.earned[replica] = Earned::of(returns, range);
         }
         let samples = (batch.rows.time - 1) * batch.rows.parallel;
         let mut rewards = batch.rewards[replica * samples..][..samples].to_vec();
@@ -188,6 +194,26 @@ mod tests {
         range.include(1.0);
         assert_eq!((range.normalise(-5.0), range.normalise(3.0)), (0.0, 1.0));
         assert_eq!(range.normalise(-1.0), 0.5);
+    }
+
+    #[test]
+    fn what_was_earned_is_told_plainly_and_in_the_range() {
+        let mut range = ReturnRange::default();
+        range.include(-5.0);
+        let alone = Earned {
+            mean: -5.0,
+            in_range: 0.0,
+            range: 0.0,
+        };
+        assert_eq!(Earned::of(&[-5.0, -5.0], &range), alone);
+        range.include(3.0);
+        // (−5 + 1) / 2 of [−5, 3], of which it is 3/8.
+        let expected = Earned {
+            mean: -2.0,
+            in_range: 0.375,
+            range: 8.0,
+        };
+        assert_eq!(Earned::of(&[-5.0, 1.0], &range), expected);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
+use super::fused::{vectorised, with_values};
+
 /// Hyperbolic tangent, element by element; any shape.
 pub fn tanh(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
@@ -26,16 +28,33 @@ impl CustomOp1 for SpecifiedTanh {
         let (start, end) = layout
             .contiguous_offsets()
             .ok_or_else(|| candle_core::Error::msg("tanh expects a contiguous tensor"))?;
-        let values = storage.as_slice::<f32>()?[start..end]
-            .iter()
-            .map(|&x| consort_runtime::math::tanh(x))
-            .collect();
+        let mut values = storage.as_slice::<f32>()?[start..end].to_vec();
+        vectorised(|| {
+            for value in &mut values {
+                *value = consort_runtime::math::tanh(*value);
+            }
+        });
         Ok((CpuStorage::F32(values), layout.shape().clone()))
     }
 
     /// d tanh(x)/dx = 1 − tanh²(x).
     fn bwd(&self, _: &Tensor, result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some((gradient - (gradient * result.sqr()?)?)?))
+        if !gradient.device().is_cpu() {
+            return Ok(Some((gradient - (gradient * result.sqr()?)?)?));
+        }
+        let gradient = gradient.contiguous()?;
+        let slopes = with_values(result, |result| {
+            with_values(&gradient, |gradient| {
+                let mut slopes = gradient.to_vec();
+                vectorised(|| {
+                    for (slope, y) in slopes.iter_mut().zip(result) {
+                        *slope -= *slope * (y * y);
+                    }
+                });
+                Ok(slopes)
+            })
+        })?;
+        Tensor::from_vec(slopes, result.shape(), result.device()).map(Some)
     }
 }
 

@@ -30,15 +30,14 @@
 //! prefixes are those of the policy that acted, which the clipped ratio keeps near: as everywhere in
 //! PPO, what is averaged over them is then slightly off, and is not weighted back.
 
-use candle_core::{D, Device, Error, Result, Tensor, Var};
+use candle_core::{D, DType, Device, Error, Result, Tensor, Var};
 
 use super::NetworkConfig;
 use super::choices::{Choices, largest};
-use super::fused::{Activation, log_softmax};
+use super::fused::{Activation, Asked, Lie, asked, exchanged, log_softmax};
 use super::joint::{Features, JointEvaluation, JointHead};
 use super::marginal::{FORBIDDEN, OUTPUT_GAIN};
 use super::output::{MarginalOutput, flat_indices};
-use super::prefix::prefix_sum;
 use super::trunk::Dense;
 use crate::env::TeamSpec;
 use crate::rng::Stream;
@@ -69,6 +68,42 @@ pub struct Autoregressive {
     order: Vec<u32>,
     /// `[1, 1, N·A]`: 0 for actions an agent has, [`FORBIDDEN`] for padding.
     padding: Tensor,
+}
+
+/// z, what the features say to the agents.
+struct Spoken {
+    /// R·S·N rows of H values.
+    z: Tensor,
+    /// How they lie.
+    lie: Lie,
+    /// R and S.
+    sizes: [usize; 2],
+}
+
+impl Spoken {
+    /// What is said to one of N agents, `[R, S, H]`, held constant.
+    fn to(&self, agent: usize, agents: usize) -> Result<Tensor> {
+        let [replicas, samples] = self.sizes;
+        let hidden = self.z.elem_count() / (replicas * samples * agents).max(1);
+        let z = self.z.detach();
+        match self.lie {
+            Lie::BySample => {
+                let z = z.reshape((replicas, samples, agents, hidden))?;
+                z.narrow(2, agent, 1)?.squeeze(2)
+            }
+            Lie::ByAgent => {
+                let z = z.reshape((replicas, agents, samples, hidden))?;
+                z.narrow(1, agent, 1)?.squeeze(1)
+            }
+        }
+    }
+}
+
+/// Rows `[R, S, N, …]` by agent: `[R·N, S, …]`.
+fn by_agent(rows: &Tensor) -> Result<Tensor> {
+    let (replicas, samples, agents, width) = rows.dims4()?;
+    let shape = (replicas * agents, samples, width);
+    exchanged(rows, [replicas, samples, agents, width], shape)
 }
 
 impl Autoregressive {
@@ -135,81 +170,89 @@ impl Autoregressive {
         })
     }
 
-    /// z, `[R, S, N, H]`.
-    fn spoken(&self, features: &Features) -> Result<Tensor> {
+    /// What the features say.
+    fn spoken(&self, features: &Features) -> Result<Spoken> {
+        let identity = Activation::Identity;
         match features {
             Features::Joint(features) => {
                 let (replicas, samples, _) = features.dims3()?;
-                let shape = (replicas, samples, self.agents, self.hidden);
-                let z = self.features.forward(features, Activation::Identity)?;
-                z.reshape(shape)
+                Ok(Spoken {
+                    z: self.features.forward(features, identity)?,
+                    lie: Lie::BySample,
+                    sizes: [replicas, samples],
+                })
             }
-            Features::Own(features) => self.by_agent(features, |features| {
-                self.features.forward(features, Activation::Identity)
-            }),
+            Features::Own(features) => {
+                let (replicas, samples, agents, width) = features.dims4()?;
+                let features = match self.lie() {
+                    Lie::BySample => features.reshape((replicas, samples * agents, width))?,
+                    Lie::ByAgent => by_agent(features)?,
+                };
+                Ok(Spoken {
+                    z: self.features.forward(&features, identity)?,
+                    lie: self.lie(),
+                    sizes: [replicas, samples],
+                })
+            }
         }
     }
 
-    /// Passes `[R, S, N, …]` through a layer of one group an agent.
-    fn by_agent(&self, x: &Tensor, layer: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-        let (replicas, samples, agents, width) = x.dims4()?;
-        if self.alike {
-            let y = layer(&x.reshape((replicas, samples * agents, width))?)?;
-            let wide = y.dim(2)?;
-            return y.reshape((replicas, samples, agents, wide));
+    /// How rows lie for the weights of V and q: one group of them a replica, or an agent.
+    fn lie(&self) -> Lie {
+        match self.alike {
+            true => Lie::BySample,
+            false => Lie::ByAgent,
         }
-        let grouped = x.transpose(1, 2)?.contiguous()?;
-        let y = layer(&grouped.reshape((replicas * agents, samples, width))?)?;
-        let wide = y.dim(2)?;
-        y.reshape((replicas, agents, samples, wide))?
-            .transpose(1, 2)?
-            .contiguous()
-    }
-
-    /// E of actions `[R, S, N]`: `[R, S, N, H]`.
-    fn embed(&self, actions: &Tensor) -> Result<Tensor> {
-        let (replicas, samples, agents) = actions.dims3()?;
-        let table = self.agents * self.width;
-        let starts: Vec<u32> = (0..replicas)
-            .flat_map(|r| (0..agents).map(move |i| (r * table + i * self.width) as u32))
-            .collect();
-        let starts = Tensor::from_vec(starts, (replicas, 1, agents), actions.device())?;
-        let rows = actions.broadcast_add(&starts)?.flatten_all()?;
-        self.embedding
-            .reshape((replicas * table, self.hidden))?
-            .index_select(&rows, 0)?
-            .reshape((replicas, samples, agents, self.hidden))
     }
 
     /// log π(a | x, a_<i) of every action of every agent along the prefixes in `actions`
     /// (`[R, S, N]`): `[R, S, N·A]`.
     fn conditionals(
         &self,
-        z: &Tensor,
+        spoken: &Spoken,
         forbidden: Option<&Tensor>,
         actions: &Tensor,
     ) -> Result<Tensor> {
-        let u = (z + prefix_sum(&self.embed(actions)?, &self.order)?)?;
-        let u = super::activation::tanh(&u)?;
-        let logits = self.by_agent(&u, |u| self.output.forward(u, Activation::Identity))?;
-        self.log_softmax(&logits, forbidden)
+        let before = Asked {
+            actions,
+            order: &self.order,
+        };
+        let lie = [spoken.lie, self.lie()];
+        let u = asked(&spoken.z, &self.embedding, before, lie)?;
+        let logits = self.output.forward(&u, Activation::Identity)?;
+        self.log_softmax(&logits, spoken.sizes, forbidden)
     }
 
     /// log q of every action of every agent, `[R, S, N·A]`: what moves it moves q's own parameters only.
-    fn fitted(&self, z: &Tensor, forbidden: Option<&Tensor>) -> Result<Tensor> {
-        let u = super::activation::tanh(&z.detach())?;
-        let logits = self.by_agent(&u, |u| self.marginal.forward(u, Activation::Identity))?;
-        self.log_softmax(&logits, forbidden)
+    fn fitted(&self, spoken: &Spoken, forbidden: Option<&Tensor>) -> Result<Tensor> {
+        let u = super::activation::tanh(&spoken.z.detach())?;
+        let u = match (spoken.lie, self.lie()) {
+            (Lie::BySample, Lie::ByAgent) => {
+                let [replicas, samples] = spoken.sizes;
+                by_agent(&u.reshape((replicas, samples, self.agents, self.hidden))?)?
+            }
+            _ => u,
+        };
+        let logits = self.marginal.forward(&u, Activation::Identity)?;
+        self.log_softmax(&logits, spoken.sizes, forbidden)
     }
 
-    /// Log-probabilities from logits of N·A actions in any shape `[R, S, …]`.
-    fn log_softmax(&self, logits: &Tensor, forbidden: Option<&Tensor>) -> Result<Tensor> {
-        let (replicas, samples) = (logits.dim(0)?, logits.dim(1)?);
-        let flat = (replicas, samples, self.agents * self.width);
+    /// Log-probabilities `[R, S, N·A]` from the logits of V or q.
+    fn log_softmax(
+        &self,
+        logits: &Tensor,
+        [replicas, samples]: [usize; 2],
+        forbidden: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let (agents, width) = (self.agents, self.width);
+        let flat = (replicas, samples, agents * width);
+        let logits = match self.lie() {
+            Lie::BySample => logits.reshape(flat)?,
+            Lie::ByAgent => exchanged(logits, [replicas, agents, samples, width], flat)?,
+        };
         let logits = logits
-            .reshape(flat)?
             .broadcast_add(forbidden.unwrap_or(&self.padding))?
-            .reshape((replicas, samples, self.agents, self.width))?;
+            .reshape((replicas, samples, agents, width))?;
         log_softmax(&logits, None)?.reshape(flat)
     }
 
@@ -262,18 +305,18 @@ impl JointHead for Autoregressive {
                 "an autoregressive joint policy is for discrete actions",
             ));
         };
-        let z = self.spoken(features)?;
+        let spoken = self.spoken(features)?;
         let taken = |conditionals: &Tensor, actions: &Tensor| {
             conditionals.gather(&flat_indices(actions, conditionals, self.agents)?, 2)
         };
-        let conditionals = self.conditionals(&z, forbidden, drawn.unwrap_or(actions))?;
+        let conditionals = self.conditionals(&spoken, forbidden, drawn.unwrap_or(actions))?;
         let log_drawn = taken(&conditionals, drawn.unwrap_or(actions))?;
         let log_prob = match drawn {
             None => log_drawn.sum(2)?,
-            Some(_) => taken(&self.conditionals(&z, forbidden, actions)?, actions)?.sum(2)?,
+            Some(_) => taken(&self.conditionals(&spoken, forbidden, actions)?, actions)?.sum(2)?,
         };
 
-        let log_q = self.fitted(&z, forbidden)?;
+        let log_q = self.fitted(&spoken, forbidden)?;
         let (fixed_q, probs) = (log_q.detach(), conditionals.exp()?);
         let correlation = (&probs * (&conditionals - &fixed_q)?)?;
         let gap = (&probs * (&fixed_q - log_probs.detach())?)?;
@@ -297,8 +340,10 @@ impl JointHead for Autoregressive {
         streams: &mut [Stream],
         greedy: bool,
     ) -> Result<Choices> {
-        let z = self.spoken(features)?.detach();
-        let (replicas, samples, agents, hidden) = z.dims4()?;
+        let spoken = self.spoken(features)?;
+        let [replicas, samples] = spoken.sizes;
+        let (agents, hidden) = (self.agents, self.hidden);
+        let device = self.embedding.device();
         let forbidden = forbidden.unwrap_or(&self.padding);
         let speakers = if self.alike { 1 } else { agents };
         let [weight, bias] = self.output.variables();
@@ -308,12 +353,12 @@ impl JointHead for Autoregressive {
         let bias = bias.detach().reshape((replicas, speakers, self.width))?;
         let embedding = self.embedding.detach();
         let embedding = embedding.reshape((replicas * agents * self.width, hidden))?;
-        let mut prefix = Tensor::zeros((replicas, samples, hidden), z.dtype(), z.device())?;
+        let mut prefix = Tensor::zeros((replicas, samples, hidden), DType::F32, device)?;
         let mut actions = vec![0_u32; replicas * samples * agents];
         for &agent in &self.order {
             let agent = agent as usize;
             let speaker = if self.alike { 0 } else { agent };
-            let u = (z.narrow(2, agent, 1)?.squeeze(2)? + &prefix)?;
+            let u = (spoken.to(agent, agents)? + &prefix)?;
             let u = super::activation::tanh(&u)?;
             let logits = u
                 .matmul(&weight.narrow(1, speaker, 1)?.squeeze(1)?.contiguous()?)?
@@ -331,7 +376,7 @@ impl JointHead for Autoregressive {
                 actions[index * agents + agent] = action as u32;
                 rows.push((((replica * agents) + agent) * self.width + action) as u32);
             }
-            let rows = Tensor::from_vec(rows, replicas * samples, z.device())?;
+            let rows = Tensor::from_vec(rows, replicas * samples, device)?;
             let drawn = embedding.index_select(&rows, 0)?;
             prefix = (prefix + drawn.reshape((replicas, samples, hidden))?)?;
         }
@@ -344,8 +389,8 @@ impl JointHead for Autoregressive {
         forbidden: Option<&Tensor>,
         actions: &Tensor,
     ) -> Result<Tensor> {
-        let z = self.spoken(features)?;
-        let conditionals = self.conditionals(&z, forbidden, actions)?;
+        let spoken = self.spoken(features)?;
+        let conditionals = self.conditionals(&spoken, forbidden, actions)?;
         let indices = flat_indices(actions, &conditionals, self.agents)?;
         conditionals.gather(&indices, 2)?.sum(2)
     }
@@ -356,8 +401,8 @@ impl JointHead for Autoregressive {
         forbidden: Option<&Tensor>,
         actions: &Tensor,
     ) -> Option<Result<Tensor>> {
-        let z = self.spoken(features);
-        Some(z.and_then(|z| self.conditionals(&z, forbidden, actions)))
+        let spoken = self.spoken(features);
+        Some(spoken.and_then(|spoken| self.conditionals(&spoken, forbidden, actions)))
     }
 
     fn set_order(&mut self, order: &[u32]) {

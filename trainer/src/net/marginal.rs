@@ -523,7 +523,7 @@ impl Crew {
             true => [replicas * rows.time, count, rows.parallel, width],
             false => [replicas, count, samples, width],
         };
-        exchanged(rows_of_networks, dims, [replicas, samples, count, width])
+        exchanged(rows_of_networks, dims, (replicas, samples, count, width))
     }
 
     fn weights(

@@ -23,7 +23,6 @@ pub mod mlp;
 pub mod normaliser;
 pub mod output;
 pub mod pairs;
-pub mod prefix;
 pub mod rows;
 pub mod size;
 pub mod triangular;

@@ -6,18 +6,17 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::{values, with_values};
 
-/// x of A·B·C·D values, as `[A, B, C, D]` → `[A, C, B, D]`, given out in the shape `[A', C', B', D']` of as many.
+/// x of A·B·C·D values, as `[A, B, C, D]` → `[A, C, B, D]`, given out in another `shape` of as many.
 ///
 /// # Errors
 ///
 /// If x has not that many values, or is not `f32`.
-pub fn exchanged(x: &Tensor, dims: [usize; 4], shape: [usize; 4]) -> Result<Tensor> {
+pub fn exchanged(x: &Tensor, dims: [usize; 4], shape: impl Into<Shape>) -> Result<Tensor> {
     let [a, b, c, d] = dims;
-    let count = a * b * c * d;
-    if x.elem_count() != count || shape.iter().product::<usize>() != count {
+    let (count, shape) = (a * b * c * d, shape.into());
+    if x.elem_count() != count || shape.elem_count() != count {
         bail!("exchanged: {:?} as {dims:?} to {shape:?}", x.dims());
     }
-    let shape = Shape::from(shape.to_vec());
     if !x.device().is_cpu() {
         let x = x.reshape((a, b, c, d))?;
         return x.transpose(1, 2)?.contiguous()?.reshape(shape);
@@ -93,7 +92,7 @@ mod tests {
             let mix = variable("mix", (a, c, b, d)).detach();
             let view = x.reshape((a, b, c, d)).unwrap().transpose(1, 2).unwrap();
             let [ours, candles] =
-                [exchanged(&x, [a, b, c, d], [a, c, b, d]).unwrap(), view].map(|y| {
+                [exchanged(&x, [a, b, c, d], (a, c, b, d)).unwrap(), view].map(|y| {
                     let loss = (&y * &mix).unwrap().sum_all().unwrap();
                     let gradients = loss.backward().unwrap();
                     (
@@ -105,9 +104,9 @@ mod tests {
             assert_eq!(ours, candles);
         }
         let x = variable("x", (2, 3));
-        let shaped = exchanged(&x, [1, 2, 3, 1], [1, 1, 2, 3]).unwrap();
-        assert_eq!(shaped.dims(), [1, 1, 2, 3]);
-        assert!(exchanged(&x, [1, 2, 2, 1], [1, 2, 2, 1]).is_err());
-        assert!(exchanged(&x, [1, 2, 3, 1], [1, 2, 2, 1]).is_err());
+        let shaped = exchanged(&x, [1, 2, 3, 1], (1, 2, 3)).unwrap();
+        assert_eq!(shaped.dims(), [1, 2, 3]);
+        assert!(exchanged(&x, [1, 2, 2, 1], (1, 2, 2, 1)).is_err());
+        assert!(exchanged(&x, [1, 2, 3, 1], (1, 2, 2, 1)).is_err());
     }
 }

@@ -13,6 +13,7 @@
 //! it: its bits do not depend on its neighbours.
 
 pub mod adam;
+pub mod asked;
 mod buffers;
 pub mod categorical;
 pub mod clipped;
@@ -27,6 +28,7 @@ pub mod stack;
 pub mod surrogate;
 
 pub use adam::{Adam, AdamConfig, AdamState};
+pub use asked::{Asked, Lie, asked};
 pub use categorical::{categorical, log_softmax, log_softmax_of};
 pub use clipped::clipped;
 pub use dense::{Activation, dense};
@@ -47,7 +49,7 @@ use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 /// Only what is inlined is compiled so. A closure of a few lines is; a larger `op` is a struct
 /// whose `call` is `#[inline(always)]`.
 #[inline(always)]
-fn vectorised<Op: pulp::NullaryFnOnce>(op: Op) -> Op::Output {
+pub(super) fn vectorised<Op: pulp::NullaryFnOnce>(op: Op) -> Op::Output {
     pulp::Arch::new().dispatch(op)
 }
 
@@ -60,7 +62,7 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
 }
 
 /// Calls `f` with the values of a contiguous CPU tensor.
-fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
+pub(super) fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(storage) => f(values(storage, layout)?),

@@ -99,7 +99,7 @@ fn is_result(name: &str) -> bool {
 }
 
 impl Design {
-    /// Checks that nothing is named twice.
+    /// Checks that nothing is named twice, and no setting says what the comparison's own options do.
     ///
     /// # Errors
     /// When something is.
@@ -111,6 +111,18 @@ impl Design {
                     return Err(CompareError::Twice { list, name });
                 }
             }
+        }
+        for setting in &self.settings {
+            let key = setting.split('=').next().unwrap_or_default().trim();
+            let by = match key {
+                "task" => "TASK",
+                "method" => "--methods",
+                "seed" => "--seeds",
+                "steps" if self.steps.is_some() => "--steps",
+                _ => continue,
+            };
+            let key = key.to_owned();
+            return Err(CompareError::Decided { key, by });
         }
         Ok(())
     }

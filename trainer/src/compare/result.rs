@@ -40,6 +40,14 @@ pub enum CompareError {
         /// What is there and is none of a comparison's, in words.
         holds: String,
     },
+    /// A setting that the comparison itself decides.
+    #[error("--set {key}: found a `{key}` for every run, expected `{by}` to say it")]
+    Decided {
+        /// The setting's key.
+        key: String,
+        /// What decides it.
+        by: &'static str,
+    },
     /// A list that names something twice.
     #[error("{list}: found `{name}` twice, expected every name once")]
     Twice {

@@ -133,6 +133,17 @@ fn what_cannot_be_compared_is_refused_before_anything_is_trained() {
         &["chsh", "--methods", "coma,coma"],
         "--methods: found `coma` twice",
     );
+    for (setting, by) in [
+        ("task=climbing", "TASK"),
+        ("method = 'mappo'", "--methods"),
+        ("seed=3", "--seeds"),
+        ("steps=30000", "--steps"),
+    ] {
+        let key = setting.split([' ', '=']).next().unwrap();
+        let expected = format!("--set {key}: found a `{key}` for every run, expected `{by}`");
+        let compare = ["chsh", "--methods", "coma", "--steps", "20000"];
+        refused(&[&compare[..], &["--set", setting]].concat(), &expected);
+    }
     refused(
         &["mpe-spread-continuous", "--methods", "mappo,coma"],
         "discrete actions for the method `coma`",

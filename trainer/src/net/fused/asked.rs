@@ -4,8 +4,8 @@
 //! u_i = tanh(z_i + Σ_{j before i} E_j[a_j])
 //! ```
 //!
-//! From candle's operations this takes six walks over values as many as u's (the vectors of all actions, their running sums, a
-//! sum, tanh, and views of it) and a gradient for each. Here it is one, with the same bits.
+//! From candle's operations this takes four walks over values as many as u's (the vectors of all actions, their running sums, a
+//! sum, tanh), some views, and a gradient for each. Here it is one, with the same bits of u and z's gradient.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 

@@ -8,8 +8,9 @@ fn main() {
     for path in ["build.rs", "src", "../runtime/src"] {
         println!("cargo::rerun-if-changed={path}");
     }
-    // The reflog changes with every commit and checkout, HEAD itself only with the branch.
-    for path in ["HEAD", "logs/HEAD", "index"] {
+    // The reflog changes with every commit and checkout, HEAD itself only with the branch. Not the
+    // index: `git status` rewrites it, and what is compiled changes in `src`.
+    for path in ["HEAD", "logs/HEAD"] {
         // A path that is not there would run this script at every build.
         let path = git(&["rev-parse", "--git-path", path]);
         if let Some(path) = path.filter(|path| Path::new(path).exists()) {

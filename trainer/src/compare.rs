@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::atomic::{WriteError, is_temporary_of};
 use crate::config::{Config, ConfigError, Layers};
 use crate::env::Task;
+use crate::env::decpomdp::file::EXTENSION;
 use crate::error::Error;
 use crate::run::{self, Watch};
 use crate::run_folder::RunFolder;
@@ -34,6 +35,8 @@ pub struct Design {
     pub seeds: u64,
     /// Environment steps of every run; none: the default of the task's kind.
     pub steps: Option<i64>,
+    /// Steps of an episode in the tasks that are models from `.dpomdp` files.
+    pub horizon: Option<i64>,
     /// Settings of every run, `key=value`.
     pub settings: Vec<String>,
 }
@@ -119,6 +122,7 @@ impl Design {
                 "method" => "--methods",
                 "seed" => "--seeds",
                 "steps" if self.steps.is_some() => "--steps",
+                "horizon" if self.horizon.is_some() => "--horizon",
                 _ => continue,
             };
             let key = key.to_owned();
@@ -171,6 +175,12 @@ impl Design {
             layers.assignment(setting)?;
         }
         layers.task(task)?;
+        // Beside a model other tasks stand that have no horizon; where there is no model, the first task refuses it.
+        let is_model = |task: &str| task.ends_with(EXTENSION);
+        let takes = is_model(task) || !self.tasks.iter().any(|task| is_model(task));
+        if let Some(horizon) = self.horizon.filter(|_| takes) {
+            layers.value("horizon", horizon)?;
+        }
         layers.value("method", method)?;
         layers.value("seed", seed as i64)?;
         if let Some(steps) = self.steps {

@@ -57,7 +57,7 @@ struct Cli {
 enum Task {
     /// Everything: lint, host tests, cross builds, real boards, packages, emulated runs
     Test,
-    /// Formatting, clippy and rustdoc, in both workspaces
+    /// Formatting, clippy and rustdoc, in every workspace
     Lint,
     /// Build consort-runtime for every supported microcontroller target
     Cross,
@@ -104,12 +104,12 @@ enum Task {
         #[arg(long, value_parser = fuzz::TARGETS)]
         target: Option<String>,
     },
-    /// Run a study: `study one-shot [--json] …`, `study sequential [--json] …`
+    /// Run a study: `study one-shot`, `study sequential`, `study proposal`; each says with --help what it takes
+    // Help is what the studies say of themselves.
+    #[command(disable_help_flag = true)]
     Study {
-        /// The study's name
-        name: String,
-        /// Given to the study as they are
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        /// The study's name and what it takes, as it is
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
     /// Run a bench
@@ -185,10 +185,10 @@ fn execute(cli: &Cli, report: &mut Report) -> Result<Option<String>> {
             firmware::build(report, &toolchain, &board::named(board))?;
         }
         Task::Fuzz { seconds, target } => fuzz::run(report, *seconds, target.as_deref())?,
-        Task::Study { name, args } => {
+        Task::Study { args } => {
             let mut study = process::cargo(root(), "run");
             study
-                .args(["--release", "--package", "consort-studies", "--", name])
+                .args(["--release", "--package", "consort-studies", "--"])
                 .args(args);
             let status = study.status().context("cannot start cargo")?;
             if !status.success() {
@@ -259,6 +259,24 @@ mod tests {
             // clap ends a program with 2 for whatever is no request for help.
             let error = parsed.err().expect("wrong arguments");
             assert_eq!(error.exit_code(), 2, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_study_says_itself_what_it_takes() {
+        for arguments in [
+            &["--help"][..],
+            &["sequential", "--help"],
+            &["proposal", "--json", "--seeds", "3"],
+        ] {
+            let words = [&["cargo xtask", "study"], arguments].concat();
+            let Ok(cli) = Cli::try_parse_from(words) else {
+                panic!("{arguments:?}")
+            };
+            let Task::Study { args } = cli.task else {
+                panic!("{arguments:?}")
+            };
+            assert_eq!(args, arguments);
         }
     }
 

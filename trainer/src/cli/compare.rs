@@ -10,6 +10,7 @@ use consort_trainer::compare::page::Findings;
 use consort_trainer::compare::{
     Design, FIGURES, PAGE, RESULTS, Spectator, make, marl_eval, open_folder,
 };
+use consort_trainer::env::decpomdp::MAX_HORIZON;
 use consort_trainer::error::Error;
 use serde_json::json;
 
@@ -19,9 +20,12 @@ use super::{Page, quoted, whole_number};
 /// Train methods side by side on tasks, at equal environment steps, and say how they compare
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Tasks by name (`consort tasks` lists them), or games' TOML files
+    /// Tasks by name (`consort tasks` lists them), games' TOML files or models' .dpomdp files
     #[arg(required = true)]
     tasks: Vec<String>,
+    /// Steps of an episode in the models from .dpomdp files
+    #[arg(long, allow_negative_numbers = true, value_parser = whole_number::<1, { MAX_HORIZON as i64 }>)]
+    horizon: Option<i64>,
     /// Methods by name, between commas (`consort methods` lists them)
     #[arg(long, required = true, value_delimiter = ',')]
     methods: Vec<String>,
@@ -51,10 +55,15 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
         methods: args.methods.clone(),
         seeds: args.seeds as u64,
         steps: args.steps,
+        horizon: args.horizon,
         settings: args.settings.clone(),
     };
     design.check()?;
     let cells = design.cells(&args.out)?;
+    // All have the same device; one that is not there leaves no folder behind.
+    if let Some(cell) = cells.first() {
+        cell.config.device.open()?;
+    }
     open_folder(&args.out)?;
     let jobs = match args.jobs {
         Some(jobs) => jobs as usize,
@@ -151,6 +160,9 @@ impl Args {
             self.methods.join(","),
             self.seeds
         );
+        if let Some(horizon) = self.horizon {
+            command += &format!(" --horizon {horizon}");
+        }
         if let Some(steps) = self.steps {
             command += &format!(" --steps {steps}");
         }

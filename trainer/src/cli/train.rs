@@ -12,7 +12,7 @@ use consort_trainer::report::table::{Align, Table};
 use consort_trainer::report::{count, number};
 use consort_trainer::run::{self, Finished, Watch};
 use consort_trainer::run_folder::RunFolder;
-use consort_trainer::train::KEEP_EVERY;
+use consort_trainer::train::{KEEP_EVERY, Record};
 use serde_json::json;
 
 use super::progress::Progress;
@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Page, Error> {
     let resumed = folder.has_checkpoints();
     if resumed && !args.quiet && !json {
         eprintln!(
-            "note: {} goes on from its checkpoints",
+            "note: {} goes on from what is whole of its checkpoints",
             folder.path().display()
         );
     }
@@ -297,10 +297,19 @@ fn results(config: &Config, task: &Task, finished: &Finished) -> Table {
         Some(returns.product),
         format!("every agent draws its action{product}"),
     );
+    let kept = finished.outcome.selection.chosen;
+    let records = &finished.outcome.arms[kept].records;
+    let until = match handed_over(records) {
+        Some(steps) => format!(
+            "; handed over, and learns no more, after {} steps",
+            count(steps)
+        ),
+        None => String::new(),
+    };
     result(
         "joint policy",
         returns.joint,
-        format!("exists only in training{joint}"),
+        format!("exists only in training{joint}{until}"),
     );
     result(
         "optimum",
@@ -308,6 +317,13 @@ fn results(config: &Config, task: &Task, finished: &Finished) -> Table {
         super::of_whom(manifest).to_owned(),
     );
     results
+}
+
+/// After how many of its arm's steps a joint policy had acted for the last time, where it did not act to the end.
+fn handed_over(records: &[Record]) -> Option<u64> {
+    let acts = |record: &Record| record.metrics.beta < 1.0;
+    let last = records.iter().rposition(acts)?;
+    records.get(last + 1).map(|record| record.env_steps)
 }
 
 /// So many episodes, in words.

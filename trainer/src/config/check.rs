@@ -357,11 +357,20 @@ fn check_steps(config: &Config, task: &Task) -> Result<(), ConfigError> {
     let suffices =
         |budget: &Budget| budget.updates >= needed && (arms.len() == 1 || budget.preliminary > 0);
     if !suffices(&budget) {
-        let expected = format!(
-            "at least {}: {} arm(s) of {needed} update(s), {} steps each, the curves, and the choice between the arms",
-            least_steps(config, &spec, suffices),
-            arms.len(),
+        let plural = |count: u64| if count == 1 { "" } else { "s" };
+        let (count, an_update) = (
+            arms.len() as u64,
             config.parallel(&spec) * config.rollout_length(&spec),
+        );
+        let expected = format!(
+            "at least {}: {count} arm{} of {needed} update{}, {an_update} steps each, and {}",
+            least_steps(config, &spec, suffices),
+            plural(count),
+            plural(needed),
+            match count {
+                1 => "its curve",
+                _ => "the curves and the choice between the arms",
+            },
         );
         require(false, "steps", config.steps, &expected)?;
     }
@@ -476,14 +485,15 @@ fn check_spaces(config: &Config, task: &Task) -> Result<(), ConfigError> {
         "`range`",
         "`deviation` for episodes of more than one step",
     )?;
+    let guided = arms.contains(&ArmName::Magpo);
+    let in_turn = !head.enumerates(&spec) && !spec.is_continuous();
+    // Where there is no joint policy it says nothing, as all of `network.joint` does.
     require(
-        head.order == Order::Fixed
-            || annealed.is_some() && !head.enumerates(&spec) && !spec.is_continuous(),
+        head.order == Order::Fixed || !guided && (annealed.is_none() || in_turn),
         "network.joint.order",
         "`shuffled`",
         "`fixed` but for an annealed joint policy that asks one agent after the other",
     )?;
-    let guided = arms.contains(&ArmName::Magpo);
     let joint = match annealed {
         Some(_) => size::joint(&spec, &config.network),
         None if guided => size::joint(&spec, &magpo::networks(&config.network)),

@@ -145,6 +145,9 @@ pub(super) fn check_words(table: &Table) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// The key that has no default, and yet is for people.
+const HORIZON: &str = "horizon";
+
 fn check_keys(path: &str, layer: &Table, known: &Table) -> Result<(), ConfigError> {
     for (key, value) in layer {
         let at = format!("{path}{key}");
@@ -154,7 +157,7 @@ fn check_keys(path: &str, layer: &Table, known: &Table) -> Result<(), ConfigErro
         }
         // Neither has a default that would say its kind.
         let optional = match at.as_str() {
-            "horizon" => Some(Value::Integer(1)),
+            HORIZON => Some(Value::Integer(1)),
             "model" => Some(Value::String(String::new())),
             _ => None,
         };
@@ -163,10 +166,13 @@ fn check_keys(path: &str, layer: &Table, known: &Table) -> Result<(), ConfigErro
             continue;
         }
         let Some(expected) = known.get(key) else {
+            let known = known.keys().map(String::as_str);
+            // A model's text is nothing that anyone would write there.
+            let without_default = path.is_empty().then_some(HORIZON);
             return Err(unknown_key(
                 path,
                 key,
-                known.keys().map(String::as_str).collect(),
+                known.chain(without_default).collect(),
             ));
         };
         match (value, expected) {

@@ -3,7 +3,7 @@
 mod names;
 
 use consort_runtime::{Seeding, SharedSeed};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::builtin::{BUILTINS, Builtin};
@@ -86,6 +86,14 @@ pub enum TaskError {
         /// What was found and expected.
         message: String,
     },
+    /// A file whose game or model cannot be a task.
+    #[error("{}: {source}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Box<TaskError>,
+    },
     /// A file that is not a game.
     #[error(transparent)]
     File(#[from] GameFileError),
@@ -106,7 +114,7 @@ impl Task {
     pub fn find_with(name: &str, horizon: Option<usize>) -> Result<Self, TaskError> {
         let path = Path::new(name);
         if name.ends_with(EXTENSION) {
-            return Self::from_problem(model_file::read(path, horizon)?);
+            return Self::from_problem(model_file::read(path, horizon)?).map_err(in_file(path));
         }
         if let Some(found) = horizon {
             let of_that_horizon = format!("{}-h{found}", model_file::without_horizon(name));
@@ -129,7 +137,9 @@ impl Task {
                 }),
             },
             None if let Some(found) = simulation(name) => found,
-            None if is_path(name) || path.exists() => Self::from_game(game_file::read(path)?),
+            None if is_path(name) || path.exists() => {
+                Self::from_game(game_file::read(path)?).map_err(in_file(path))
+            }
             None => Err(TaskError::Unknown {
                 name: name.to_owned(),
                 suggestion: nearest(
@@ -358,6 +368,14 @@ impl Task {
                 solution.ok().map(|solution| solution.value)
             }),
         })
+    }
+}
+
+/// Says which file it was that is no task.
+fn in_file(path: &Path) -> impl Fn(TaskError) -> TaskError {
+    |source| TaskError::InFile {
+        path: path.to_owned(),
+        source: Box::new(source),
     }
 }
 

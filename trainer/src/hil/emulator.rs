@@ -81,8 +81,16 @@ impl Emulator {
         let text = fs::read(&list).map_err(|error| wrong(error.to_string()))?;
         let boards: BTreeMap<String, Emulated> =
             serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-        let known = || boards.keys().map(String::as_str);
-        let emulated = boards.get(name).ok_or_else(|| unknown(name, known()))?;
+        let emulated = boards
+            .get(name)
+            .ok_or_else(|| match EMULATED.contains(&name) {
+                true => HilError::NotBuilt {
+                    path: list.clone(),
+                    name: name.to_owned(),
+                    built: boards.keys().map(|board| format!("qemu:{board}")).collect(),
+                },
+                false => unknown(name, boards.keys().map(String::as_str)),
+            })?;
         let firmware = list.with_file_name(&emulated.firmware);
         if !firmware.is_file() {
             return Err(HilError::NoFirmware {

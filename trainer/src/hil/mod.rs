@@ -71,6 +71,19 @@ pub enum HilError {
         /// The files that were looked for, any of which would do.
         searched: Vec<PathBuf>,
     },
+    /// Other boards' firmware was built, this one's not.
+    #[error(
+        "{}: found firmware for {}, none for qemu:{name}; `cargo xtask firmware --board {name}` adds it in Consort's repository",
+        path.display(), built.join(", ")
+    )]
+    NotBuilt {
+        /// The list.
+        path: PathBuf,
+        /// The board wanted.
+        name: String,
+        /// The boards it lists.
+        built: Vec<String>,
+    },
     /// The list of boards cannot be read.
     #[error("{}: {message}; `cargo xtask firmware` writes it", path.display())]
     List {

@@ -16,7 +16,11 @@ use crate::train::{ArmOutcome, Outcome, Record};
 /// Pixels.
 const COLUMN: u32 = 380;
 const MARGIN: u32 = 16;
-const TITLE: u32 = 56;
+/// Height of the title above its subtitle's lines, and of a line.
+const TITLE: u32 = 36;
+const LINE: u32 = 20;
+/// Pixels that a letter of the subtitle takes, on average and a little more.
+const LETTER: usize = 8;
 /// Heights of the panels, top to bottom; the first [`COMMON`] are every arm's.
 const PANELS: [u32; 6] = [270, 170, 170, 170, 170, 170];
 const COMMON: usize = 3;
@@ -59,13 +63,61 @@ pub fn draw(task: &Task, names: &[ArmName], act: Choice, outcome: &Outcome) -> S
     let mut svg = String::new();
     let has_joint = columns.iter().any(|column| column.name.has_joint());
     let rows = if has_joint { PANELS.len() } else { COMMON };
+    let width = COLUMN * columns.len() as u32;
+    let title = Title {
+        name: task.name(),
+        lines: wrapped(
+            &format!("{}; by environment steps of each arm", task.description()),
+            width as usize / LETTER,
+        ),
+    };
     let size = (
-        COLUMN * columns.len() as u32 + 2 * MARGIN,
-        TITLE + PANELS[..rows].iter().sum::<u32>() + 2 * MARGIN,
+        width + 2 * MARGIN,
+        title.height() + PANELS[..rows].iter().sum::<u32>() + 2 * MARGIN,
     );
     let page = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-    draw_page(page, task, &columns, act, outcome).expect("drawing into a string cannot fail");
+    draw_page(page, task, &title, &columns, act, outcome)
+        .expect("drawing into a string cannot fail");
     svg
+}
+
+/// What stands above the columns.
+struct Title<'a> {
+    name: &'a str,
+    lines: Vec<String>,
+}
+
+impl Title<'_> {
+    fn height(&self) -> u32 {
+        TITLE + LINE * self.lines.len() as u32
+    }
+
+    fn draw(&self, area: &Panel<'_>) -> Result {
+        let heading = ("sans-serif", 27).into_font();
+        area.draw_text(self.name, &heading.into_text_style(area), (6, 2))?;
+        let note = ("sans-serif", 16).into_font().color(&GREY);
+        let style = note.into_text_style(area);
+        for (line, text) in self.lines.iter().enumerate() {
+            area.draw_text(text, &style, (6, 28 + line as i32 * LINE as i32))?;
+        }
+        Ok(())
+    }
+}
+
+/// The words of `text` in lines of at most `width` letters, a longer word in one of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let letters = |text: &str| text.chars().count();
+        match lines.last_mut() {
+            Some(line) if letters(line) + 1 + letters(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// One column a name, in order of appearance. Bold is the kept arm, else the best evaluated.
@@ -104,18 +156,15 @@ fn columns<'a>(names: &[ArmName], outcome: &'a Outcome) -> Vec<Column<'a>> {
 fn draw_page(
     page: Panel<'_>,
     task: &Task,
+    title: &Title<'_>,
     columns: &[Column<'_>],
     act: Choice,
     outcome: &Outcome,
 ) -> Result {
     page.fill(&WHITE)?;
     let page = page.margin(MARGIN, MARGIN, MARGIN, MARGIN);
-    let (title, body) = page.split_vertically(TITLE);
-    let heading = ("sans-serif", 27).into_font();
-    title.draw_text(task.name(), &heading.into_text_style(&title), (6, 2))?;
-    let note = ("sans-serif", 16).into_font().color(&GREY);
-    let subtitle = format!("{}; by environment steps of each arm", task.description());
-    title.draw_text(&subtitle, &note.into_text_style(&title), (6, 28))?;
+    let (above, body) = page.split_vertically(title.height());
+    title.draw(&above)?;
     let range = returns_range(task, &outcome.arms);
     for (area, column) in body.split_evenly((1, columns.len())).iter().zip(columns) {
         draw_column(area, column, task, act, range)?;
@@ -428,6 +477,15 @@ mod tests {
         assert_eq!(price_of(&record(0.5), Choice::Sampled), Some(2.0));
         assert_eq!(price_of(&record(1.0), Choice::Sampled), None);
         assert_eq!(joint_value(&record(1.0)), None);
+    }
+
+    #[test]
+    fn a_subtitle_stays_within_its_picture() {
+        let text = "two robots of one kind, fetching";
+        assert_eq!(wrapped(text, 40), [text]);
+        let lines = ["two robots", "of one", "kind,", "fetching"];
+        assert_eq!(wrapped(text, 10), lines);
+        assert_eq!(wrapped("unbreakable word", 4), ["unbreakable", "word"]);
     }
 
     #[test]

@@ -79,6 +79,13 @@ fn a_dec_pomdp_is_solved_by_name_and_from_a_file() {
         message.contains("pair.dpomdp: line 15: R: found `2`"),
         "{message}"
     );
+    let game = "name = 'climbing'\nactions = [2]\npayoff = [1, 2]";
+    fs::write(place.path("own.toml"), game).unwrap();
+    let message = place.error(2, &["solve", "own.toml"]);
+    assert!(
+        message.contains("own.toml: name: found `climbing`, which is a task that ships"),
+        "{message}"
+    );
     let message = place.error(2, &["solve", "dec-tiger-h30"]);
     assert!(message.contains("too large to solve exactly"), "{message}");
 

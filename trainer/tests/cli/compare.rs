@@ -133,6 +133,24 @@ fn what_cannot_be_compared_is_refused_before_anything_is_trained() {
         &["chsh", "--methods", "coma,coma"],
         "--methods: found `coma` twice",
     );
+    refused(
+        &["chsh", "--methods", "coma", "--horizon", "3"],
+        "only a `.dpomdp` file goes with one",
+    );
+    refused(
+        &["chsh", "pair.dpomdp", "--methods", "coma", "--horizon", "3"],
+        "pair.dpomdp by coma: pair.dpomdp: ",
+    );
+    refused(
+        &["chsh", "--methods", "coma", "--set", "horizn=3"],
+        "did you mean `horizon`?",
+    );
+    if !cfg!(feature = "cuda") {
+        refused(
+            &["chsh", "--methods", "coma", "--set", "device=cuda"],
+            "built without",
+        );
+    }
     for (setting, by) in [
         ("task=climbing", "TASK"),
         ("method = 'mappo'", "--methods"),

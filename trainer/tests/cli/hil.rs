@@ -233,7 +233,14 @@ fn how_an_emulator_ended_is_said_in_one_line() {
     // The list beside the firmware decides which boards there are.
     let message = place.error(2, &["hil", &team, "--board", "qemu:m4f", "--firmware", "."]);
     assert!(
-        message.contains("board `qemu:m4f`: expected qemu:m3"),
+        message.contains(
+            "boards.json: found firmware for qemu:m3, none for qemu:m4f; `cargo xtask firmware --board m4f` adds it"
+        ),
+        "{message}"
+    );
+    let message = place.error(2, &["hil", &team, "--board", "qemu:m7", "--firmware", "."]);
+    assert!(
+        message.contains("board `qemu:m7`: expected qemu:m3"),
         "{message}"
     );
 }

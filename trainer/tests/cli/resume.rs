@@ -122,7 +122,10 @@ fn killed_runs_go_on(task: &str, steps: &str) {
         let output = place.run(&sequential(task, steps, "killed"));
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{stderr}");
-        assert_eq!(stderr, "note: killed goes on from its checkpoints\n");
+        assert_eq!(
+            stderr,
+            "note: killed goes on from what is whole of its checkpoints\n"
+        );
         assert!(!killed.join("checkpoint").exists());
     }
     let _ = fs::remove_dir_all(killed.join("checkpoint"));

@@ -197,7 +197,8 @@ fn an_order_is_for_who_is_asked_in_turn() {
         ("recycling-h4", &[shuffled], false),
         ("mpe-spread-continuous", &[shuffled], false),
         ("mpe-spread", &[shuffled, "method='magpo'"], false),
-        ("mpe-spread", &[shuffled, "method='mappo'"], false),
+        // No joint policy: nobody is asked.
+        ("mpe-spread", &[shuffled, "method='mappo'"], true),
     ] {
         let result = resolve(task, settings);
         assert_eq!(result.is_ok(), accepted, "{task} {settings:?}");

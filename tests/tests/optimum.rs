@@ -3,7 +3,7 @@
 //! The full table, with a hundred seeds, is `cargo xtask study one-shot`.
 
 use consort_tests::{config, config_for, run, task};
-use consort_trainer::config::{Config, Method};
+use consort_trainer::config::{ArmName, Config, Layers, Method};
 use consort_trainer::env::Task;
 use consort_trainer::export::actors;
 use consort_trainer::net::joint::{HeadChoice, Order};
@@ -68,15 +68,88 @@ fn sequences_are_learned_to_their_optima() {
     }
 }
 
-/// Where one agent is asked after another, in an order that changes, games end where they do with
-/// every joint action enumerated.
+/// What the images of the one arm earn that `config` trains, for each seed.
+fn alone(mut config: Config, task: &Task, seeds: &[u64]) -> Vec<f64> {
+    config.portfolio.arms = vec![ArmName::Annealed];
+    let outcomes = run(&config, task, seeds);
+    let earned = |outcome: &Outcome| match task.game() {
+        Some(_) => exported(task, outcome),
+        None => {
+            let team = actors(&outcome.best().marginals).expect("networks that fit an image");
+            let exact = team.exact_in(task.problem().expect("a Dec-POMDP"));
+            exact.expect("finite logits").expect("a model small enough")
+        }
+    };
+    outcomes.iter().map(earned).collect()
+}
+
+fn all_at(optimum: f64, earned: &[f64]) -> bool {
+    earned.iter().all(|value| (value - optimum).abs() < 1e-6)
+}
+
+/// One annealed arm, without the arms beside it that would find the easier optima on their own.
 #[test]
-fn an_autoregressive_joint_policy_reaches_an_optimum_too() {
-    let (mut config, task) = (config(Method::Annealed, 200_000), task("climbing-private"));
-    config.network.joint.head = HeadChoice::Autoregressive;
-    config.network.joint.order = Order::Shuffled;
-    let outcome = &run(&config, &task, &[0])[0];
-    assert!((exported(&task, outcome) - 11.0).abs() < 1e-9);
+fn an_annealed_arm_needs_no_others() {
+    for (name, optimum) in [
+        ("assurance", 10.0),
+        ("climbing", 11.0),
+        ("weak-link-10", 10.0),
+        ("weak-link-3x4", 3.0),
+        ("xor-safe", 3.0),
+        ("climbing-private", 11.0),
+        ("common-private", 11.0),
+    ] {
+        let task = task(name);
+        let earned = alone(config(Method::Annealed, 20_000), &task, &[0, 1, 2]);
+        assert!(all_at(optimum, &earned), "{name}: {earned:?}");
+    }
+    // Factored arms end at 2.8 and below 10.5.
+    for name in ["broadcast-h3", "recycling-h3"] {
+        let task = task(name);
+        let optimum = task.optimum().expect("solved at once");
+        let earned = alone(config_for(&task, 150_000), &task, &[0, 1]);
+        assert!(all_at(optimum, &earned), "{name}: {earned:?}");
+    }
+}
+
+/// Where one agent is asked after another, in an order that changes, teams end where they do with
+/// every joint action enumerated. In games of one step not always: docs/algorithms/annealed.md says where.
+#[test]
+fn an_autoregressive_joint_policy_reaches_optima_too() {
+    for name in ["assurance", "penalty", "broadcast-h3", "recycling-h3"] {
+        let task = task(name);
+        let optimum = task.optimum().expect("solved at once");
+        let (mut config, seeds) = match task.game() {
+            Some(_) => (config(Method::Annealed, 20_000), &[0, 1, 2][..]),
+            None => (config_for(&task, 150_000), &[0, 1][..]),
+        };
+        config.network.joint.head = HeadChoice::Autoregressive;
+        config.network.joint.order = Order::Shuffled;
+        let earned = alone(config, &task, seeds);
+        assert!(all_at(optimum, &earned), "{name}: {earned:?}");
+    }
+}
+
+/// Games of more than 128 joint actions are enumerated, too: twelve actions each, paid by the lower and what is
+/// between them (min + 1 − 3 (max − min)), of which asking in turn finds the best in one run of six.
+#[test]
+fn a_larger_game_reaches_its_optimum() {
+    let entry = |a: i32, b: i32| (a.min(b) + 1 - 3 * (a - b).abs()).to_string();
+    let row = |a: i32| {
+        let entries: Vec<String> = (0..12).map(|b| entry(a, b)).collect();
+        format!("[{}]", entries.join(", "))
+    };
+    let rows: Vec<String> = (0..12).map(row).collect();
+    let game = format!(
+        "[game]\nname = 'weak-link-of-twelve'\nactions = [12, 12]\npayoff = [{}]",
+        rows.join(", ")
+    );
+    let mut layers = Layers::new();
+    layers.text("a game", &game).expect("a game");
+    layers.value("steps", 20_000).expect("a number of steps");
+    let (config, task) = layers.resolve().expect("a task");
+    let earned = alone(config, &task, &[0, 1, 2]);
+    assert!(all_at(12.0, &earned), "{earned:?}");
 }
 
 /// A product of marginals that act alone cannot lean on the joint policy's dice: on `xor-safe` the

@@ -171,10 +171,11 @@ pub struct PortfolioConfig {
     /// Share of the training steps that the arms have in equal parts before the one whose product
     /// earns most goes on with all the rest, alone; 0: every arm has its share to the end.
     pub race: f64,
-    /// Factored policy gradient under a strong bonus for entropy that fades geometrically.
+    /// Factored policy gradient under a strong bonus for entropy that fades: geometrically in one-shot games,
+    /// linearly elsewhere.
     #[serde(rename = "explore-strong")]
     pub explore_strong: FactoredConfig,
-    /// The same under a mild bonus that is held, then fades linearly.
+    /// The same under a mild bonus, which is held first and fades linearly.
     #[serde(rename = "explore-mild")]
     pub explore_mild: FactoredConfig,
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::returns::Earned;
 
-/// Times are fractions of the arm's updates, rewards are in units of the return range.
+/// Times are fractions of the arm's updates. Losses, and so temperatures and λ, are in the units that
+/// [`update.units`](crate::returns::Units) says: of advantages' deviation, in one-shot games of the return range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AnnealSchedule {
@@ -311,8 +312,11 @@ impl Anneal {
         if self.reached.is_some() {
             return;
         }
-        self.window_sum += earned.mean;
-        self.window_count += 1;
+        // Where rollouts are shorter than episodes, not every batch sees one end.
+        if earned.fresh {
+            self.window_sum += earned.mean;
+            self.window_count += 1;
+        }
         // Who leads is not known yet.
         let early = c.unled_ramp > 0.0 && c.lead_errors > 0.0 && !self.lead.is_settled();
         let latest = match early {
@@ -320,7 +324,7 @@ impl Anneal {
             false => self.by_lead(c.warmup, c.warmup_limit),
         };
         let mut open = time >= latest || c.unled_ramp > 0.0 && self.is_certainly(-1.0);
-        if !open && time >= self.window_end {
+        if !open && time >= self.window_end && self.window_count > 0 {
             let mean = self.window_sum / f64::from(self.window_count);
             // In units of the range as it is now: it may have been narrower when the best window was.
             let unit = if earned.range > 0.0 {

@@ -1,11 +1,13 @@
-//! Vanilla policy gradient on a factored policy, with an optional annealed entropy bonus.
+//! Policy gradient on a factored policy, with an optional annealed entropy bonus.
 //!
 //! ```text
 //! L = − E[ A · Σ_i log π_i(a_i | o_i) ] − τ · Σ_i H(π_i)
 //! ```
 //!
 //! Williams 1992 (REINFORCE) on the product of marginals, with a centralised critic as the
-//! baseline; the proposal's "vanilla policy gradient". It is what the method is held against, what
+//! baseline: the proposal's "vanilla policy gradient". Where a batch is gone through several times, as
+//! in all longer tasks, Σ_i log π_i becomes the clipped ratio of ∏ π_i (PPO, Schulman et al. 2017): one
+//! ratio for the team, where IPPO and MAPPO have one an agent. It is what the method is held against, what
 //! most arms of its portfolio run, and what the method itself becomes at the end of its ramp.
 
 use serde::{Deserialize, Serialize};

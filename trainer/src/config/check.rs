@@ -212,6 +212,13 @@ fn check_annealed(path: &str, config: &AnnealConfig) -> Result<(), ConfigError> 
         schedule.gap_decay,
         "at least 0.6 where lead_errors is not 0: of three leads and fewer the error is not known",
     )?;
+    let led = schedule.temperature_led;
+    require(
+        led == 0.0 || schedule.full_lead > 0.0,
+        &at("temperature_led"),
+        led,
+        "0 where full_lead is 0: nobody's lead is known",
+    )?;
     let unled = schedule.unled_ramp;
     require(
         unled == 0.0 || schedule.full_lead > 0.0,

@@ -16,7 +16,7 @@ use crate::net::critic::View;
 pub enum Method {
     /// Learn a joint policy and anneal it into marginals, in a portfolio of arms.
     Annealed,
-    /// Vanilla policy gradient on the product of marginals.
+    /// Policy gradient on the product of marginals: in longer tasks PPO with one ratio for the team.
     Factored,
     /// A joint policy, and marginals fitted to it that never act.
     Joint,
@@ -94,8 +94,8 @@ impl Method {
                 "learn a joint policy, anneal it into marginals; on short tasks a portfolio of arms, the best kept"
             }
             Self::Factored => {
-                "vanilla policy gradient on the product; `--set factored.temperature={…}` adds \
-                 annealed entropy"
+                "policy gradient on the product, in long tasks PPO with one ratio for the team; \
+                 `--set factored.temperature={…}` adds annealed entropy"
             }
             Self::Joint => "ablation: learn a joint policy, then take its marginals",
             Self::MixtureOnly => "ablation: act with the mixture, no divergence (λ = 0)",

@@ -153,7 +153,11 @@ impl Environment for Alias {
     }
 
     fn restore(&mut self, saved: &[u8]) -> Result<(), postcard::Error> {
-        self.now = postcard::from_bytes(saved)?;
+        let now: Now = postcard::from_bytes(saved)?;
+        if now.place > 1 || now.step as usize > self.spec.horizon {
+            return Err(postcard::Error::DeserializeBadEncoding);
+        }
+        self.now = now;
         Ok(())
     }
 }

@@ -25,8 +25,8 @@
 //!
 //! exact where q_i = marg_i π_J; their sum, KL(π_J ‖ ∏ π_i), needs no q. Where z_i is of agent i's own history
 //! alone, so is q_i, while marg_i π_J depends on the others' histories through what they do: what of IG is due to
-//! that is then counted as TC. Both are unbiased while the
-//! prefixes are the policy's own. A batch is gone through several times, and after the first step its
+//! that is then counted as TC. Either can be below 0 where q lags behind. Both are unbiased while q is exact and the
+//! prefixes are the policy's own (but for a share of 1/(S−1) along episodes, see `expectation`). A batch is gone through several times, and after the first step its
 //! prefixes are those of the policy that acted, which the clipped ratio keeps near: as everywhere in
 //! PPO, what is averaged over them is then slightly off, and is not weighted back.
 
@@ -276,8 +276,9 @@ impl Autoregressive {
         }
         let later: Vec<Tensor> = later.into_iter().flatten().collect();
         let later = Tensor::cat(&later, 2)?;
-        // The mean of a replica's other samples changes no expectation and takes most of the
-        // variance away: x − (Σ − x)/(S−1) = (x − mean) S/(S−1).
+        // The mean of a replica's other samples takes most of the variance away: x − (Σ − x)/(S−1) =
+        // (x − mean) S/(S−1). It changes no expectation where samples are unrelated. Of steps of one episode
+        // those that come later depend on this action, by which the gradient is off by a share of 1/(S−1).
         let samples = later.dim(1)?;
         let centred = match samples {
             1 => later,

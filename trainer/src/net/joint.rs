@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::autoregressive::Autoregressive;
 use super::choices::Choices;
-use super::enumerated::Enumerated;
+use super::enumerated::{Enumerated, LARGEST_ENUMERATION};
 use super::gaussian::JointGaussian;
 use super::marginal::{CrewTensors, Marginals, Memory};
 use super::output::MarginalOutput;
@@ -95,7 +95,11 @@ impl JointConfig {
     /// Whether a team's joint actions are enumerated.
     pub fn enumerates(&self, spec: &TeamSpec) -> bool {
         let sizes = spec.agents.iter().map(|agent| agent.actions.size() as f64);
-        let few = sizes.product::<f64>() <= AUTO_ENUMERATION as f64;
+        let most = match spec.horizon {
+            1 => LARGEST_ENUMERATION,
+            _ => AUTO_ENUMERATION,
+        };
+        let few = sizes.product::<f64>() <= most as f64;
         match self.head {
             _ if spec.is_continuous() => false,
             HeadChoice::Auto => !self.sees_own(spec) && few,
@@ -109,7 +113,8 @@ impl JointConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeadChoice {
-    /// Enumerated up to [`AUTO_ENUMERATION`] joint actions where all histories are seen, else autoregressive.
+    /// Enumerated where all histories are seen and joint actions are few: up to [`AUTO_ENUMERATION`], in one-shot games
+    /// [`LARGEST_ENUMERATION`]. Else autoregressive.
     Auto,
     /// One softmax over all joint actions.
     Enumerated,
@@ -150,7 +155,9 @@ pub enum Order {
     Shuffled,
 }
 
-/// Joint actions up to which [`HeadChoice::Auto`] enumerates where all histories are seen.
+/// Joint actions up to which [`HeadChoice::Auto`] enumerates in tasks of many steps where all histories are seen. In
+/// one-shot games it does so up to [`LARGEST_ENUMERATION`]: there a softmax over them all is what escapes the local
+/// optima of a product, and agents asked in turn do not.
 pub const AUTO_ENUMERATION: usize = 128;
 
 /// What a head reads.

@@ -86,6 +86,8 @@ impl Scale {
 /// What the episodes that ended lately earned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Earned {
+    /// Whether they ended in the last batch; else they are those of an earlier one, or there are none yet.
+    pub fresh: bool,
     /// Their mean return.
     pub mean: f64,
     /// The same on a scale where the range of returns seen by then is [0, 1].
@@ -101,6 +103,7 @@ impl Earned {
             values.map(f64::from).sum::<f64>() / returns.len() as f64
         };
         Self {
+            fresh: true,
             mean: mean(&mut returns.iter().copied()),
             in_range: mean(&mut returns.iter().map(|&value| range.normalise(value))),
             range: range.width().map_or(0.0, f64::from),
@@ -134,8 +137,9 @@ impl Ledger {
         let range = &mut self.ranges[replica];
         let returns = &batch.returns[replica];
         returns.iter().for_each(|&value| range.include(value));
-        if !returns.is_empty() {
-            self.earned[replica] = Earned::of(returns, range);
+        match returns.is_empty() {
+            false => self.earned[replica] = Earned::of(returns, range),
+            true => self.earned[replica].fresh = false,
         }
         let samples = (batch.rows.time - 1) * batch.rows.parallel;
         let mut rewards = batch.rewards[replica * samples..][..samples].to_vec();
@@ -201,6 +205,7 @@ mod tests {
         let mut range = ReturnRange::default();
         range.include(-5.0);
         let alone = Earned {
+            fresh: true,
             mean: -5.0,
             in_range: 0.0,
             range: 0.0,
@@ -209,6 +214,7 @@ mod tests {
         range.include(3.0);
         // (−5 + 1) / 2 of [−5, 3], of which it is 3/8.
         let expected = Earned {
+            fresh: true,
             mean: -2.0,
             in_range: 0.375,
             range: 8.0,

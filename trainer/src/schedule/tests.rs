@@ -3,6 +3,7 @@ use super::*;
 /// Of returns that have been from 0 to 1.
 fn earned(mean: f64) -> Earned {
     Earned {
+        fresh: true,
         mean,
         in_range: mean,
         range: 1.0,
@@ -60,6 +61,7 @@ fn windows_are_compared_in_one_unit() {
                 false => (2.0 + slope * (time - 0.1), 4.0),
             };
             let earned = Earned {
+                fresh: true,
                 mean,
                 in_range: mean / range,
                 range,
@@ -74,12 +76,20 @@ fn windows_are_compared_in_one_unit() {
     let mut alike = Anneal::new(&config());
     for update in 0..222 {
         let earned = Earned {
+            fresh: true,
             mean: 3.0,
             ..Earned::default()
         };
         alike.observe(f64::from(update) / 1000.0, earned, 0.0, 0.0);
     }
     assert!(alike.reached.is_some());
+    // What no episode has earned is no plateau, and what was earned once is not counted again.
+    let mut long = Anneal::new(&config());
+    for update in 0..222 {
+        let nothing = Earned::default();
+        long.observe(f64::from(update) / 1000.0, nothing, 0.0, 0.0);
+    }
+    assert!(long.reached.is_none() && long.window_count == 0);
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn every_accepted_ramp_ends_before_the_run() {
                 let time = update as f64 / updates as f64;
                 // A return that never rests.
                 let earned = Earned {
+                    fresh: true,
                     mean: 100.0 * time,
                     range: 1.0,
                     ..Earned::default()
@@ -228,6 +229,11 @@ fn nobody_can_lead_where_only_one_acts() {
     let error = resolve(&["annealed.schedule.unled_ramp=0.1"]).unwrap_err();
     assert!(
         error.contains("unled_ramp: found 0.1, expected 0 where full_lead is 0"),
+        "{error}"
+    );
+    let error = resolve(&["annealed.schedule.temperature_led=0.03"]).unwrap_err();
+    assert!(
+        error.contains("temperature_led: found 0.03, expected 0 where full_lead is 0"),
         "{error}"
     );
     let both = ["annealed.schedule.beta_start=0.5", lead];

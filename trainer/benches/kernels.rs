@@ -13,7 +13,7 @@ use candle_core::{Device, Result, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use consort_trainer::env::{JointAction, Task};
 use consort_trainer::net::fused::gemm::{Into, Matrix, multiply};
-use consort_trainer::net::fused::{Activation, Adam, AdamConfig, categorical, dense, gru};
+use consort_trainer::net::fused::{Activation, Adam, AdamConfig, dense, gru, log_softmax};
 use consort_trainer::rng::Stream;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
@@ -97,22 +97,13 @@ fn recurrent_layer(criterion: &mut Criterion) {
     }
 }
 
-/// Log-probabilities and entropies of six actions.
+/// Log-probabilities of six actions.
 fn distributions(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("categorical");
+    let mut group = criterion.benchmark_group("log-softmax");
     for samples in BATCHES {
         let logits = variable("logits", (samples, ACTIONS));
-        let actions: Vec<u32> = (0..samples).map(|row| (row % ACTIONS) as u32).collect();
-        let actions = Tensor::from_vec(actions, samples, &Device::Cpu).unwrap();
-        let fused = |[logits]: [&Tensor; 1]| {
-            let (log_prob, entropy) = categorical(logits, None, &actions)?;
-            log_prob + entropy
-        };
-        let plain = |[logits]: [&Tensor; 1]| {
-            let all = candle_nn::ops::log_softmax(logits, 1)?;
-            let log_prob = all.gather(&actions.unsqueeze(1)?, 1)?.squeeze(1)?;
-            log_prob - (all.exp()? * &all)?.sum(1)?
-        };
+        let fused = |[logits]: [&Tensor; 1]| log_softmax(logits);
+        let plain = |[logits]: [&Tensor; 1]| candle_nn::ops::log_softmax(logits, 1);
         passes(&mut group, "fused", samples, [logits.as_tensor()], fused);
         passes(&mut group, "candle", samples, [logits.as_tensor()], plain);
     }

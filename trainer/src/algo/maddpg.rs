@@ -230,7 +230,7 @@ fn straight_through(perturbed: &Tensor, agents: usize, temperature: f64) -> Resu
     let (replicas, samples, flat) = perturbed.dims3()?;
     let width = flat / agents;
     let shape = (replicas, samples, agents, width);
-    let soft = log_softmax(&(perturbed.reshape(shape)? / temperature)?, None)?;
+    let soft = log_softmax(&(perturbed.reshape(shape)? / temperature)?)?;
     let soft = soft.exp()?.reshape((replicas, samples, flat))?;
     let largest = perturbed.detach().reshape(shape)?.argmax(3)?;
     let hard = one_hot(&largest, width)?;

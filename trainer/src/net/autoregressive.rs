@@ -253,7 +253,7 @@ impl Autoregressive {
         let logits = logits
             .broadcast_add(forbidden.unwrap_or(&self.padding))?
             .reshape((replicas, samples, agents, width))?;
-        log_softmax(&logits, None)?.reshape(flat)
+        log_softmax(&logits)?.reshape(flat)
     }
 
     /// Sums `[R, S, N·A]` over each agent's actions: `[R, S, N]`.

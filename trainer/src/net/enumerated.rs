@@ -77,7 +77,7 @@ impl Enumerated {
         if let Some(forbidden) = forbidden {
             logits = (logits + by_replica(forbidden, &self.membership)?)?;
         }
-        log_softmax(&logits, None)
+        log_softmax(&logits)
     }
 
     /// log-probabilities `[R, S]` of actions `[R, S, N]`, out of `[R, S, K]`.

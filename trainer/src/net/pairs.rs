@@ -140,13 +140,13 @@ impl Hierarchy {
             .contiguous()?
             .reshape((replicas, samples, pairs, outputs))?;
         let logits = logits.broadcast_add(&self.mask(forbidden.unwrap_or(&self.padding))?)?;
-        let controllers = log_softmax(&logits, None)?;
+        let controllers = log_softmax(&logits)?;
         let selector = match &self.selector {
             None => Tensor::zeros((replicas, samples, 1), DType::F32, of_team.device())?,
             Some((trunk, head)) => {
                 let features = trunk.forward(of_team, rows, memory.get(1))?;
                 remembered.extend(trunk.memory(&features, rows)?);
-                log_softmax(&head.forward(&features, Activation::Identity)?, None)?
+                log_softmax(&head.forward(&features, Activation::Identity)?)?
             }
         };
         let commands = Commands {

@@ -18,11 +18,10 @@ mod kernel;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
-use kernel::{Advance, Scratch, backward, forward};
+use kernel::{Scratch, backward, forward};
 
 use super::buffers::Buffer;
-use super::gemm::{Into, Matrix, multiply};
-use super::{part, part_mut, values, vectorised, with_values};
+use super::{part, part_mut, values, with_values};
 
 /// The states of G units after every row, `[G, T·B, H]`.
 ///
@@ -57,48 +56,6 @@ pub fn gru(gates: &Tensor, recurrent: &Tensor, start: &Tensor, first: &[bool]) -
     } else {
         gates.apply_op3_no_bwd(&recurrent, &start, &op)
     }
-}
-
-/// One row of one unit without a graph, for acting: `state` `[B, H]` becomes the state after it.
-///
-/// `gates` `[B, 3H]` and `recurrent` `[H + 1, 3H]` are as in [`gru`], with the same bits; `sums` is
-/// scratch that is kept between calls. States of rows that begin an episode are set to zero by the
-/// caller.
-///
-/// # Panics
-///
-/// If the lengths do not fit.
-pub fn gru_step(
-    gates: &[f32],
-    recurrent: &[f32],
-    state: &mut [f32],
-    hidden: usize,
-    sums: &mut Vec<f32>,
-) {
-    let batch = state.len() / hidden;
-    assert_eq!(state.len(), batch * hidden, "length of a batch of states");
-    assert_eq!(gates.len(), batch * 3 * hidden, "length of the gates");
-    assert_eq!(
-        recurrent.len(),
-        (hidden + 1) * 3 * hidden,
-        "length of the recurrent weights"
-    );
-    let (weights, bias) = recurrent.split_at(hidden * 3 * hidden);
-    sums.resize(batch * 3 * hidden, 0.0);
-    multiply(
-        Matrix::new(state, batch, hidden),
-        Matrix::new(weights, hidden, 3 * hidden),
-        sums,
-        Into::Replace,
-    );
-    vectorised(Advance {
-        gates,
-        sums,
-        bias,
-        states: state,
-        kept: &mut [],
-        hidden,
-    });
 }
 
 /// Sizes of one call.
@@ -506,25 +463,8 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_acts_as_it_learns() {
-        let (t, b, h) = (5, 3, 16);
-        let mut case = Case::new(1, 1, t, b, h);
-        case.first.fill(false);
-        let states = flat(&case.fused());
-        let (gates, recurrent) = (flat(&case.gates), flat(&case.recurrent));
-        let mut state = flat(&case.start);
-        let mut sums = Vec::new();
-        for row in 0..t {
-            gru_step(
-                part(&gates, row, b * 3 * h),
-                &recurrent,
-                &mut state,
-                h,
-                &mut sums,
-            );
-            assert_eq!(state, part(&states, row, b * h));
-        }
-        // Without variables no activations are kept; the states are the same.
+    fn without_variables_the_states_are_the_same() {
+        let case = Case::new(1, 1, 5, 3, 16);
         let untracked = gru(
             &case.gates.detach(),
             &case.recurrent.detach(),
@@ -532,7 +472,7 @@ mod tests {
             &case.first,
         )
         .unwrap();
-        assert_eq!(flat(&untracked), states);
+        assert_eq!(bits(&untracked), bits(&case.fused()));
     }
 
     #[test]

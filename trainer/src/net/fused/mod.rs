@@ -15,13 +15,13 @@
 pub mod adam;
 pub mod asked;
 mod buffers;
-pub mod categorical;
 pub mod clipped;
 pub mod dense;
 pub mod error;
 pub mod exchanged;
 pub mod gemm;
 pub mod gru;
+pub mod log_softmax;
 pub mod outer;
 mod rows;
 pub mod stack;
@@ -29,12 +29,12 @@ pub mod surrogate;
 
 pub use adam::{Adam, AdamConfig, AdamState};
 pub use asked::{Asked, Lie, asked};
-pub use categorical::{categorical, log_softmax, log_softmax_of};
 pub use clipped::clipped;
 pub use dense::{Activation, dense};
 pub use error::squared_error;
 pub use exchanged::exchanged;
-pub use gru::{gru, gru_step};
+pub use gru::gru;
+pub use log_softmax::{log_softmax, log_softmax_of};
 pub use stack::{Layer, stack};
 pub use surrogate::{Acted, surrogate};
 

@@ -241,7 +241,7 @@ mod tests {
     fn log_probs(logits: &Tensor, agents: usize) -> Tensor {
         let (replicas, samples, flat) = logits.dims3().unwrap();
         let apart = (replicas, samples, agents, flat / agents);
-        let log_probs = log_softmax(&logits.reshape(apart).unwrap(), None).unwrap();
+        let log_probs = log_softmax(&logits.reshape(apart).unwrap()).unwrap();
         log_probs.reshape(logits.shape()).unwrap()
     }
 

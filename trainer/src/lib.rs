@@ -26,3 +26,7 @@ pub mod select;
 pub mod target;
 pub mod team;
 pub mod train;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -208,6 +208,24 @@ impl Task {
             .collect()
     }
 
+    /// A task of one's own: acting in an environment that this program has. No name stands for it elsewhere, so the
+    /// command `consort` can neither repeat a run of it nor play with its team; the program itself can.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Reserved`] when its name stands for another task.
+    pub fn from_simulation(simulation: Simulation) -> Result<Self, TaskError> {
+        if reserved(&simulation.name).is_some() || names::simulation(&simulation.name).is_some() {
+            return Err(TaskError::Reserved {
+                name: simulation.name,
+            });
+        }
+        Ok(Self {
+            own: true,
+            ..Self::simulated(simulation)
+        })
+    }
+
     fn builtin(builtin: &Builtin) -> Self {
         Self::new(builtin.game(), builtin.description.to_owned())
     }

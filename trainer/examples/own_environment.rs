@@ -103,7 +103,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seed = 0;
     let outcome = &train(
         &config,
-        &[task.clone()],
+        std::slice::from_ref(&task),
         &[seed],
         &Device::Cpu,
         1,

@@ -105,7 +105,7 @@ fn a_replay_has_the_seed_and_the_episodes_that_were_recorded() {
 }
 
 #[test]
-fn nothing_that_is_no_recording_is_replaced_by_one() {
+fn what_is_of_another_kind_is_not_replaced() {
     let place = Place::new();
     let team = model("assurance");
     let wrong = |arguments: &[&str], part: &str| {
@@ -116,6 +116,10 @@ fn nothing_that_is_no_recording_is_replaced_by_one() {
     wrong(
         &["--record", "notes"],
         "notes: found a file that is no recording; expected a recording, which is replaced, or a name that is free",
+    );
+    wrong(
+        &["--svg", "notes"],
+        "notes: found a file that is no picture (SVG); expected a picture (SVG), which is replaced, or a name that is free",
     );
     assert_eq!(fs::read(place.path("notes")).unwrap(), b"mine");
     for option in ["--record", "--svg"] {
@@ -164,9 +168,10 @@ fn a_link_stays_and_what_it_leads_to_is_written() {
         let recording = fs::read(place.path("kept/run.hil")).unwrap();
         assert!(recording.starts_with(b"CONSORTHIL2"));
     }
-    let both = [&record[..], &["--svg", "kept/run.hil"]].concat();
+    symlink("kept/new", place.path("other")).unwrap();
+    let both = ["hil", &team, "--record", "other", "--svg", "kept/new"];
     let message = place.error(2, &both);
-    assert!(message.contains("kept/run.hil: where both"), "{message}");
+    assert!(message.contains("kept/new: where both"), "{message}");
     // Through a link to something else, nothing is replaced.
     symlink("/dev/full", place.path("full")).unwrap();
     let message = place.error(2, &["hil", &team, "--record", "full"]);

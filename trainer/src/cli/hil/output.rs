@@ -1,7 +1,7 @@
 //! Where a run's files go: looked at before any device is touched, as what a run has shown cannot be had again.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use consort_trainer::atomic::{self, WriteError};
@@ -12,6 +12,29 @@ use consort_trainer::hil::{HilError, Recording};
 pub(super) enum Kind {
     Recording,
     Picture,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Recording => "recording",
+            Self::Picture => "picture (SVG)",
+        }
+    }
+
+    /// Whether the file at `path` begins as those of this kind that are written here.
+    fn is_of(self, path: &Path) -> io::Result<bool> {
+        match self {
+            Self::Recording => Recording::is_one(path),
+            Self::Picture => {
+                const START: &[u8] = b"<svg";
+                let mut start = Vec::with_capacity(START.len());
+                let file = fs::File::open(path)?;
+                file.take(START.len() as u64).read_to_end(&mut start)?;
+                Ok(start == START)
+            }
+        }
+    }
 }
 
 /// A file that can be written.
@@ -25,8 +48,7 @@ impl Output {
     /// At `given`, or where a link of that name leads.
     ///
     /// # Errors
-    /// When something is there that is not to be replaced (anything but a file; a file that is no recording, where one is to be
-    /// written), or nothing can be written there.
+    /// When something is there that is not to be replaced (anything but a file; a file of another kind), or nothing can be written there.
     pub(super) fn new(given: &Path, kind: Kind) -> Result<Self, HilError> {
         let wrong = |message: String| HilError::Output {
             path: given.to_owned(),
@@ -49,15 +71,12 @@ impl Output {
                     "found a device or a pipe, expected a file's name".to_owned(),
                 ));
             }
-            Ok(_) if kind == Kind::Picture => {}
+            Ok(_) if kind.is_of(given).map_err(|error| unwritable(&error))? => {}
             Ok(_) => {
-                let replaceable = Recording::is_one(given).map_err(|error| unwritable(&error))?;
-                if !replaceable {
-                    return Err(wrong(
-                        "found a file that is no recording; expected a recording, which is replaced, or a name that is free"
-                            .to_owned(),
-                    ));
-                }
+                let name = kind.name();
+                return Err(wrong(format!(
+                    "found a file that is no {name}; expected a {name}, which is replaced, or a name that is free"
+                )));
             }
         }
         let path = located(&followed(given)).map_err(|error| unwritable(&error))?;

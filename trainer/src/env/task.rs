@@ -213,10 +213,19 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// [`TaskError::Reserved`] when its name stands for another task.
+    /// [`TaskError::Reserved`] when its name stands for another task, [`TaskError::Member`] when it has no agents or no steps.
     pub fn from_simulation(simulation: Simulation) -> Result<Self, TaskError> {
         if reserved(&simulation.name).is_some() || names::simulation(&simulation.name).is_some() {
             return Err(TaskError::Reserved {
+                name: simulation.name,
+            });
+        }
+        let (agents, horizon) = (simulation.spec().agents.len(), simulation.spec().horizon);
+        if agents == 0 || horizon == 0 {
+            return Err(TaskError::Member {
+                message: format!(
+                    "found a team of {agents} agents and episodes of {horizon} steps, expected at least one of each"
+                ),
                 name: simulation.name,
             });
         }

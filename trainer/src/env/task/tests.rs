@@ -1,6 +1,6 @@
 use super::*;
-use crate::env::JointAction;
 use crate::env::builtin::RANDOM_FAMILIES;
+use crate::env::{AgentSpec, Environment, JointAction, TeamSpec, Transition};
 use crate::rng::Stream;
 
 /// Every task that can be named, with a random game of each family.
@@ -206,4 +206,50 @@ fn no_game_of_ones_own_goes_by_anothers_name() {
     for name in ["climbing-2", "random-heavyweight", "climbing.toml"] {
         assert_eq!(Task::from_game(named(name)).unwrap().name(), name);
     }
+}
+
+/// An environment that ends at once, of a team as it is told.
+struct Nothing(TeamSpec);
+
+impl Environment for Nothing {
+    fn spec(&self) -> &TeamSpec {
+        &self.0
+    }
+
+    fn reset(&mut self, _: &mut Stream, _: &mut [f32]) {}
+
+    fn step(&mut self, _: JointAction<'_>, _: &mut Stream, _: &mut [f32]) -> Transition {
+        Transition {
+            reward: 0.0,
+            terminated: true,
+            truncated: false,
+        }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn restore(&mut self, _: &[u8]) -> Result<(), postcard::Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_team_of_ones_own_has_agents_and_steps() {
+    let agent = AgentSpec::discrete(1, 2);
+    let task = |agents: &[AgentSpec], horizon| {
+        let spec = TeamSpec::new(agents.to_vec(), horizon);
+        Task::from_simulation(Simulation::new("nothing", "nothing", move || {
+            Nothing(spec.clone())
+        }))
+    };
+    assert!(task(std::slice::from_ref(&agent), 1).is_ok());
+    let message = task(&[], 12).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "task `nothing`: found a team of 0 agents and episodes of 12 steps, expected at least one of each"
+    );
+    let message = task(&[agent], 0).unwrap_err().to_string();
+    assert!(message.contains("episodes of 0 steps"), "{message}");
 }

@@ -285,14 +285,18 @@ fn check_image(
     let observation = image.observation_len().to_string();
     same(
         "observations of length",
-        observation,
+        observation.clone(),
         spec.observation.to_string(),
     )?;
+    let listed = entry.observation.to_string();
+    same("observations of length", observation, listed)?;
     same(
         "outputs",
         image.output_len().to_string(),
         spec.actions.outputs().to_string(),
     )?;
+    let actions = spec.actions.size().to_string();
+    same("actions", actions, entry.actions.to_string())?;
     let of_image = match image.head() {
         Head::MultiDiscrete { sizes } => sizes.iter().map(|&size| size as usize).collect(),
         _ => Vec::new(),

@@ -173,6 +173,16 @@ fn a_damaged_team_is_refused_by_the_name_of_the_file() {
             "image = \"../agent-1.image\"",
             "expected the name of a file beside it",
         ),
+        (
+            "observation = 2",
+            "observation = 3",
+            "agent-0.image: found observations of length 2, expected 3",
+        ),
+        (
+            "actions = 3",
+            "actions = 4",
+            "agent-0.image: found actions 3, expected 4",
+        ),
         ("seed = 0", "sed = 0", "unknown field `sed`"),
     ] {
         assert!(manifest.contains(old), "{old}");
